@@ -1,0 +1,170 @@
+# CollegeDB: the interpreter, the library and the Lua module for stock lua5.4.
+#
+#   make                 build/collegedb, build/libcollegedb.{a,so}, build/lua/collegedb/core.so
+#   make demo            installs what is missing, builds, runs the main job on files it leaves to look at
+#   make test            installs what the tests need, builds, runs every spec
+#                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
+#   make SANITIZE=address,undefined test
+#   make lint format env bench docs install uninstall clean
+#
+# PREFIX, DESTDIR, CC and CFLAGS are honoured. Every set of flags that must not be mixed has a build folder
+# of its own, B.
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PREFIX ?= /usr/local
+CFLAGS ?= -O2 -g
+LUA ?= lua5.4
+BOOTSTRAP ?= scripts/bootstrap
+MAKEFLAGS += --no-print-directory
+
+comma := ,
+ifdef SANITIZE
+B := build/san-$(subst $(comma),-,$(SANITIZE))
+SAN_FLAGS := -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
+ifneq (,$(findstring clang,$(CC)))
+SAN_FLAGS += -shared-libsan
+endif
+else
+B := build
+endif
+
+PACKAGES := lua5.4 sqlite3 libxxhash libmd
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+PKG_LIBS := $(shell pkg-config --libs sqlite3 libxxhash libmd 2>/dev/null) -lm
+VERSION := $(shell sed -n 's/^\#define CDB_VERSION "\(.*\)"/\1/p' include/collegedb.h)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+ALL_CFLAGS := -std=c11 $(CFLAGS) -D_GNU_SOURCE -Iinclude -Isrc $(PKG_CFLAGS) $(WARNINGS) $(if $(WERROR),-Werror) \
+  -fPIC -pthread -fvisibility=hidden -ffp-contract=off $(SAN_FLAGS)
+ALL_LDFLAGS := $(LDFLAGS) -pthread $(SAN_FLAGS)
+# A library of ours leaves no symbol open; a sanitizer's are found at run time.
+NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
+
+# make V=1 shows the commands.
+say = @printf '%-5s %s\n' '$(1)' '$(2)'
+Q := $(if $(V),,@)
+
+core_src := $(wildcard src/core/*.c src/shard/*.c src/directory/*.c src/bind/*.c)
+lib_src := $(wildcard src/*.c)
+bin_src := $(wildcard src/bin/*.c)
+core_obj := $(core_src:%.c=$(B)/obj/%.o)
+lib_obj := $(core_obj) $(lib_src:%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o
+bin_obj := $(bin_src:%.c=$(B)/obj/%.o)
+
+lua_files := $(sort $(shell find lua/collegedb -name '*.lua'))
+commands := $(sort $(wildcard scripts/*.lua))
+
+all: $(B)/collegedb $(B)/libcollegedb.a $(B)/libcollegedb.so $(B)/lua/collegedb/core.so
+
+# Lua's symbols come from the program that loads the module.
+$(B)/lua/collegedb/core.so: $(core_obj)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $(core_obj) $(PKG_LIBS)
+
+$(B)/libcollegedb.a: $(lib_obj)
+	$(call say,AR,$@)
+	@rm -f $@
+	$(Q)ar rcs $@ $(lib_obj)
+
+$(B)/libcollegedb.so: $(lib_obj)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libcollegedb.so $(NO_UNDEFINED) -o $@ $(lib_obj) $(PKG_LIBS) -llua5.4
+
+# The whole of Lua is linked in and its names exported, so that modules in C find every function they use.
+$(B)/collegedb: $(bin_obj) $(B)/libcollegedb.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(bin_obj) $(B)/libcollegedb.a \
+	  -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive $(PKG_LIBS) -ldl
+
+$(B)/obj/%.o: %.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/gen/embedded.o: $(B)/gen/embedded.c $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/gen/embedded.c: scripts/build/embed.lua $(lua_files) $(commands) $(B)/gen/files
+	$(call say,EMBED,$@)
+	$(Q)$(LUA) scripts/build/embed.lua $@ $(lua_files) $(commands)
+
+# Rewritten only when its content changes: other flags rebuild the objects, another set of files the embedding.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' >$@
+
+$(B)/gen/files: FORCE
+	@mkdir -p $(@D)
+	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
+
+-include $(lib_obj:.o=.d) $(bin_obj:.o=.d)
+
+# --- running -------------------------------------------------------------------------------------------
+
+demo:
+	@$(BOOTSTRAP) build
+	@$(MAKE) all
+	@$(B)/collegedb examples/demo/demo.lua
+
+test:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all
+	@CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
+
+bench: all
+	@CDB_BUILD='$(B)' bench/run
+
+env:
+	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;;'"
+
+# --- checks --------------------------------------------------------------------------------------------
+
+c_files := $(core_src) $(lib_src) $(bin_src) $(wildcard include/*.h src/*.h src/*/*.h)
+
+lint:
+	@$(BOOTSTRAP) test
+	luacheck --quiet spec/run $(wildcard lua scripts spec examples bench)
+	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all
+	@$(MAKE) CC=clang WERROR=1 B=build/lint/clang all
+	@clang-format --dry-run --Werror $(c_files)
+
+format:
+	clang-format -i $(c_files)
+
+# --- installing ----------------------------------------------------------------------------------------
+
+dest := $(DESTDIR)$(PREFIX)
+share := $(dest)/share/lua/5.4/collegedb
+module := $(dest)/lib/lua/5.4/collegedb
+
+install: all
+	install -d $(dest)/bin $(dest)/lib/pkgconfig $(dest)/include $(module) $(share)/commands
+	install -m 755 $(B)/collegedb $(dest)/bin/collegedb
+	install -m 644 $(B)/libcollegedb.a $(B)/libcollegedb.so $(dest)/lib/
+	install -m 644 include/collegedb.h include/collegedb_lua.h $(dest)/include/
+	install -m 644 $(B)/lua/collegedb/core.so $(module)/core.so
+	cd lua/collegedb && find . -name '*.lua' -exec install -D -m 644 {} $(abspath $(share))/{} \;
+	install -m 644 $(commands) $(share)/commands/
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: collegedb' 'Description: many SQLite files as one database, routed by key' \
+	  'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Libs: -L$${prefix}/lib -lcollegedb' \
+	  'Cflags: -I$${prefix}/include' > $(dest)/lib/pkgconfig/collegedb.pc
+
+uninstall:
+	rm -f $(dest)/bin/collegedb $(dest)/lib/libcollegedb.a $(dest)/lib/libcollegedb.so \
+	  $(dest)/include/collegedb.h $(dest)/include/collegedb_lua.h $(dest)/lib/pkgconfig/collegedb.pc
+	rm -rf $(share) $(module)
+
+docs:
+	@$(BOOTSTRAP) docs
+	ldoc -q -d build/docs -p CollegeDB -t 'CollegeDB reference' lua/collegedb
+
+clean:
+	rm -rf build
+
+.PHONY: all demo test bench env lint format install uninstall docs clean FORCE
+FORCE:

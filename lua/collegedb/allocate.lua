@@ -1,0 +1,78 @@
+--- Giving a new key a place by the configured strategy, and claiming it in the
+-- directory: of two processes that claim one key, both use the winner's shard.
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local loader = require "collegedb.loader"
+local stats = require "collegedb.stats"
+
+local allocate = {}
+
+local STALE_AFTER = 10 -- seconds that counts and sizes shown to strategies may be old
+
+-- A shard as a strategy sees it: `keys` and `size` are read when asked for.
+local function view(state, index)
+  local shard = state.shards[index]
+  local fields = { name = shard.name, region = shard.region, priority = shard.priority, weight = shard.weight }
+  return setmetatable(fields, {
+    __index = function(_, field)
+      if field ~= "keys" and field ~= "size" then return nil end
+      local known = state.shard_facts[index]
+      if not known or os.time() - known.at > STALE_AFTER then
+        known = { at = os.time(), keys = stats.keys(state, index), size = shard.handle:size() }
+        state.shard_facts[index] = known
+      end
+      return known[field]
+    end,
+  })
+end
+
+local function open_shards(state, tag, keyspace)
+  local views = {}
+  for index, shard in ipairs(state.shards) do
+    local fits = keyspace == "" and not tag or shard.keyspace == tag
+    if shard.allocate and fits then views[#views + 1] = view(state, index) end
+  end
+  return views
+end
+
+local function context(state, keyspace, operation)
+  return {
+    operation = operation,
+    table = keyspace ~= "" and keyspace or nil,
+    hash = core.hash,
+    random = math.random,
+    turn = function(name) return state.directory:count_on(name or "default", operation == "write" and 1 or 0) end,
+  }
+end
+
+--- Asks the strategy for a shard.
+---@param operation "read"|"write" a read spends no turn
+---@return integer index
+function allocate.select(state, tag, keyspace, text, operation)
+  local strategy = state.strategy
+  local name = strategy.name or "of the config"
+  local views = open_shards(state, tag, keyspace)
+  if #views == 0 then errors.raise("NO_SHARDS", { key = text }, "no shard is open for new keys of this keyspace") end
+  local key = catalog.key_value(keyspace, text)
+  local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, key, views,
+    context(state, keyspace, operation))
+  local index = type(answer) == "string" and state.by_name[answer]
+  if not index then
+    errors.raise("SCRIPT", { key = key }, "strategy %s returned %s for the key %s; it must return the name of a shard",
+      name, type(answer) == "string" and ("%q, which is no shard"):format(answer) or tostring(answer), text)
+  end
+  return index
+end
+
+--- Claims the key for a shard. Returns the winner's index, or nil when the
+-- epoch changed meanwhile and the caller must decide again.
+function allocate.claim(state, full, text, shard)
+  local winner = state.directory:claim(full, text, shard.id, state.epoch.number)
+  if not winner then return nil end
+  return state.epoch.index_of[winner]
+    or errors.raise("SHARD_NOT_FOUND", { key = text }, "the key lives on a shard that the config does not have")
+end
+
+return allocate

@@ -1,0 +1,179 @@
+--- The catalog: what is known of the shards' tables. Read from their schemas,
+-- and judged by the rules: key column, kind of key, keyspace.
+
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local loader = require "collegedb.loader"
+local quote = require "collegedb.quote"
+
+local catalog = {}
+
+---@class collegedb.Table
+---@field name string as the first shard that has it writes it
+---@field key_column string
+---@field kind "integer"|"text"|"numeric"|"blob" by the column's affinity
+---@field keyspace string of integer keys; "" is the global one
+---@field fold boolean the key column compares NOCASE
+---@field shards table<integer, boolean> indexes of the shards that have it
+
+--- Names of the shard's own tables, without SQLite's and CollegeDB's.
+---@param shard userdata
+---@return { name: string, type: string }[]
+function catalog.tables(shard)
+  return shard:all [[SELECT name, type FROM pragma_table_list WHERE schema = 'main'
+    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_' ORDER BY name]]
+end
+
+local function columns_of(shard, name)
+  local columns, keys = {}, {}
+  for row in shard:each("SELECT cid, name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?)", { name }) do
+    columns[#columns + 1] = {
+      name = row.name, type = row.type or "", notnull = row.notnull == 1, pk = row.pk, generated = row.hidden >= 2,
+    }
+    if row.pk > 0 then keys[row.pk] = row.name end
+  end
+  return columns, keys
+end
+
+--- What the rules are told of a table.
+---@return table info
+function catalog.inspect(shard, name, kind, shard_name)
+  local columns, keys = columns_of(shard, name)
+  return { name = name, shard = shard_name, kind = kind, columns = columns, primary_key = keys }
+end
+
+-- SQLite's rules for a declared type, in their order (https://www.sqlite.org/datatype3.html, 3.1).
+local function affinity(declared)
+  local type = declared:upper()
+  if type:find "INT" then return "integer" end
+  if type:find "CHAR" or type:find "CLOB" or type:find "TEXT" then return "text" end
+  if type:find "BLOB" or type == "" then return "blob" end
+  if type:find "REAL" or type:find "FLOA" or type:find "DOUB" then return "real" end
+  return "numeric"
+end
+
+local function find_column(info, name)
+  for i, column in ipairs(info.columns) do
+    if quote.fold(column.name) == quote.fold(name) then return column, i - 1 end
+  end
+end
+
+-- The collation of a key column stands in the index that enforces it.
+local function is_nocase(shard, table_name, column)
+  local row = shard:first([[SELECT 1 AS yes FROM pragma_index_list(?1) AS i, pragma_index_xinfo(i.name) AS x
+    WHERE x.seqno = 0 AND x.name = ?2 COLLATE NOCASE AND upper(x.coll) = 'NOCASE' LIMIT 1]], { table_name, column })
+  return row ~= nil
+end
+
+--- True when an index (or the rowid) finds the column's values.
+function catalog.is_indexed(shard, table_name, info, column)
+  if #info.primary_key == 1 and info.primary_key[1] == column then return true end
+  return shard:first([[SELECT 1 AS yes FROM pragma_index_list(?1) AS i, pragma_index_xinfo(i.name) AS x
+    WHERE x.seqno = 0 AND i.partial = 0 AND x.name = ?2 LIMIT 1]], { table_name, column }) ~= nil
+end
+
+--- What one table is to CollegeDB, or nil and the reason why it is nothing.
+---@param rules table
+---@param limit integer script_limit
+---@return collegedb.Table|nil, string? reason
+function catalog.judge(shard, info, rules, limit)
+  local answer, reason = loader.call("rules " .. (rules.name or "?"), limit, rules.table, info)
+  if answer == nil then return nil, reason or "the rules leave it out" end
+  if type(answer) ~= "table" or type(answer.key_column) ~= "string" then
+    errors.raise("SCRIPT", { table = info.name }, "the rules returned no key_column for table %s", info.name)
+  end
+  local column, position = find_column(info, answer.key_column)
+  if not column then
+    errors.raise("SCRIPT", { table = info.name }, "the rules name the key column %s, which table %s has not",
+      answer.key_column, info.name)
+  end
+  local kind = affinity(column.type)
+  if kind == "real" then return nil, ("its key column %s holds floating-point numbers"):format(column.name) end
+  local integer = kind == "integer"
+  return {
+    name = info.name, key_column = column.name, column = position, kind = kind, shards = {},
+    keyspace = integer and (answer.keyspace or quote.fold(info.name)) or "",
+    fold = not integer and is_nocase(shard, info.name, column.name),
+    unique = #info.primary_key == 1 and info.primary_key[1] == column.name,
+  }
+end
+
+local function add_shard(self, index, shard, shard_name, rules, limit)
+  for _, row in ipairs(catalog.tables(shard)) do
+    local folded = quote.fold(row.name)
+    local info = catalog.inspect(shard, row.name, row.type, shard_name)
+    local found, reason = catalog.judge(shard, info, rules, limit)
+    local known = self.tables[folded]
+    if not found then
+      if row.type ~= "shadow" then self.unkeyed[folded] = { name = row.name, reason = reason, shard = shard_name } end
+    elseif known and (known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column) then
+      self.issues[#self.issues + 1] = ("table %s of shard %s has another key (%s %s) than on the shards before it (%s %s)")
+        :format(row.name, shard_name, found.kind, found.key_column, known.kind, known.key_column)
+    else
+      known = known or found
+      self.tables[folded] = known
+      known.shards[index] = true
+    end
+  end
+end
+
+--- Builds the catalog of all shards.
+---@param shards { name: string, handle: userdata }[]
+function catalog.build(shards, rules, limit)
+  local self = { tables = {}, unkeyed = {}, issues = {}, versions = {} }
+  for index, shard in ipairs(shards) do
+    self.versions[index] = catalog.version(shard.handle)
+    add_shard(self, index, shard.handle, shard.name, rules, limit)
+  end
+  return self
+end
+
+--- Changes whenever the shard's schema does.
+function catalog.version(shard) return shard:first("PRAGMA schema_version").schema_version end
+
+function catalog.is_stale(self, shards)
+  for index, shard in ipairs(shards) do
+    if self.versions[index] ~= catalog.version(shard.handle) then return true end
+  end
+  return false
+end
+
+--- The tables of shard `index` whose keys are in a keyspace, in order of name.
+---@param keyspace string without a shard's tag
+---@return collegedb.Table[]
+function catalog.in_keyspace(self, index, keyspace)
+  local list = {}
+  for _, each in pairs(self.tables) do
+    if each.keyspace == keyspace and each.shards[index] then list[#list + 1] = each end
+  end
+  table.sort(list, function(a, b) return a.name < b.name end)
+  return list
+end
+
+--- SQL that gives a row when one of the tables has the key ?1, or nil without tables.
+---@param tables collegedb.Table[]
+function catalog.probe_sql(tables)
+  if #tables == 0 then return nil end
+  local parts = {}
+  for i, each in ipairs(tables) do
+    local column = quote.name(each.key_column)
+    local matches = each.kind == "blob" and "%s IN (?1, CAST(?1 AS BLOB))" or "%s = ?1"
+    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), matches:format(column))
+  end
+  return "SELECT 1 AS found WHERE " .. table.concat(parts, " OR ")
+end
+
+--- Keyspaces of a shard that has a `keyspace` of its own carry it as a tag in front.
+function catalog.tag(tag, keyspace) return tag and tag .. "\0" .. keyspace or keyspace end
+
+--- The tag, or nil, and the keyspace without it.
+function catalog.untag(keyspace)
+  local at = keyspace:find("\0", 1, true)
+  if not at then return nil, keyspace end
+  return keyspace:sub(1, at - 1), keyspace:sub(at + 1)
+end
+
+--- A key as the tables of a keyspace hold it: an integer, or a string.
+function catalog.key_value(keyspace, text) return keyspace ~= "" and core.decimal(text) or text end
+
+return catalog

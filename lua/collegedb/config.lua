@@ -1,0 +1,232 @@
+--- Checks a configuration and fills in what it leaves out. Every mistake is a
+-- CONFIG error that names the field and what it takes.
+
+local errors = require "collegedb.errors"
+
+local config = {}
+
+local ShardValue = { __name = "collegedb.shard value" }
+ShardValue.__tostring = function(value) return "sqlite " .. value.path end
+
+--- A SQLite file as a shard value; opened by what it is handed to.
+---@param path string
+function config.sqlite(path)
+  if type(path) ~= "string" or path == "" or path:find "\0" then
+    errors.raise("USAGE", nil, "collegedb.sqlite takes a file's path, not %s", type(path) == "string" and "''" or type(path))
+  end
+  return setmetatable({ path = path }, ShardValue)
+end
+
+local function fail(field, message, ...) errors.raise("CONFIG", { field = field }, "%s " .. message, field, ...) end
+
+local function describe(value)
+  if type(value) == "string" then return ("%q"):format(value):sub(1, 60) end
+  if type(value) == "number" or type(value) == "boolean" then return tostring(value) end
+  return "a " .. type(value)
+end
+
+-- Each check takes (field, value) and returns the value as the rest of the code wants it.
+local check = {}
+
+local function plain(kind)
+  return function(field, value)
+    if type(value) ~= kind then fail(field, "takes a %s, not %s", kind, describe(value)) end
+    return value
+  end
+end
+
+check.boolean, check.string, check.table, check["function"] =
+  plain "boolean", plain "string", plain "table", plain "function"
+
+local function number(what, least, whole)
+  return function(field, value)
+    if type(value) ~= "number" or value ~= value or value < least or value == math.huge or (whole and value % 1 ~= 0) then
+      fail(field, "takes %s, not %s", what, describe(value))
+    end
+    return whole and math.tointeger(value) or value
+  end
+end
+
+check.seconds = number("seconds, a number of at least 0", 0)
+check.bytes = number("bytes, a whole number of at least 0", 0, true)
+check.entries = number("a whole number of at least 1", 1, true)
+check.integer = number("a whole number", math.mininteger, true)
+
+function check.weight(field, value)
+  if type(value) ~= "number" or not (value > 0 and value <= 1e6) then
+    fail(field, "takes a number above 0 and up to 1,000,000, not %s", describe(value))
+  end
+  return value
+end
+
+local function one_of(...)
+  local allowed = { ... }
+  return function(field, value)
+    for _, each in ipairs(allowed) do
+      if value == each or (type(value) == "string" and type(each) == "string" and value:lower() == each) then return each end
+    end
+    local names = {}
+    for i, each in ipairs(allowed) do names[i] = describe(each) end
+    fail(field, "takes %s, not %s", table.concat(names, " or "), describe(value))
+  end
+end
+
+check.journal_mode = one_of("wal", "delete", "truncate", "persist", "memory", "off")
+check.synchronous = one_of("full", "normal", "off", "extra")
+check.auto_migrate = one_of("background", true, false)
+check.directory = one_of("sparse", "full")
+
+function check.name(field, value)
+  if type(value) ~= "string" or value == "" or #value > 127 or value:find "%c" then
+    fail(field, "takes a name of 1 to 127 bytes without control characters, not %s", describe(value))
+  end
+  return value
+end
+
+function check.strategy(field, value)
+  local kind = type(value)
+  if kind == "string" and value ~= "" then return (value:gsub("%-", "_")) end
+  if kind == "function" or (kind == "table" and type(value.select) == "function") then return value end
+  fail(field, "takes a strategy's name, a function (key, shards, ctx) or a table with select, not %s", describe(value))
+end
+
+function check.rules(field, value)
+  if type(value) == "string" or type(value) == "table" then return value end
+  fail(field, "takes the name of rules or a table of them, not %s", describe(value))
+end
+
+function check.strings(field, value)
+  if type(value) ~= "table" then fail(field, "takes an array of strings, not %s", describe(value)) end
+  for i, each in ipairs(value) do
+    if type(each) ~= "string" then fail(("%s[%d]"):format(field, i), "takes a string, not %s", describe(each)) end
+  end
+  return value
+end
+
+local fields = {
+  strategy = check.strategy, rules = check.rules, script_dirs = check.strings, script_limit = check.entries,
+  auto_migrate = check.auto_migrate, directory = check.directory, mapping_secret = check.string,
+  mapping_cache_ttl = check.seconds, mapping_cache_size = check.entries, check_keys = check.boolean,
+  on_event = check["function"], kv = true, shards = true,
+}
+
+local defaults = {
+  strategy = "hash", rules = "default", script_dirs = {}, script_limit = 100000000, auto_migrate = "background",
+  directory = "sparse", mapping_cache_ttl = 30, mapping_cache_size = 1000000, check_keys = false,
+}
+
+local shard_fields = {
+  name = check.name, region = check.string, priority = check.integer, weight = check.weight, max_size = check.bytes,
+  allocate = check.boolean, integrate = check.boolean, external_writers = check.boolean, keyspace = check.name,
+  journal_mode = check.journal_mode, synchronous = check.synchronous, busy_timeout = check.seconds,
+  mmap_size = check.bytes, cache_size = check.integer, [1] = true,
+}
+
+local function known(list)
+  local names = {}
+  for name in pairs(list) do
+    if type(name) == "string" then names[#names + 1] = name end
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+local function check_fields(given, allowed, prefix)
+  local out = {}
+  for name, value in pairs(given) do
+    local field = prefix .. tostring(name)
+    if not allowed[name] then fail(field, "is no field here; known are %s", known(allowed)) end
+    out[name] = allowed[name] == true and value or allowed[name](field, value)
+  end
+  return out
+end
+
+--- A shard value as { path = … } or { handle = … }.
+---@param field string for the error
+---@param value any
+function config.shard_value(field, value)
+  if type(value) == "string" and value ~= "" and not value:find "\0" then return { path = value } end
+  if getmetatable(value) == ShardValue then return { path = value.path } end
+  if type(value) == "userdata" and (getmetatable(value) or {}).__name == "collegedb.shard" then return { handle = value } end
+  fail(field, "takes a path, collegedb.sqlite(path) or db:shard(name), not %s", describe(value))
+end
+
+local function is_shard_table(value) return type(value) == "table" and getmetatable(value) ~= ShardValue end
+
+local function normalize_shard(prefix, given, name)
+  local shard = check_fields(is_shard_table(given) and given or { given }, shard_fields, prefix)
+  if name and shard.name and shard.name ~= name then
+    fail(prefix .. "name", "is %q, but the shard stands under the name %q", shard.name, name)
+  end
+  shard.name = shard.name or name
+  if not shard.name then fail(prefix .. "name", "is missing; every shard has a name") end
+  if shard[1] == nil then fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path) or db:shard(name)") end
+  shard.value = config.shard_value(prefix .. "[1]", shard[1])
+  shard[1] = nil
+  shard.weight = shard.weight or 1
+  for _, flag in ipairs { "allocate", "integrate" } do
+    if shard[flag] == nil then shard[flag] = true end
+  end
+  return shard
+end
+
+local function normalize_shards(given)
+  if not is_shard_table(given) then
+    fail("shards", "takes an array of shard tables, or a map from names to shards, not %s", describe(given))
+  end
+  local shards, order = {}, {}
+  for key in pairs(given) do order[#order + 1] = key end
+  local is_array = #order > 0 and #order == #given
+  table.sort(order, function(a, b)
+    if is_array then return a < b end
+    return tostring(a) < tostring(b)
+  end)
+  for i, key in ipairs(order) do
+    if not is_array and type(key) ~= "string" then
+      fail(("shards[%s]"):format(tostring(key)), "has no name: use an array of shard tables, or a map from names to shards")
+    end
+    local prefix = is_array and ("shards[%d]."):format(key) or ("shards[%q]."):format(key)
+    if is_array and not is_shard_table(given[key]) then
+      fail(("shards[%d]"):format(key), "takes a table { name = …, path }, not %s", describe(given[key]))
+    end
+    shards[i] = normalize_shard(prefix, given[key], not is_array and check.name("shards", key) or nil)
+  end
+  if #shards == 0 then fail("shards", "is empty: at least one shard is needed") end
+  if #shards > 65000 then fail("shards", "has %d shards; at most 65,000 are possible", #shards) end
+  return shards
+end
+
+local function check_distinct(shards, kv)
+  local names, paths = {}, { [kv] = "kv" }
+  for i, shard in ipairs(shards) do
+    local field = ("shards[%d]"):format(i)
+    if names[shard.name] then fail(field .. ".name", "is %q a second time", shard.name) end
+    names[shard.name] = true
+    local path = shard.value.path
+    if path and path ~= ":memory:" then
+      if paths[path] then fail(field, "has the file %s, which %s has already", path, paths[path]) end
+      paths[path] = field
+    end
+  end
+end
+
+--- Checks `given` and returns a new table with every default filled in.
+---@param given table as in docs/config.md
+---@return table
+function config.normalize(given)
+  if type(given) ~= "table" then errors.raise("CONFIG", nil, "the config is a table, not %s", describe(given)) end
+  local out = check_fields(given, fields, "")
+  for name, value in pairs(defaults) do
+    if out[name] == nil then out[name] = value end
+  end
+  if out.kv == nil then fail("kv", "is missing: the directory's path, or \"memory:\"") end
+  if type(out.kv) ~= "string" or out.kv == "" or out.kv:find "\0" then
+    fail("kv", "takes the directory's path, or \"memory:\", not %s", describe(out.kv))
+  end
+  if out.shards == nil then fail("shards", "is missing: an array of shard tables, or a map from names to shards") end
+  out.shards = normalize_shards(out.shards)
+  check_distinct(out.shards, out.kv)
+  return out
+end
+
+return config

@@ -1,0 +1,134 @@
+--- The directory: where keys live that are not at home, and the record of the
+-- shards. SQL over one shard; the operations on single entries are in C
+-- (src/directory). Every commit of it is synchronous = FULL.
+
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+
+local directory = {}
+
+local Directory = {}
+Directory.__index = Directory
+
+local FORMAT = 1
+
+local schema = [[
+CREATE TABLE IF NOT EXISTS _collegedb_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_entries (
+  digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_shards (
+  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
+  conflicts INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _collegedb_homes (
+  placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
+  PRIMARY KEY (placement, shard)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY, sql TEXT NOT NULL UNIQUE);
+INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[), ('epoch', 1);
+]]
+
+local function prepare(self)
+  local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_schema'"
+  if row.n == 0 then self.shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
+  row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
+  if not row or row.value ~= FORMAT then
+    errors.raise("CONFIG", { field = "kv" }, "kv %s was written by another version of CollegeDB (format %s, this is %d)",
+      self.path, row and row.value or "unknown", FORMAT)
+  end
+end
+
+--- Opens or creates the directory at `path`, or one in memory for "memory:".
+---@param path string
+---@param secret string? mapping_secret
+function directory.open(path, secret)
+  local memory = path == "memory:"
+  local options = { name = "the directory", synchronous = "full" }
+  local shard = core.sqlite(memory and ":memory:" or path, options)
+  local self = setmetatable({ path = path, secret = secret, shard = shard }, Directory)
+  local done, err = pcall(function()
+    if not memory then self.lock = core.filelock(path .. "-users") end
+    prepare(self)
+  end)
+  if done then return self end
+  self:close()
+  error(err, 0)
+end
+
+function Directory:close()
+  core.close(self.shard)
+  if self.lock then self.lock:close() end
+end
+
+--- Runs `f` while no other instance has the directory open; false if one has.
+function Directory:alone(f)
+  if self.lock and not self.lock:exclusive() then return false end
+  local done, err = pcall(f)
+  if self.lock then self.lock:shared() end
+  if not done then error(err, 0) end
+  return true
+end
+
+--- The current epoch, and the shard id and version of the key's entry if it has one.
+function Directory:lookup(keyspace, text) return core.directory_lookup(self.shard, keyspace, text, self.secret) end
+
+--- Gives the key to a shard unless it has an entry. Returns the id that now
+-- stands, or nil when the epoch is not `epoch` any more.
+function Directory:claim(keyspace, text, id, epoch)
+  return core.directory_claim(self.shard, keyspace, text, self.secret, id, epoch)
+end
+
+--- Sets the key's entry if its version is still `version` (nil: if it has none).
+---@return boolean replaced
+function Directory:replace(keyspace, text, version, id)
+  local digest = core.blob(core.digest(keyspace, text, self.secret))
+  if version == nil then
+    return self.shard:run([[INSERT INTO _collegedb_entries VALUES (?, ?, 1) ON CONFLICT DO NOTHING]],
+      { digest, id }).meta.changes == 1
+  end
+  return self.shard:run([[UPDATE _collegedb_entries SET shard = ?, version = version + 1
+    WHERE digest = ? AND version = ?]], { id, digest, version }).meta.changes == 1
+end
+
+--- Removes the key's entry. Returns whether there was one.
+function Directory:remove(keyspace, text)
+  local digest = core.blob(core.digest(keyspace, text, self.secret))
+  return self.shard:run("DELETE FROM _collegedb_entries WHERE digest = ?", { digest }).meta.changes == 1
+end
+
+--- Entries by shard id.
+---@return table<integer, integer>
+function Directory:counts()
+  local counts = {}
+  for row in self.shard:each "SELECT shard, count(*) AS n FROM _collegedb_entries GROUP BY shard" do
+    counts[row.shard] = row.n
+  end
+  return counts
+end
+
+function Directory:epoch()
+  return self.shard:first("SELECT value FROM _collegedb_counters WHERE name = 'epoch'").value
+end
+
+--- Adds `n` to a counter and returns what it was before; 0 only reads it.
+---@param name string
+---@param n integer
+---@return integer
+function Directory:count_on(name, n)
+  if n == 0 then
+    local row = self.shard:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
+    return row and row.value or 0
+  end
+  return self.shard:first([[INSERT INTO _collegedb_counters VALUES (?1, ?2)
+    ON CONFLICT DO UPDATE SET value = value + ?2 RETURNING value]], { "turn:" .. name, n }).value - n
+end
+
+--- Runs `f(tx)` in one transaction that makes the next epoch, if it returns true.
+function Directory:change(f)
+  return self.shard:transaction(function(tx)
+    local changed = f(tx)
+    if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
+    return changed
+  end)
+end
+
+return directory

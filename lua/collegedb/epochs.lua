@@ -1,0 +1,173 @@
+--- Epochs: the numbered state of shard set, placement and integration, kept in
+-- the directory. A process that meets a newer number reads it anew before it
+-- decides anything.
+
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+
+local epochs = {}
+
+local function register(tx, shards)
+  local changed = false
+  for _, shard in ipairs(shards) do
+    local row = tx:first("SELECT id, keyspace FROM _collegedb_shards WHERE name = ?", { shard.name })
+    if not row then
+      local empty = shard.is_empty() and 1 or 0
+      shard.id = tx:run("INSERT INTO _collegedb_shards (name, keyspace, integrated) VALUES (?, ?, ?)",
+        { shard.name, shard.keyspace or core.null, empty }).meta.last_row_id
+      shard.is_new, changed = true, true
+    else
+      shard.id = row.id
+      if row.keyspace ~= shard.keyspace then
+        -- Its keys have other names now: what was taken over under the old ones is taken over again.
+        tx:run("UPDATE _collegedb_shards SET keyspace = ?, integrated = 0, conflicts = 0 WHERE id = ?",
+          { shard.keyspace or core.null, shard.id })
+        tx:run("DELETE FROM _collegedb_entries WHERE shard = ? AND version = 0", { shard.id })
+        changed = true
+      end
+    end
+  end
+  return changed
+end
+
+local function wanted_homes(shards)
+  local homes = {}
+  for _, shard in ipairs(shards) do
+    if shard.allocate then
+      homes[#homes + 1] = { shard = shard.id, weight = shard.weight, keyspace = shard.keyspace, name = shard.name }
+    end
+  end
+  return homes
+end
+
+local function homes_text(homes)
+  local parts = {}
+  for i, home in ipairs(homes) do
+    parts[i] = ("%d:%.17g:%s"):format(home.shard, home.weight, home.keyspace or "")
+  end
+  table.sort(parts)
+  return table.concat(parts, "\n")
+end
+
+local function read_homes(shard, number)
+  return shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name FROM _collegedb_homes AS h
+    JOIN _collegedb_shards AS s ON s.id = h.shard WHERE h.placement = ? ORDER BY h.shard]], { number })
+end
+
+local function current_placement(shard)
+  return shard:first "SELECT number, family FROM _collegedb_placements ORDER BY number DESC LIMIT 1"
+end
+
+local function add_placement(tx, family, homes)
+  local number = tx:run("INSERT INTO _collegedb_placements (family) VALUES (?)", { family }).meta.last_row_id
+  for _, home in ipairs(homes) do
+    tx:run("INSERT INTO _collegedb_homes VALUES (?, ?, ?, ?)",
+      { number, home.shard, home.weight, home.keyspace or core.null })
+  end
+end
+
+local function same_placement(shard, family, homes)
+  local now = current_placement(shard)
+  return now and now.family == family
+    and (family ~= "hash" or homes_text(read_homes(shard, now.number)) == homes_text(homes))
+end
+
+--- Brings the directory's record in line with the config: registers new shards,
+-- and starts a new placement when shards, weights or the strategy's family
+-- changed. Keys of the placements before stay where they are and are found by
+-- probing. A placement changes only while no other instance is open: one that
+-- still thinks in the old one could insert a key a second time.
+---@param dir table the directory
+---@param shards table[] with name, weight, keyspace, allocate, is_empty; their id is filled in
+---@param family "hash"|"claims"
+function epochs.reconcile(dir, shards, family)
+  dir:change(function(tx) return register(tx, shards) end)
+  local homes = family == "hash" and wanted_homes(shards) or {}
+  if same_placement(dir.shard, family, homes) then return end
+  local function place(tx)
+    if same_placement(tx, family, homes) then return false end
+    add_placement(tx, family, homes)
+    return true
+  end
+  local first = false
+  dir:change(function(tx)
+    first = current_placement(tx) == nil
+    return first and place(tx)
+  end)
+  if first or same_placement(dir.shard, family, homes) then return end
+  if not dir:alone(function() dir:change(place) end) then
+    errors.raise("BUSY", { field = "shards" }, "the shards, weights or strategy of the config are not those that the "
+      .. "directory %s was opened with, and another program has it open: close that one first", dir.path)
+  end
+end
+
+local function by_keyspace(homes, index_of)
+  local nodes, indexes, untagged, tagged = {}, {}, {}, {}
+  for _, home in ipairs(homes) do
+    local node = { name = home.name, weight = home.weight, index = index_of[home.shard], id = home.shard }
+    nodes[#nodes + 1] = node
+    local list = untagged
+    if home.keyspace then
+      tagged[home.keyspace] = tagged[home.keyspace] or {}
+      list = tagged[home.keyspace]
+    end
+    list[#list + 1] = node
+  end
+  local function placement(list) return { nodes = list, placement = core.placement(list) } end
+  for tag, list in pairs(tagged) do indexes[tag] = placement(list) end
+  return { all = placement(nodes), untagged = placement(untagged), tagged = indexes }
+end
+
+local function read_flags(dir, shards, record)
+  local rows = {}
+  for row in dir.shard:each "SELECT id, integrated, conflicts FROM _collegedb_shards" do rows[row.id] = row end
+  for index, shard in ipairs(shards) do
+    local row = rows[shard.id]
+    record.index_of[shard.id] = index
+    record.integrated[index] = row.integrated == 1
+    record.conflicts[index] = row.conflicts
+    local probed = shard.external_writers or (shard.integrate and not record.integrated[index])
+    if probed then record.probed[#record.probed + 1] = index end
+  end
+end
+
+local function read_placements(dir, record)
+  for _, row in ipairs(dir.shard:all "SELECT number, family FROM _collegedb_placements ORDER BY number DESC") do
+    record.placements[#record.placements + 1] = row.family == "hash"
+      and by_keyspace(read_homes(dir.shard, row.number), record.index_of) or { claims = true }
+  end
+end
+
+--- Reads the current epoch: its number, which shards still need probing, and the placements, newest first.
+---@param dir table the directory
+---@param shards table[] the configured shards, with ids
+function epochs.read(dir, shards)
+  for _ = 1, 100 do
+    local number = dir:epoch()
+    local record = { number = number, index_of = {}, probed = {}, placements = {}, integrated = {}, conflicts = {} }
+    read_flags(dir, shards, record)
+    read_placements(dir, record)
+    if dir:epoch() == number then return record end
+  end
+  errors.raise("BUSY", nil, "the directory %s changes faster than it can be read", dir.path)
+end
+
+--- Marks a shard as integrated (or not), which makes the next epoch.
+function epochs.set_integrated(dir, id, integrated, conflicts)
+  return dir:change(function(tx)
+    tx:run("UPDATE _collegedb_shards SET integrated = ?, conflicts = ? WHERE id = ?", { integrated, conflicts or 0, id })
+    return true
+  end)
+end
+
+--- The placement's nodes that a key of this keyspace tag may be at home on.
+---@param placement table one of record.placements
+---@param tag string? the keyspace's tag
+---@param integer boolean an integer key: without a tag it belongs to the shards without one
+function epochs.candidates(placement, tag, integer)
+  if placement.claims then return nil end
+  if tag then return placement.tagged[tag] end
+  return integer and placement.untagged or placement.all
+end
+
+return epochs

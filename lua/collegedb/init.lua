@@ -1,0 +1,44 @@
+--- CollegeDB: one database out of many, routed by key.
+--
+--     local collegedb = require "collegedb"
+--     local db <close> = collegedb.open { kv = "directory.db", shards = { … } }
+--
+-- This file only gathers what the modules behind it offer.
+
+local config = require "collegedb.config"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local instance = require "collegedb.instance"
+
+local collegedb = {
+  _VERSION = core.version,
+  null = core.null,
+  blob = core.blob,
+  sqlite = config.sqlite,
+  open = instance.open,
+  is_error = errors.is_error,
+}
+
+local default
+
+--- Opens a database and makes it the default: its methods are then functions of this module.
+function collegedb.initialize(given)
+  default = instance.open(given)
+  return default
+end
+
+-- collegedb.first(key, sql) is default:first(key, sql), for every method of a database.
+return setmetatable(collegedb, {
+  __index = function(_, name)
+    local method = core.db_methods[name]
+    if not method then return nil end
+    local function call(...)
+      if not default then
+        errors.raise("USAGE", nil, "collegedb.%s needs collegedb.initialize(config) first", name)
+      end
+      return method(default, ...)
+    end
+    collegedb[name] = call
+    return call
+  end,
+})

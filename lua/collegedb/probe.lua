@@ -1,0 +1,55 @@
+--- Looking a key up in the shards themselves: where existing data has not been
+-- taken over yet, where other programs write, and where an earlier placement
+-- had its home.
+
+local catalog = require "collegedb.catalog"
+
+local probe = {}
+
+local function sql_for(state, index, keyspace)
+  local cache = state.probe_sql
+  cache[index] = cache[index] or {}
+  local sql = cache[index][keyspace]
+  if sql == nil then
+    sql = catalog.probe_sql(catalog.in_keyspace(state.catalog, index, keyspace)) or false
+    cache[index][keyspace] = sql
+  end
+  return sql
+end
+
+--- Has shard `index` a row with this key in a table of the keyspace?
+---@param tag string? the keyspace's tag; only the shards that carry it have such keys
+---@param keyspace string without the tag
+---@param text string
+function probe.has(state, index, tag, keyspace, text)
+  local shard = state.shards[index]
+  if (tag or keyspace ~= "") and shard.keyspace ~= tag then return false end
+  local sql = sql_for(state, index, keyspace)
+  if not sql then return false end
+  return shard.handle:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
+end
+
+local function add(list, seen, index)
+  if index and not seen[index] then
+    seen[index] = true
+    list[#list + 1] = index
+  end
+end
+
+--- The shards to look at for a key without an entry: none when its home alone
+-- decides. Its home comes first, because of two rows with one key the one at home stands.
+---@param home integer? index of the key's home
+---@param old_homes integer[] where earlier placements had it
+---@return integer[]
+function probe.where(state, home, old_homes)
+  local list, seen = {}, {}
+  local probed = state.epoch.probed
+  if #probed == 0 and #old_homes == 0 then return list end
+  add(list, seen, home)
+  for _, index in ipairs(old_homes) do add(list, seen, index) end
+  for _, index in ipairs(probed) do add(list, seen, index) end
+  if #list == 1 and list[1] == home then return {} end
+  return list
+end
+
+return probe

@@ -1,0 +1,119 @@
+--- Where a key is that the mapping cache does not know: the directory, then
+-- probing, then its home, or for an INSERT of the other strategies a claim.
+-- Called from src/bind/route.c on a miss.
+
+local allocate = require "collegedb.allocate"
+local catalog = require "collegedb.catalog"
+local epochs = require "collegedb.epochs"
+local errors = require "collegedb.errors"
+local probe = require "collegedb.probe"
+
+local router = {}
+
+-- The numbers of WHY in src/bind/route.c.
+local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED = 0, 1, 2, 3, 4
+
+--- Reads the epoch anew if the directory has gone on.
+function router.refresh(state, number)
+  if number ~= state.epoch.number then state.epoch = epochs.read(state.directory, state.shards) end
+end
+
+local function missing_shard(id, state)
+  local row = state.directory.shard:first("SELECT name FROM _collegedb_shards WHERE id = ?", { id })
+  local name = row and row.name or ("number " .. id)
+  errors.raise("SHARD_NOT_FOUND", { shard = name }, "the key lives on shard %s, which the config does not have", name)
+end
+
+local function home_in(placement, tag, keyspace, text)
+  local found = epochs.candidates(placement, tag, keyspace ~= "")
+  if not found then return nil end
+  local at = found.placement:place(catalog.tag(tag, keyspace), text)
+  return at and found.nodes[at]
+end
+
+-- An integer without a tag, on tables that stand only on shards with a keyspace of their own.
+local function refuse_untagged(state, keyspace, text)
+  local names = {}
+  for _, shard in ipairs(state.shards) do names[#names + 1] = shard.keyspace end
+  errors.raise("USAGE", { key = text, table = keyspace },
+    "%s %s could be of several shards, each with a keyspace of its own: write db:key(%q, %s, keyspace) with %s",
+    keyspace, text, keyspace, text, table.concat(names, ", "))
+end
+
+local function all_tagged(state)
+  for _, shard in ipairs(state.shards) do
+    if not shard.keyspace then return false end
+  end
+  return true
+end
+
+local function homes_of(state, tag, keyspace, text)
+  local placements = state.epoch.placements
+  local home = home_in(placements[1], tag, keyspace, text)
+  local old = {}
+  for i = 2, #placements do
+    local node = home_in(placements[i], tag, keyspace, text)
+    if node and not (home and node.id == home.id) and node.index then old[#old + 1] = node.index end
+  end
+  return home, old
+end
+
+local function find(state, places, tag, keyspace, text)
+  for _, index in ipairs(places) do
+    if probe.has(state, index, tag, keyspace, text) then return index end
+  end
+end
+
+local function resolve_once(state, full, tag, keyspace, text, insert)
+  local number, id = state.directory:lookup(full, text)
+  router.refresh(state, number)
+  if id then
+    local index = state.epoch.index_of[id]
+    if not index then missing_shard(id, state) end
+    return index, DIRECTORY, true
+  end
+  local home, old_homes = homes_of(state, tag, keyspace, text)
+  local places = probe.where(state, home and home.index, old_homes)
+  local found = find(state, places, tag, keyspace, text)
+  if found then return found, home and found == home.index and HOME or FOUND, true end
+  if home then
+    if not home.index then missing_shard(home.id, state) end
+    if insert and state.config.directory == "full" then
+      local index = allocate.claim(state, full, text, state.shards[home.index])
+      return index, CLAIMED, true
+    end
+    -- That a key was found nowhere is no knowledge to keep: a file that others write may have it next.
+    return home.index, HOME, #places == 0 or insert
+  end
+  if not insert then return allocate.select(state, tag, keyspace, text, "read"), UNCLAIMED, false end
+  local index = allocate.claim(state, full, text, state.shards[allocate.select(state, tag, keyspace, text, "write")])
+  return index, CLAIMED, true
+end
+
+--- Finds the shard of a key.
+---@param state table of lua/collegedb/instance.lua
+---@param full string keyspace, with its tag if it has one
+---@param text string the canonical key
+---@param _ string? the statement's main table
+---@param insert boolean the statement is an INSERT: the key may be given a place
+---@return integer index of the shard, integer why, boolean keep in the cache
+function router.resolve(state, full, text, _, insert)
+  local tag, keyspace = catalog.untag(full)
+  if not tag and keyspace ~= "" and all_tagged(state) then refuse_untagged(state, keyspace, text) end
+  for _ = 1, 20 do
+    local index, why, keep = resolve_once(state, full, tag, keyspace, text, insert)
+    if index then return index, why, keep end
+  end
+  errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
+end
+
+--- What the catalog says of a table: kind of key, keyspace of integer keys, NOCASE.
+---@param state table
+---@param name string
+function router.describe(state, name)
+  local found = state:table(name)
+  if not found then return nil end
+  return found.kind == "blob" and "text" or found.kind, found.keyspace, found.fold
+end
+
+return router

@@ -1,0 +1,76 @@
+--- Counting keys and rows in the shards.
+
+local catalog = require "collegedb.catalog"
+local errors = require "collegedb.errors"
+local quote = require "collegedb.quote"
+
+local stats = {}
+
+local function count(shard, sql) return shard:first(sql).n end
+
+--- Keys that live in a shard: rows of each table with keys of its own, and
+-- distinct keys over all tables that share the global keyspace.
+---@return integer
+function stats.keys(state, index)
+  local shard = state.shards[index].handle
+  local total, global = 0, {}
+  for _, each in pairs(state.catalog.tables) do
+    if each.shards[index] then
+      local table_name, column = quote.name(each.name), quote.name(each.key_column)
+      if each.keyspace ~= "" then
+        total = total + count(shard, ("SELECT count(%s%s) AS n FROM %s"):format(each.unique and "" or "DISTINCT ", column, table_name))
+      else
+        global[#global + 1] = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL"):format(column, table_name, column)
+      end
+    end
+  end
+  if #global > 0 then
+    table.sort(global)
+    total = total + count(shard, ("SELECT count(*) AS n FROM (%s)"):format(
+      #global == 1 and global[1]:gsub("^SELECT ", "SELECT DISTINCT ") or table.concat(global, " UNION ")))
+  end
+  return total
+end
+
+--- Rows of a table on every shard that has it.
+---@return integer total, table<string, integer> by shard
+function stats.count(state, name)
+  if type(name) ~= "string" or name == "" then
+    errors.raise("USAGE", nil, "count takes a table's name, not %s", tostring(name))
+  end
+  local total, by_shard, known = 0, {}, false
+  for _, shard in ipairs(state.shards) do
+    local row = shard.handle:first([[SELECT name FROM pragma_table_list
+      WHERE schema = 'main' AND name = ? COLLATE NOCASE]], { name })
+    by_shard[shard.name] = row and count(shard.handle, ("SELECT count(*) AS n FROM %s"):format(quote.name(row.name))) or 0
+    total = total + by_shard[shard.name]
+    known = known or row ~= nil
+  end
+  if not known then errors.raise("TABLE_NOT_FOUND", { table = name }, "no shard has a table %s", name) end
+  return total, by_shard
+end
+
+--- { { binding, count, size, last_updated }, … } in config order; size in bytes, last_updated in ms.
+function stats.shards(state)
+  local list = {}
+  for index, shard in ipairs(state.shards) do
+    list[index] = {
+      binding = shard.name, count = stats.keys(state, index), size = shard.handle:size(),
+      last_updated = os.time() * 1000, integrated = state.epoch.integrated[index],
+      conflicts = state.epoch.conflicts[index],
+    }
+  end
+  return list
+end
+
+--- Has the shard no row of a user's?
+function stats.is_empty(shard)
+  for _, each in ipairs(catalog.tables(shard)) do
+    if each.type == "table" and shard:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
+      return false
+    end
+  end
+  return true
+end
+
+return stats

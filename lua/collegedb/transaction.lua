@@ -1,0 +1,82 @@
+--- Transactions and batches, on a shard, inside another transaction, and
+-- routed by a key. BEGIN, COMMIT and ROLLBACK themselves are in src/bind/shard.c.
+
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+
+local transaction = {}
+
+local function check_function(f)
+  if type(f) ~= "function" then
+    errors.raise("USAGE", nil, "a transaction takes a function (tx), not a %s", type(f))
+  end
+end
+
+--- Runs `f(tx)` on the shard: committed when it returns, rolled back when it
+-- raises. It begins IMMEDIATE and is never run twice.
+---@param target userdata a shard, or a tx (then a savepoint)
+---@param f fun(tx): any
+---@param key string? the key hash it was routed by, for check_keys
+local function run(target, f, key)
+  check_function(f)
+  local tx = core.begin(target, key)
+  local results = table.pack(pcall(f, tx))
+  if not results[1] then
+    core.rollback(tx)
+    error(results[2], 0)
+  end
+  local committed, err = pcall(core.commit, tx)
+  if not committed then
+    core.rollback(tx)
+    error(err, 0)
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+local function check_statements(statements)
+  if type(statements) ~= "table" then
+    errors.raise("USAGE", nil, "a batch takes an array of { sql, params }, not a %s", type(statements))
+  end
+  for i = 1, #statements do
+    local each = statements[i]
+    if type(each) ~= "table" or type(each[1]) ~= "string" then
+      errors.raise("USAGE", nil, "statement %d of the batch is no { sql, params }", i)
+    end
+  end
+end
+
+local function run_batch(shard, statements, key)
+  return run(shard, function(tx)
+    local results = {}
+    for i, each in ipairs(statements) do results[i] = tx:run(each[1], each[2]) end
+    return results
+  end, key)
+end
+
+--- shard:transaction(f), tx:transaction(f) and shard:batch(statements).
+function core.shard_methods:transaction(f) return run(self, f) end
+function core.tx_methods:transaction(f) return run(self, f) end
+
+function core.shard_methods:batch(statements)
+  check_statements(statements)
+  return run_batch(self, statements)
+end
+
+--- db:transaction(key, f). An integer key is written db:key(table, id), because no statement names the table.
+function transaction.routed(db, key, f)
+  check_function(f)
+  local shard, hash = core.route(db, key, nil, true)
+  return run(shard, f, hash)
+end
+
+--- db:batch(key, statements): all or nothing, on the key's shard. The first statement's table types the key.
+function transaction.batch(db, key, statements)
+  check_statements(statements)
+  if #statements == 0 then return {} end
+  local inserts = false
+  for _, each in ipairs(statements) do inserts = inserts or core.scan(each[1]).kind == "insert" end
+  local shard, hash = core.route(db, key, statements[1][1], inserts)
+  return run_batch(shard, statements, hash)
+end
+
+return transaction

@@ -1,0 +1,190 @@
+--- Taking an existing database over: its keys become entries of the directory,
+-- its rows stay where they are. Reads and digests in C (src/directory/takeover.c).
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local epochs = require "collegedb.epochs"
+local errors = require "collegedb.errors"
+local quote = require "collegedb.quote"
+
+local integrate = { name = "integrate", api = 1 }
+
+local CONFLICTS_SHOWN = 1000
+
+-- Pages of keys in the order of their index. Without UNIQUE a key may repeat; the reader skips it.
+local function pages(found)
+  local column, table_name = quote.name(found.key_column), quote.name(found.name)
+  local form = "SELECT %s FROM %s WHERE %s ORDER BY %s LIMIT ?1"
+  return form:format(column, table_name, column .. " IS NOT NULL", column),
+    form:format(column, table_name, column .. " > ?2", column)
+end
+
+local function nulls(shard, found)
+  if found.kind == "integer" and found.unique then return 0 end
+  return shard:first(("SELECT count(*) AS n FROM %s WHERE %s IS NULL"):format(quote.name(found.name),
+    quote.name(found.key_column))).n
+end
+
+-- The nodes a key of the table may be at home on, with the SQL that finds it there.
+local function homes(state, index, found, tag)
+  if state.config.directory == "full" then return nil end
+  local candidates = epochs.candidates(state.epoch.placements[1], tag, found.keyspace ~= "")
+  if not candidates then return nil end
+  local list = {}
+  for i, node in ipairs(candidates.nodes) do
+    local home = { name = node.name, weight = node.weight, id = node.id }
+    local tables = node.index and node.index ~= index and catalog.in_keyspace(state.catalog, node.index, found.keyspace)
+    local sql = tables and catalog.probe_sql(tables)
+    local handle = sql and state.shards[node.index].handle
+    for _, each in ipairs(tables or {}) do
+      if not home.shard and handle:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
+        home.shard, home.probe = handle, sql
+      end
+    end
+    list[i] = home
+  end
+  return list
+end
+
+local function take_table(state, index, found, opts, total)
+  local shard = state.shards[index]
+  local tag = found.keyspace ~= "" and shard.keyspace or nil
+  local first_page, next_page = pages(found)
+  local created, counts, takeover = 0, nil, nil
+  for attempt = 1, 10 do
+    takeover = core.takeover {
+      source = shard.handle, first_page = first_page, next_page = next_page,
+      keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
+      secret = state.directory.secret, directory = state.directory.shard, shard_id = shard.id,
+      epoch = state.epoch.number, homes = homes(state, index, found, tag), dry_run = opts.dry_run, page = opts.page,
+    }
+    local done, err = pcall(function()
+      repeat
+        local more = takeover:step()
+        if opts.on_progress then opts.on_progress(total + takeover:counts().records, nil, found.name) end
+      until not more
+    end)
+    counts = takeover:counts()
+    created = created + counts.created
+    if done then break end
+    if not errors.is_error(err, "MOVED") or attempt == 10 then error(err, 0) end
+    state.epoch = epochs.read(state.directory, state.shards)
+  end
+  counts.known = counts.known - (created - counts.created)
+  counts.created = created
+  counts.nulls = nulls(shard.handle, found)
+  return counts, takeover:conflicts()
+end
+
+local function name_of(state, id)
+  local index = state.epoch.index_of[id]
+  return index and state.shards[index].name or ("number " .. id)
+end
+
+local function add_conflicts(state, report, found, counts, conflicts)
+  report.conflict_count = report.conflict_count + counts.conflicts
+  for _, each in ipairs(conflicts) do
+    if #report.conflicts < CONFLICTS_SHOWN then
+      report.conflicts[#report.conflicts + 1] = {
+        key = catalog.key_value(found.keyspace, each.key), table = found.name, shard = report.shard_name,
+        other_shard = name_of(state, each.other),
+      }
+    end
+  end
+end
+
+local function add_issues(report, found, counts, shard)
+  local function issue(...) report.issues[#report.issues + 1] = (...):format(select(2, ...)) end
+  if counts.conflicts > 0 then
+    local hint = ""
+    if found.keyspace ~= "" and not shard.keyspace then
+      hint = (": both number their rows themselves; give this shard a keyspace, such as keyspace = %q, and write "
+        .. "db:key(%q, %s, %q)"):format(shard.name, found.name, tostring(report.conflicts[1].key), shard.name)
+    elseif found.keyspace == "" then
+      hint = "; the first stands, and this shard's rows of them are not reached by the bare key"
+    end
+    issue("%d of %d keys of table %s live on another shard too%s", counts.conflicts, counts.records, found.name, hint)
+  end
+  local unusable = counts.unusable + counts.nulls
+  if unusable > 0 then
+    issue("%d rows of table %s have no usable key (NULL, empty, over 512 bytes, or not of the column's type)", unusable,
+      found.name)
+  end
+end
+
+-- The tables asked for, or all; and whether those are all that have a key.
+local function select_tables(state, index, opts)
+  local all = {}
+  for _, each in pairs(state.catalog.tables) do
+    if each.shards[index] then all[#all + 1] = each end
+  end
+  table.sort(all, function(a, b) return a.name < b.name end)
+  if not opts.tables then return all, true end
+  local chosen = {}
+  for _, name in ipairs(opts.tables) do
+    local folded = quote.fold(name)
+    local found = state.catalog.tables[folded]
+    local unkeyed = state.catalog.unkeyed[folded]
+    if found and found.shards[index] then
+      chosen[#chosen + 1] = found
+    elseif unkeyed then
+      errors.raise("USAGE", { table = name }, "table %s can not be integrated: %s", name, unkeyed.reason)
+    else
+      errors.raise("TABLE_NOT_FOUND", { table = name, shard = state.shards[index].name }, "shard %s has no table %s",
+        state.shards[index].name, name)
+    end
+  end
+  return chosen, #chosen == #all
+end
+
+local function check_options(opts)
+  local kinds = { tables = "table", dry_run = "boolean", on_progress = "function", page = "number" }
+  for name, value in pairs(opts) do
+    if not kinds[name] then
+      errors.raise("USAGE", nil, "integrate has no option %s; it takes tables, dry_run and on_progress", tostring(name))
+    elseif type(value) ~= kinds[name] then
+      errors.raise("USAGE", nil, "the option %s takes a %s, not a %s", name, kinds[name], type(value))
+    end
+  end
+end
+
+--- Integrates shard `index`.
+---@param state table of lua/collegedb/instance.lua
+---@param index integer
+---@param opts { tables: string[]?, dry_run: boolean?, on_progress: function? }?
+---@return table report { success, shard_name, tables_processed, total_records, mappings_created, entries, conflicts, conflict_count, issues }
+function integrate.run(state, index, opts)
+  opts = opts or {}
+  check_options(opts)
+  state:refresh_catalog()
+  local shard = state.shards[index]
+  local was_integrated = state.epoch.integrated[index]
+  local report = { shard_name = shard.name, tables_processed = 0, total_records = 0, mappings_created = 0, entries = 0,
+    conflicts = {}, conflict_count = 0, issues = {}, dry_run = opts.dry_run or false }
+  local tables, complete = select_tables(state, index, opts)
+  for _, found in ipairs(tables) do
+    local counts, conflicts = take_table(state, index, found, opts, report.total_records)
+    report.tables_processed = report.tables_processed + 1
+    report.total_records = report.total_records + counts.records + counts.nulls
+    report.entries = report.entries + counts.created
+    report.mappings_created = report.mappings_created + counts.created + (was_integrated and 0 or counts.at_home)
+    add_conflicts(state, report, found, counts, conflicts)
+    add_issues(report, found, counts, shard)
+  end
+  if not opts.tables then
+    for _, each in pairs(state.catalog.unkeyed) do
+      if each.shard == shard.name then
+        report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
+      end
+    end
+    table.sort(report.issues)
+  end
+  if complete and not opts.dry_run then
+    epochs.set_integrated(state.directory, shard.id, 1, report.conflict_count)
+    state.epoch = epochs.read(state.directory, state.shards)
+  end
+  report.success = report.conflict_count == 0 and #report.issues == 0
+  return report
+end
+
+return integrate

@@ -1,0 +1,60 @@
+-- collegedb init: a config and empty shards to begin with.
+
+local host = require "collegedb.host"
+
+local template = [[
+-- What collegedb.open takes. Paths are relative to the folder in which the program is started.
+return {
+  kv = "directory.db",
+  shards = {
+%s  },
+}
+]]
+
+local function exists(path)
+  local file <close> = io.open(path, "r")
+  return file ~= nil
+end
+
+local function write(path, text)
+  local file <close> = assert(io.open(path, "w"))
+  assert(file:write(text))
+end
+
+return {
+  summary = "Write a config and empty shards.",
+  usage = "init [--shards N] [DIR]",
+  options = function(parser)
+    parser:argument("dir", "The folder to write them to; this one, if none is named."):args "?"
+    parser:option("--shards", "How many shards."):argname "N":default "2":convert(math.tointeger)
+    parser:flag("--dry-run", "Only say what would be written.")
+  end,
+  run = function(ctx)
+    local count, dir = ctx.args.shards, ctx.args.dir or "."
+    if count < 1 or count > 1000 then ctx.usage_error "--shards takes a number from 1 to 1000" end
+    local lines, shards = {}, {}
+    local config_path = dir .. "/collegedb.lua"
+    local kv = dir .. "/directory.db"
+    local files = { config_path, kv }
+    for i = 1, count do
+      local name = "shard-" .. i
+      lines[i] = ("    { name = %q, %q },\n"):format(name, name .. ".db")
+      shards[i] = { name = name, dir .. "/" .. name .. ".db" }
+      files[#files + 1] = shards[i][1]
+    end
+    for _, path in ipairs(files) do
+      if exists(path) then error(path .. " is there already; nothing was written", 0) end
+    end
+    if not ctx.args.dry_run then
+      assert(host.make_folder(dir))
+      require("collegedb").open({ kv = kv, shards = shards }):close()
+      write(config_path, template:format(table.concat(lines)))
+    end
+    if ctx.args.json then
+      ctx.print_json { files = files, written = not ctx.args.dry_run }
+    else
+      print((ctx.args.dry_run and "would write " or "wrote ") .. table.concat(files, ", "))
+    end
+    return 0
+  end,
+}

@@ -1,0 +1,54 @@
+-- collegedb integrate: takes the existing rows of shards over, and lists what conflicts.
+
+local conflicts_shown <const> = 20
+
+local function split(list)
+  if not list then return nil end
+  local names = {}
+  for name in list:gmatch "[^,]+" do names[#names + 1] = name end
+  return names
+end
+
+local function print_report(report)
+  print(("%s: %d tables, %d records, %d mappings created, %d conflicts"):format(report.shard_name,
+    report.tables_processed, report.total_records, report.mappings_created, report.conflict_count))
+  for _, issue in ipairs(report.issues) do print("  issue: " .. tostring(issue)) end
+  for i, conflict in ipairs(report.conflicts) do
+    if i > conflicts_shown then
+      print(("  … and %d more conflicts"):format(report.conflict_count - conflicts_shown))
+      break
+    end
+    print(("  conflict: %s of %s is on %s and on %s"):format(tostring(conflict.key), conflict.table, conflict.shard,
+      conflict.other_shard))
+  end
+end
+
+return {
+  summary = "Take the existing rows of shards over.",
+  usage = "integrate [SHARD…] [--tables a,b] [--dry-run]",
+  options = function(parser)
+    parser:argument("shards", "The shards; every one, if none is named."):args "*"
+    parser:option("--tables", "Only these tables."):argname "a,b"
+    parser:flag("--dry-run", "Only say what would be done.")
+  end,
+  run = function(ctx)
+    local names = #ctx.args.shards > 0 and ctx.args.shards or ctx.db:list_known_shards()
+    local reports, status = {}, 0
+    for i, name in ipairs(names) do
+      local report = ctx.db:integrate(name, {
+        tables = split(ctx.args.tables),
+        dry_run = ctx.args.dry_run or false,
+        on_progress = ctx.progress,
+      })
+      reports[i] = report
+      if report.conflict_count > 0 then
+        status = 3
+      elseif not report.success and status == 0 then
+        status = 1
+      end
+      if not ctx.args.json then print_report(report) end
+    end
+    if ctx.args.json then ctx.print_json(reports) end
+    return status
+  end,
+}

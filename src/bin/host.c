@@ -1,0 +1,98 @@
+/* The module collegedb.host, for the commands of the interpreter:
+ *
+ *   is_terminal("stdin" | "stdout" | "stderr")  -> boolean
+ *   list(folder)        -> array of file names, sorted; nil and a message if it cannot be read
+ *   make_folder(path)   -> true (also if it is there already), or nil and a message
+ *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
+ */
+#include "bin/host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+
+#include "embed.h"
+
+static int host_is_terminal(lua_State *L) {
+  static const char *const names[] = {"stdin", "stdout", "stderr", NULL};
+  lua_pushboolean(L, isatty(luaL_checkoption(L, 1, NULL, names)));
+  return 1;
+}
+
+/* The names of one opened folder; the caller closes it. No Lua memory is asked
+ * for beyond what pushing strings needs, yet that may raise: see host_list. */
+static int push_names(lua_State *L) {
+  DIR *folder = (DIR *)lua_touserdata(L, 1);
+  lua_newtable(L);
+  lua_Integer count = 0;
+  for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+    if (entry->d_name[0] == '.') continue;
+    lua_pushstring(L, entry->d_name);
+    lua_rawseti(L, -2, ++count);
+  }
+  return 1;
+}
+
+static int host_list(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lua_getglobal(L, "table");
+  lua_getfield(L, -1, "sort");
+  lua_pushcfunction(L, push_names);
+  DIR *folder = opendir(path);
+  if (folder == NULL) return luaL_fileresult(L, 0, path);
+  lua_pushlightuserdata(L, folder);
+  int failed = lua_pcall(L, 1, 1, 0);
+  closedir(folder);
+  if (failed != LUA_OK) return lua_error(L);
+  lua_pushvalue(L, -1);
+  lua_insert(L, -3); /* names, sort, names */
+  lua_call(L, 1, 0);
+  return 1;
+}
+
+static int host_make_folder(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  struct stat info;
+  if (mkdir(path, 0777) == 0) return luaL_fileresult(L, 1, path);
+  int error = errno;
+  if (error == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return luaL_fileresult(L, 1, path);
+  errno = error;
+  return luaL_fileresult(L, 0, path);
+}
+
+static int host_embedded(lua_State *L) {
+  size_t length;
+  const char *prefix = luaL_checklstring(L, 1, &length);
+  lua_newtable(L);
+  lua_Integer count = 0;
+  for (size_t i = 0; i < cdb__embedded_count; i++) {
+    const char *module = cdb__embedded_modules[i].module;
+    if (strncmp(module, prefix, length) != 0) continue;
+    lua_pushstring(L, module);
+    lua_rawseti(L, -2, ++count);
+  }
+  return 1;
+}
+
+static int open_host(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"is_terminal", host_is_terminal},
+      {"list", host_list},
+      {"make_folder", host_make_folder},
+      {"embedded", host_embedded},
+      {NULL, NULL},
+  };
+  luaL_newlib(L, functions);
+  return 1;
+}
+
+void cdb__host_install(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(L, open_host);
+  lua_setfield(L, -2, "collegedb.host");
+  lua_pop(L, 1);
+}

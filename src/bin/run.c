@@ -1,0 +1,122 @@
+/* Runs chunks under a message handler that adds a traceback, with SIGINT turned
+ * into a Lua error. It behaves as lua5.4 does, whose lua.c it follows in shape. */
+#include "bin/run.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+/* A signal handler has no argument to reach the state by. */
+static lua_State *interrupted_state = NULL;
+
+void cdb__report(const char *message) {
+  lua_writestringerror("collegedb: %s\n", message);
+}
+
+static void set_sigint(void (*handler)(int)) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = handler;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+}
+
+static void stop_hook(lua_State *L, lua_Debug *where) {
+  (void)where;
+  lua_sethook(L, NULL, 0, 0);
+  luaL_error(L, "interrupted!");
+}
+
+/* Only sets a hook, which is what a signal handler may do to a state; a second
+ * signal ends the process. */
+static void on_sigint(int signal_number) {
+  int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
+  signal(signal_number, SIG_DFL);
+  lua_sethook(interrupted_state, stop_hook, mask, 1);
+}
+
+static int add_traceback(lua_State *L) {
+  const char *message = lua_tostring(L, 1);
+  if (message == NULL) {
+    if (luaL_callmeta(L, 1, "__tostring") && lua_type(L, -1) == LUA_TSTRING) return 1;
+    message = lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  }
+  luaL_traceback(L, L, message, 1);
+  return 1;
+}
+
+/* Calls the function under `arguments` values and leaves its results. */
+static int protected_call(lua_State *L, int arguments, int results) {
+  int base = lua_gettop(L) - arguments;
+  lua_pushcfunction(L, add_traceback);
+  lua_insert(L, base);
+  interrupted_state = L;
+  set_sigint(on_sigint);
+  int failed = lua_pcall(L, arguments, results, base);
+  set_sigint(SIG_DFL);
+  lua_remove(L, base);
+  return failed;
+}
+
+/* The exit status for what loading or calling returned; prints the error. */
+static int finish(lua_State *L, int failed) {
+  if (failed == LUA_OK) return EXIT_SUCCESS;
+  cdb__report(lua_tostring(L, -1));
+  lua_pop(L, 1);
+  return EXIT_FAILURE;
+}
+
+void cdb__create_arg(lua_State *L, int argc, char **argv) {
+  lua_createtable(L, argc > 2 ? argc - 2 : 0, 2);
+  for (int i = 0; i < argc; i++) {
+    lua_pushstring(L, argv[i]);
+    lua_rawseti(L, -2, i - 1);
+  }
+  lua_setglobal(L, "arg");
+}
+
+/* The arguments come from the table `arg`, which LUA_INIT may have changed. */
+static int push_arguments(lua_State *L) {
+  if (lua_getglobal(L, "arg") != LUA_TTABLE) luaL_error(L, "'arg' is not a table");
+  int count = (int)luaL_len(L, -1);
+  luaL_checkstack(L, count + 3, "too many arguments to script");
+  for (int i = 1; i <= count; i++) lua_rawgeti(L, -i, i);
+  lua_remove(L, -count - 1);
+  return count;
+}
+
+int cdb__run_init(lua_State *L) {
+  const char *name = "=LUA_INIT" LUA_VERSUFFIX;
+  const char *init = getenv(name + 1);
+  if (init == NULL) {
+    name = "=LUA_INIT";
+    init = getenv(name + 1);
+  }
+  if (init == NULL) return EXIT_SUCCESS;
+  int failed = init[0] == '@' ? luaL_loadfile(L, init + 1) : luaL_loadbuffer(L, init, strlen(init), name);
+  if (failed == LUA_OK) failed = protected_call(L, 0, 0);
+  return finish(L, failed);
+}
+
+int cdb__run_script(lua_State *L, int argc, char **argv) {
+  (void)argc;
+  int failed = luaL_loadfile(L, argv[1]);
+  if (failed == LUA_OK) failed = protected_call(L, push_arguments(L), 0);
+  return finish(L, failed);
+}
+
+int cdb__run_command(lua_State *L, int argc, char **argv) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "collegedb.command");
+  int failed = protected_call(L, 1, 1);
+  if (failed != LUA_OK) return finish(L, failed);
+  lua_getfield(L, -1, "main");
+  luaL_checkstack(L, argc, "too many arguments");
+  for (int i = 1; i < argc; i++) lua_pushstring(L, argv[i]);
+  failed = protected_call(L, argc - 1, 1);
+  if (failed != LUA_OK) return finish(L, failed);
+  return (int)lua_tointeger(L, -1);
+}

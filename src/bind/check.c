@@ -1,0 +1,165 @@
+/* check_keys, for development: a routed statement may touch only rows of the
+ * key it was routed by. SQLite's preupdate hook shows each row before it is
+ * changed; the statement runs in a savepoint and is undone when one row
+ * belongs to another key. */
+#define SQLITE_ENABLE_PREUPDATE_HOOK
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bind/bind.h"
+#include "shard/sqlite.h"
+
+struct bind_check_table {
+  struct bind_check_table *next;
+  char *name, *shard;
+  int column; /* of the key, from 0 */
+  int kind;
+  bool fold;
+  cdb__keyspace space;
+  char *space_name;
+};
+
+typedef struct {
+  const bind_db *db;
+  const bind_shard *shard;
+  cdb__hash expected;
+  bool found;
+  char table[128], key[128];
+} watch;
+
+/* --- the tables to look at ------------------------------------------------- */
+
+void bind_check_tables_free(bind_db *db) {
+  while (db->checked) {
+    struct bind_check_table *table = db->checked;
+    db->checked = table->next;
+    free(table->name);
+    free(table->shard);
+    free(table->space_name);
+    free(table);
+  }
+}
+
+static char *copy_field(lua_State *L, const char *name) {
+  lua_getfield(L, -1, name);
+  const char *value = lua_tostring(L, -1);
+  char *copy = value ? strdup(value) : NULL;
+  lua_pop(L, 1);
+  return copy;
+}
+
+static void add_table(lua_State *L, bind_db *db) {
+  struct bind_check_table *table = calloc(1, sizeof *table);
+  if (!table) bind_fail(L, CDB_NOMEM, "no memory for check_keys");
+  table->next = db->checked;
+  db->checked = table;
+  table->name = copy_field(L, "name");
+  table->shard = copy_field(L, "shard");
+  if (!table->name || !table->shard) bind_fail(L, CDB_NOMEM, "no memory for check_keys");
+  lua_getfield(L, -1, "column");
+  table->column = (int)lua_tointeger(L, -1);
+  lua_getfield(L, -2, "fold");
+  table->fold = lua_toboolean(L, -1);
+  lua_getfield(L, -3, "kind");
+  table->kind = strcmp(lua_tostring(L, -1), "integer") == 0 ? BIND_KEY_INTEGER : BIND_KEY_TEXT;
+  lua_getfield(L, -4, "keyspace");
+  size_t size = 0;
+  const char *space = lua_tolstring(L, -1, &size);
+  if (space && (table->space_name = malloc(size + 1))) memcpy(table->space_name, space, size + 1);
+  table->space = table->space_name ? cdb__keyspace_make(table->space_name, size, db->seed) : db->global;
+  lua_pop(L, 4);
+}
+
+int bind_check_tables(lua_State *L) {
+  bind_db *db = bind_check_db(L, 1);
+  bind_check_tables_free(db);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  const lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_rawgeti(L, 2, i);
+    add_table(L, db);
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+/* --- watching --------------------------------------------------------------- */
+
+static void look(watch *w, const struct bind_check_table *table, sqlite3_value *value) {
+  cdb__key key;
+  char folded[CDB__KEY_MAX];
+  if (sqlite3_value_type(value) == SQLITE_INTEGER) {
+    cdb__key_integer(&key, &table->space, sqlite3_value_int64(value));
+  } else {
+    const char *text = (const char *)sqlite3_value_blob(value);
+    const size_t size = (size_t)sqlite3_value_bytes(value);
+    if (!text || size > sizeof folded) return; /* no key that could have been routed */
+    cdb__key_text(&key, table->kind == BIND_KEY_INTEGER ? &w->db->global : &table->space, text, size);
+    for (size_t i = 0; table->fold && i < size; i++)
+      folded[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
+    if (table->fold) key.text = folded;
+  }
+  const cdb__hash hash = cdb__key_cache_hash(&key);
+  if (w->found || (hash.low == w->expected.low && hash.high == w->expected.high)) return;
+  w->found = true;
+  snprintf(w->table, sizeof w->table, "%s", table->name);
+  snprintf(w->key, sizeof w->key, "%.*s", (int)(key.size < 100 ? key.size : 100), key.text);
+}
+
+static void on_change(void *context, sqlite3 *handle, int operation, const char *name, int64_t old_rowid,
+                      int64_t new_rowid) {
+  watch *w = context;
+  (void)old_rowid, (void)new_rowid;
+  const struct bind_check_table *table = w->db->checked;
+  while (table && (strcasecmp(table->name, name) != 0 || strcmp(table->shard, w->shard->name) != 0)) table = table->next;
+  if (!table) return;
+  sqlite3_value *value;
+  if (operation != SQLITE_INSERT && sqlite3_preupdate_old(handle, table->column, &value) == SQLITE_OK)
+    look(w, table, value);
+  if (operation != SQLITE_DELETE && sqlite3_preupdate_new(handle, table->column, &value) == SQLITE_OK)
+    look(w, table, value);
+}
+
+/* The runner, called protected: (shard and call as light userdata, runner), then the stack of the call. */
+typedef struct {
+  bind_shard *shard;
+  const bind_call *call;
+  bind_runner run;
+} protected_call;
+
+static int call_runner(lua_State *L) {
+  const protected_call *p = lua_touserdata(L, 1);
+  lua_remove(L, 1);
+  bind_call call = *p->call;
+  call.params = 1;
+  return p->run(L, p->shard, &call);
+}
+
+int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_call *call, bind_runner run) {
+  cdb__fault fault, ignored;
+  watch w = {.db = db, .shard = shard, .expected = call->key};
+  protected_call p = {shard, call, run};
+  if (strcmp(shard->handle->ops->kind, "sqlite") != 0 || shard->cursors) return run(L, shard, call);
+  lua_pushcfunction(L, call_runner);
+  lua_pushlightuserdata(L, &p);
+  lua_pushvalue(L, call->params);
+  if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK) bind_raise(L, &fault, shard->name, NULL);
+  cdb__sqlite_watch(shard->handle, on_change, &w);
+  const int status = lua_pcall(L, 2, 1, 0);
+  if (!shard->handle) return lua_error(L);
+  cdb__sqlite_watch(shard->handle, NULL, NULL);
+  if (status != LUA_OK || w.found) {
+    cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
+    if (status != LUA_OK) return lua_error(L);
+    cdb__fail(&fault, CDB_USAGE, "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
+              w.key, w.table);
+    return bind_raise(L, &fault, shard->name, call->sql);
+  }
+  if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
+    cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
+    return bind_raise(L, &fault, shard->name, call->sql);
+  }
+  return 1;
+}

@@ -1,0 +1,83 @@
+/* Rows one at a time: the iterator behind `each`. A cursor holds its statement
+ * from the first step to the end of the loop; closing the shard ends it. */
+#include "bind/bind.h"
+
+static int next_row(lua_State *L);
+
+static void unlink_cursor(bind_cursor *cursor) {
+  *cursor->link = cursor->next;
+  if (cursor->next) cursor->next->link = cursor->link;
+}
+
+void bind_cursor_end(bind_cursor *cursor, cdb__fault *fault) {
+  fault->code = CDB_OK;
+  if (!cursor->stmt) return;
+  cdb__stmt *stmt = cursor->stmt;
+  cursor->stmt = NULL;
+  unlink_cursor(cursor);
+  cdb__reset(stmt, fault);
+  cdb__stmt_give(stmt);
+}
+
+int bind_each(lua_State *L, bind_shard *shard, int shard_index, const bind_call *call) {
+  lua_pushcfunction(L, next_row);
+  bind_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 2);
+  *cursor = (bind_cursor){.shard = shard};
+  luaL_setmetatable(L, CDB__CURSOR_CLASS);
+  lua_pushvalue(L, shard_index);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, call->params);
+  lua_setiuservalue(L, -2, 2);
+  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  /* From here on the cursor owns the statement, not the list of running calls. */
+  shard->running = stmt->running_next;
+  cursor->stmt = stmt;
+  cursor->link = &shard->cursors;
+  cursor->next = shard->cursors;
+  if (cursor->next) cursor->next->link = &cursor->next;
+  shard->cursors = cursor;
+  lua_pushnil(L);
+  lua_pushvalue(L, -2);
+  return 4;
+}
+
+static int next_row(lua_State *L) {
+  bind_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
+  if (cursor->ended) return 0;
+  if (!cursor->stmt)
+    return bind_fail(L, CDB_CLOSED, "the database was closed inside its loop over %s", cursor->shard->name);
+  cdb__fault fault, ignored;
+  const int code = cdb__step(cursor->stmt, &fault);
+  if (code == CDB__ROW) {
+    bind_push_names(L, cursor->stmt);
+    bind_push_row(L, cursor->stmt, lua_gettop(L));
+    return 1;
+  }
+  bind_cursor_end(cursor, code < 0 ? &ignored : &fault);
+  cursor->ended = 1;
+  if (fault.code != CDB_OK) return bind_raise(L, &fault, cursor->shard->name, NULL);
+  lua_pushnil(L);
+  return 1;
+}
+
+static int close_cursor(lua_State *L) {
+  bind_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
+  cdb__fault fault;
+  bind_cursor_end(cursor, &fault);
+  cursor->ended = 1;
+  if (fault.code != CDB_OK && lua_isnoneornil(L, 2)) return bind_raise(L, &fault, cursor->shard->name, NULL);
+  return 0;
+}
+
+static int collect_cursor(lua_State *L) {
+  cdb__fault ignored;
+  bind_cursor_end(luaL_checkudata(L, 1, CDB__CURSOR_CLASS), &ignored);
+  return 0;
+}
+
+void bind_open_cursor(lua_State *L) {
+  static const luaL_Reg methods[] = {{"__close", close_cursor}, {"__gc", collect_cursor}, {NULL, NULL}};
+  luaL_newmetatable(L, CDB__CURSOR_CLASS);
+  luaL_setfuncs(L, methods, 0);
+  lua_pop(L, 1);
+}

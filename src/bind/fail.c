@@ -1,0 +1,53 @@
+/* The one way in which a binding fails: an error object built by
+ * lua/collegedb/errors.lua, which registers its constructor here. */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "bind/bind.h"
+
+static const char ERRORS[] = "collegedb.errors";
+
+int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const char *sql) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, ERRORS) != LUA_TFUNCTION)
+    return luaL_error(L, "%s: %s", cdb_code_name(fault->code), fault->message);
+  lua_pushstring(L, cdb_code_name(fault->code));
+  lua_pushstring(L, fault->message);
+  lua_createtable(L, 0, 3);
+  if (fault->sqlite_code) {
+    lua_pushinteger(L, fault->sqlite_code);
+    lua_setfield(L, -2, "sqlite_code");
+  }
+  if (shard && *shard) {
+    lua_pushstring(L, shard);
+    lua_setfield(L, -2, "shard");
+  }
+  if (sql) {
+    lua_pushstring(L, sql);
+    lua_setfield(L, -2, "sql");
+  }
+  lua_call(L, 3, 1);
+  return lua_error(L);
+}
+
+int bind_fail(lua_State *L, int code, const char *format, ...) {
+  cdb__fault fault = {.code = code};
+  va_list args;
+  va_start(args, format);
+  vsnprintf(fault.message, sizeof fault.message, format, args);
+  va_end(args);
+  return bind_raise(L, &fault, NULL, NULL);
+}
+
+const char *bind_check_string(lua_State *L, int arg, const char *what, size_t *size) {
+  if (lua_type(L, arg) != LUA_TSTRING)
+    bind_fail(L, CDB_USAGE, "%s must be a string, not %s", what, luaL_typename(L, arg));
+  return lua_tolstring(L, arg, size);
+}
+
+/* core.on_error(constructor): constructor(code, message, fields) returns the object. */
+int bind_on_error(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_setfield(L, LUA_REGISTRYINDEX, ERRORS);
+  return 0;
+}

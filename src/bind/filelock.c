@@ -1,0 +1,51 @@
+/* core.filelock(path): the lock that every open instance of a directory holds. */
+#include "core/filelock.h"
+
+#include "bind/bind.h"
+
+#define LOCK_CLASS "collegedb.filelock"
+
+static int *check_lock(lua_State *L) { return luaL_checkudata(L, 1, LOCK_CLASS); }
+
+static int open_lock(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  cdb__fault fault;
+  int *lock = lua_newuserdatauv(L, sizeof *lock, 0);
+  *lock = -1;
+  luaL_setmetatable(L, LOCK_CLASS);
+  if (cdb__filelock_open(lock, path, 5000, &fault) != CDB_OK) return bind_raise(L, &fault, NULL, NULL);
+  return 1;
+}
+
+/* lock:exclusive(): true when no other instance is there; keeps them out until lock:shared(). */
+static int exclusive(lua_State *L) {
+  const int lock = *check_lock(L);
+  lua_pushboolean(L, lock >= 0 && cdb__filelock_exclusive(lock));
+  if (lock >= 0 && !lua_toboolean(L, -1)) cdb__filelock_shared(lock); /* a failed upgrade may have dropped it */
+  return 1;
+}
+
+static int shared(lua_State *L) {
+  const int lock = *check_lock(L);
+  if (lock >= 0) cdb__filelock_shared(lock);
+  return 0;
+}
+
+static int close_lock(lua_State *L) {
+  int *lock = check_lock(L);
+  if (*lock >= 0) cdb__filelock_close(*lock);
+  *lock = -1;
+  return 0;
+}
+
+void bind_open_filelock(lua_State *L) {
+  static const luaL_Reg methods[] = {{"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
+  luaL_newmetatable(L, LOCK_CLASS);
+  lua_pushcfunction(L, close_lock);
+  lua_setfield(L, -2, "__gc");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, open_lock);
+  lua_setfield(L, -2, "filelock");
+}

@@ -1,0 +1,99 @@
+/* Plans: what is known about each SQL text that was routed. Scanned once;
+ * what the catalog says of the main table is asked again when it changes. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+
+void bind_plans_free(bind_db *db) {
+  for (int i = 0; i < BIND_PLAN_BUCKETS; i++) {
+    bind_plan *plan = db->plans[i];
+    while (plan) {
+      bind_plan *next = plan->next;
+      free(plan);
+      plan = next;
+    }
+    db->plans[i] = NULL;
+  }
+  db->plan_count = 0;
+}
+
+static bind_plan *new_plan(lua_State *L, bind_db *db, const bind_call *call) {
+  /* A program that writes its values into its SQL makes endless texts. Starting
+   * over is cheaper than keeping score, and as good for everybody else. */
+  if (db->plan_count >= BIND_PLAN_LIMIT) bind_plans_free(db);
+  bind_plan *plan = calloc(1, sizeof *plan + call->size);
+  if (!plan) bind_fail(L, CDB_NOMEM, "no memory for a statement of %zu bytes", call->size);
+  memcpy(plan->sql, call->sql, call->size);
+  plan->size = call->size;
+  plan->hash = call->hash;
+  plan->catalog = db->catalog - 1;
+  cdb__sql_info info;
+  cdb__sql_scan(call->sql, call->size, &info);
+  plan->kind = info.kind;
+  if (info.table && cdb__sql_name(info.table, info.table_size, plan->table, sizeof plan->table) >= sizeof plan->table)
+    plan->table[0] = '\0'; /* longer than any table the catalog keeps */
+  bind_plan **bucket = &db->plans[call->hash % BIND_PLAN_BUCKETS];
+  plan->next = *bucket;
+  *bucket = plan;
+  db->plan_count++;
+  return plan;
+}
+
+/* describe(state, table) returns the kind of key ("text", "integer", "numeric"
+ * or nil), the keyspace of integer keys, and whether the column is NOCASE. */
+static void describe(lua_State *L, bind_db *db, int db_index, bind_plan *plan) {
+  const unsigned catalog = db->catalog;
+  const int top = lua_gettop(L);
+  char table[sizeof plan->table];
+  memcpy(table, plan->table, sizeof table);
+  const uint64_t hash = plan->hash;
+  luaL_checkstack(L, 8, NULL);
+  lua_getiuservalue(L, db_index, 4);
+  lua_getiuservalue(L, db_index, 1);
+  lua_pushstring(L, table);
+  lua_call(L, 2, 3);
+  /* Lua code ran: the plans may have been started over. Find ours again. */
+  for (plan = db->plans[hash % BIND_PLAN_BUCKETS]; plan && plan->hash != hash;) plan = plan->next;
+  if (plan) {
+    const char *kind = lua_tostring(L, top + 1);
+    size_t size = 0;
+    const char *space = lua_tolstring(L, top + 2, &size);
+    plan->key_kind = !kind                          ? BIND_KEY_UNKNOWN
+                     : strcmp(kind, "integer") == 0 ? BIND_KEY_INTEGER
+                     : strcmp(kind, "numeric") == 0 ? BIND_KEY_NUMERIC
+                                                    : BIND_KEY_TEXT;
+    plan->fold = lua_toboolean(L, top + 3);
+    if (space && size < sizeof plan->space_name) {
+      memcpy(plan->space_name, space, size);
+      plan->space = cdb__keyspace_make(plan->space_name, size, db->seed);
+    } else if (plan->key_kind == BIND_KEY_INTEGER) {
+      plan->key_kind = BIND_KEY_UNKNOWN;
+    }
+    /* A table that is not known yet may be there at the next call. */
+    if (kind) plan->catalog = db->catalog == catalog ? catalog : db->catalog;
+  }
+  lua_settop(L, top);
+}
+
+static bind_plan *find(const bind_db *db, const bind_call *call) {
+  bind_plan *plan = db->plans[call->hash % BIND_PLAN_BUCKETS];
+  for (; plan; plan = plan->next)
+    if (plan->hash == call->hash && plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0)
+      return plan;
+  return NULL;
+}
+
+bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, const bind_call *call) {
+  bind_plan *plan = find(db, call);
+  if (plan && plan->catalog == db->catalog) return plan;
+  if (!plan) plan = new_plan(L, db, call);
+  if (plan->table[0]) {
+    describe(L, db, db_index, plan);
+    plan = find(db, call);
+    if (!plan) return bind_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
+  } else {
+    plan->catalog = db->catalog;
+  }
+  return plan;
+}

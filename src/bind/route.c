@@ -1,0 +1,351 @@
+/* The hot path: a routed call, from its arguments to the shard that runs it.
+ *
+ *   SQL text -> plan (scanned once) -> key, typed by the plan's table
+ *            -> mapping cache -> shard -> run.c
+ *
+ * Only a key that the cache does not know takes the way through Lua
+ * (lua/collegedb/router.lua). No Lua function runs in between otherwise. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+
+/* Why a key is where it is; lua/collegedb/router.lua returns these numbers. */
+static const char *const WHY[] = {"home", "directory", "found", "claimed", "unclaimed"};
+enum { WHY_COUNT = sizeof WHY / sizeof *WHY };
+
+static bind_db *test_db(lua_State *L, int arg) {
+  /* Upvalue 1 of every method is the class's metatable: cheaper than its name. */
+  bind_db *db = lua_touserdata(L, arg);
+  if (!db || !lua_getmetatable(L, arg)) return NULL;
+  const bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
+  lua_pop(L, 1);
+  return same ? db : NULL;
+}
+
+bind_db *bind_check_db(lua_State *L, int arg) {
+  bind_db *db = test_db(L, arg);
+  if (!db) bind_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)", luaL_typename(L, arg));
+  if (!db->open) bind_fail(L, CDB_CLOSED, "the database was closed");
+  return db;
+}
+
+static int64_t now_ms(const bind_db *db) { return cdb__clock_now(&db->clock); }
+
+/* Asks Lua where the key is. Afterwards the plan may be gone, and with it what the key points to. */
+static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash, int *why) {
+  luaL_checkstack(L, 8, NULL);
+  lua_getiuservalue(L, 1, 3);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushlstring(L, key->space->name, key->space->size);
+  lua_pushlstring(L, key->text, key->size);
+  if (table && *table) lua_pushstring(L, table);
+  else lua_pushnil(L);
+  lua_pushboolean(L, insert);
+  lua_call(L, 5, 3);
+  if (!db->open) bind_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
+  const int index = (int)lua_tointeger(L, -3) - 1;
+  *why = (int)lua_tointeger(L, -2);
+  if (*why < 0 || *why >= WHY_COUNT) *why = 0;
+  const bool keep = lua_toboolean(L, -1);
+  lua_pop(L, 3);
+  if (index < 0 || index >= db->shard_count) return -1;
+  if (keep) {
+    const int64_t now = now_ms(db);
+    cdb__cache_put(db->cache, hash, now, now + db->life_ms, index, *why);
+  }
+  return index;
+}
+
+/* Index of the key's shard, or -1. */
+static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash,
+                   int *why) {
+  const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
+  return index >= 0 ? index : ask(L, db, table, insert, key, hash, why);
+}
+
+static bind_shard *ready(lua_State *L, const bind_db *db, int index) {
+  if (index < 0) bind_fail(L, CDB_INTERNAL, "the router answered with a shard that does not exist");
+  bind_shard *shard = db->shards[index];
+  if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  if (shard->tx_depth)
+    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends", shard->name);
+  return shard;
+}
+
+/* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
+static bind_shard *route(lua_State *L, bind_db *db, bind_call *call, int *index) {
+  bind_key_arg key;
+  int why;
+  call->sql = bind_check_string(L, 3, "the SQL text", &call->size);
+  call->hash = cdb__sql_hash(call->sql, call->size);
+  call->params = 4;
+  bind_plan *plan = bind_plan_for(L, db, 1, call);
+  call->kind = plan->kind;
+  bind_check_key(L, 2, db, plan, &key);
+  call->key = cdb__key_cache_hash(&key.key);
+  *index = resolve(L, db, plan->table, call->kind == CDB__SQL_INSERT, &key.key, call->key, &why);
+  return ready(L, db, *index);
+}
+
+static int routed(lua_State *L, bind_runner run) {
+  bind_call call;
+  int index;
+  lua_settop(L, 4);
+  bind_db *db = bind_check_db(L, 1);
+  bind_shard *shard = route(L, db, &call, &index);
+  const int results = db->check_keys ? bind_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
+  if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
+  return results;
+}
+
+static int method_run(lua_State *L) { return routed(L, bind_run); }
+static int method_first(lua_State *L) { return routed(L, bind_first); }
+static int method_all(lua_State *L) { return routed(L, bind_all); }
+
+static int method_each(lua_State *L) {
+  bind_call call;
+  int index;
+  lua_settop(L, 4);
+  bind_db *db = bind_check_db(L, 1);
+  bind_shard *shard = route(L, db, &call, &index);
+  lua_getiuservalue(L, 1, 2);
+  lua_rawgeti(L, -1, index + 1);
+  return bind_each(L, shard, lua_gettop(L), &call);
+}
+
+/* A plan for a table's name alone. */
+static bind_plan *table_plan(lua_State *L, bind_db *db, int arg) {
+  size_t size;
+  const char *table = bind_check_string(L, arg, "the table", &size);
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  luaL_addstring(&text, "DELETE FROM \"");
+  luaL_addgsub(&text, table, "\"", "\"\"");
+  luaL_addchar(&text, '"');
+  luaL_pushresult(&text);
+  bind_call call = {0};
+  call.sql = lua_tolstring(L, -1, &call.size);
+  call.hash = cdb__sql_hash(call.sql, call.size);
+  bind_plan *plan = bind_plan_for(L, db, 1, &call);
+  if (plan->key_kind == BIND_KEY_UNKNOWN)
+    bind_fail(L, CDB_TABLE_NOT_FOUND, "no shard has a table %s with a known key", table);
+  return plan;
+}
+
+/* db:locate(key[, table]): the shard's name and why, or nil; allocates nothing. */
+static int method_locate(lua_State *L) {
+  bind_key_arg key;
+  int why = 0;
+  lua_settop(L, 3);
+  bind_db *db = bind_check_db(L, 1);
+  bind_plan *plan = lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
+  bind_check_key(L, 2, db, plan, &key);
+  const int index =
+      resolve(L, db, plan ? plan->table : NULL, false, &key.key, cdb__key_cache_hash(&key.key), &why);
+  if (index < 0 || strcmp(WHY[why], "unclaimed") == 0) {
+    lua_pushnil(L);
+    lua_pushstring(L, "unknown");
+    return 2;
+  }
+  lua_pushstring(L, db->shards[index]->name);
+  lua_pushstring(L, WHY[why]);
+  return 2;
+}
+
+/* core.route(db, key, sql or nil, insert): the shard for a transaction or batch, and the key's cache hash kept in it. */
+static int route_only(lua_State *L) {
+  bind_key_arg key;
+  int why;
+  lua_settop(L, 4);
+  bind_db *db = bind_check_db(L, 1);
+  bind_plan *plan = NULL;
+  if (!lua_isnil(L, 3)) {
+    bind_call call = {0};
+    call.sql = bind_check_string(L, 3, "the SQL text", &call.size);
+    call.hash = cdb__sql_hash(call.sql, call.size);
+    plan = bind_plan_for(L, db, 1, &call);
+  }
+  bind_check_key(L, 2, db, plan, &key);
+  const cdb__hash hash = cdb__key_cache_hash(&key.key);
+  const int index = resolve(L, db, plan ? plan->table : NULL, lua_toboolean(L, 4), &key.key, hash, &why);
+  ready(L, db, index);
+  lua_getiuservalue(L, 1, 2);
+  lua_rawgeti(L, -1, index + 1);
+  lua_pushlstring(L, (const char *)&hash, sizeof hash);
+  return 2;
+}
+
+/* --- the router itself ----------------------------------------------------- */
+
+static int64_t stand_still(void *context) { return *(const int64_t *)context; }
+
+static int64_t integer_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  const int64_t value = (int64_t)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* core.router(state, shards, resolve, describe, options) */
+static int new_router(lua_State *L) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_checktype(L, 5, LUA_TTABLE);
+  const int count = (int)lua_rawlen(L, 2);
+  bind_db *db = lua_newuserdatauv(L, sizeof *db, 4);
+  memset(db, 0, sizeof *db);
+  luaL_setmetatable(L, CDB__DB_CLASS);
+  for (int i = 1; i <= 4; i++) {
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  lua_getfield(L, 5, "check_keys");
+  db->check_keys = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  db->seed = cdb__random_seed();
+  db->clock = cdb__clock_system();
+  db->life_ms = integer_field(L, 5, "life_ms");
+  db->global = cdb__keyspace_make("", 0, db->seed);
+  db->catalog = 1;
+  db->shards = calloc((size_t)count + 1, sizeof *db->shards);
+  db->cache = cdb__cache_new((uint64_t)integer_field(L, 5, "cache_size"));
+  if (!db->shards || !db->cache) return bind_fail(L, CDB_NOMEM, "no memory for the mapping cache");
+  for (int i = 0; i < count; i++) {
+    lua_rawgeti(L, 2, i + 1);
+    db->shards[i] = bind_check_shard(L, -1);
+    db->shards[i]->db = db;
+    lua_pop(L, 1);
+  }
+  db->shard_count = count;
+  db->open = true;
+  return 1;
+}
+
+static void free_router(bind_db *db) {
+  db->open = false;
+  bind_plans_free(db);
+  cdb__cache_free(db->cache);
+  db->cache = NULL;
+  for (int i = 0; i < db->shard_count; i++)
+    if (db->shards[i]->db == db) db->shards[i]->db = NULL;
+  db->shard_count = 0;
+  free(db->shards);
+  db->shards = NULL;
+  bind_check_tables_free(db);
+}
+
+/* core.close_router(db), and __gc: frees what is C's; Lua closes the shards. */
+static int close_router(lua_State *L) {
+  free_router(luaL_checkudata(L, 1, CDB__DB_CLASS));
+  return 0;
+}
+
+/* core.state(db): the Lua state of an open database. */
+static int get_state(lua_State *L) {
+  bind_check_db(L, 1);
+  lua_getiuservalue(L, 1, 1);
+  return 1;
+}
+
+static int is_open(lua_State *L) {
+  const bind_db *db = test_db(L, 1);
+  lua_pushboolean(L, db && db->open);
+  return 1;
+}
+
+static int flush_cache(lua_State *L) {
+  cdb__cache_clear(bind_check_db(L, 1)->cache);
+  return 0;
+}
+
+/* core.forget(db, keyspace, text): drops one mapping from the cache. */
+static int forget(lua_State *L) {
+  bind_db *db = bind_check_db(L, 1);
+  size_t space_size, size;
+  const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
+  const cdb__keyspace space = cdb__keyspace_make(name, space_size, db->seed);
+  cdb__key key;
+  cdb__key_text(&key, &space, text, size);
+  cdb__cache_drop(db->cache, cdb__key_cache_hash(&key));
+  return 0;
+}
+
+static int cache_stats(lua_State *L) {
+  const cdb__cache_stats stats = cdb__cache_get_stats(bind_check_db(L, 1)->cache);
+  const struct {
+    const char *name;
+    uint64_t value;
+  } fields[] = {{"entries", stats.entries}, {"bytes", stats.bytes}, {"hits", stats.hits}, {"misses", stats.misses},
+                {"evictions", stats.evictions}};
+  lua_createtable(L, 0, 5);
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushinteger(L, (lua_Integer)fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  return 1;
+}
+
+/* core.catalog_changed(db): plans ask describe again. */
+static int catalog_changed(lua_State *L) {
+  bind_check_db(L, 1)->catalog++;
+  return 0;
+}
+
+static int catalog_version(lua_State *L) {
+  lua_pushinteger(L, bind_check_db(L, 1)->catalog);
+  return 1;
+}
+
+/* core.set_clock(db, ms or nil): a clock that stands at ms, or the system's; for tests. */
+static int set_clock(lua_State *L) {
+  bind_db *db = bind_check_db(L, 1);
+  if (lua_isnoneornil(L, 2)) {
+    db->clock = cdb__clock_system();
+  } else {
+    db->fixed_now = (int64_t)luaL_checkinteger(L, 2);
+    db->clock = (cdb__clock){stand_still, &db->fixed_now};
+  }
+  lua_pushinteger(L, now_ms(db));
+  return 1;
+}
+
+void bind_open_route(lua_State *L) {
+  static const luaL_Reg methods[] = {{"run", method_run},
+                                     {"insert", method_run},
+                                     {"select_by_primary_key", method_run},
+                                     {"update_by_primary_key", method_run},
+                                     {"delete_by_primary_key", method_run},
+                                     {"first", method_first},
+                                     {"all", method_all},
+                                     {"each", method_each},
+                                     {"locate", method_locate},
+                                     {"flush_cache", flush_cache},
+                                     {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"router", new_router},
+                                       {"route", route_only},
+                                       {"close_router", close_router},
+                                       {"state", get_state},
+                                       {"is_open", is_open},
+                                       {"forget", forget},
+                                       {"cache_stats", cache_stats},
+                                       {"catalog_changed", catalog_changed},
+                                       {"catalog_version", catalog_version},
+                                       {"set_clock", set_clock},
+                                       {"check_tables", bind_check_tables},
+                                       {NULL, NULL}};
+  luaL_newmetatable(L, CDB__DB_CLASS);
+  lua_pushcfunction(L, close_router);
+  lua_setfield(L, -2, "__gc");
+  lua_newtable(L);
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, methods, 1);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "__index");
+  lua_setfield(L, -3, "db_methods");
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "db_class"); /* Lua adds __close and __tostring */
+  lua_pushvalue(L, -2);
+  lua_pushvalue(L, -2);
+  luaL_setfuncs(L, functions, 1);
+  lua_pop(L, 2);
+}

@@ -1,0 +1,170 @@
+/* Running one statement on one shard and making Lua values of its answer.
+ *
+ * While a statement runs, Lua may raise (memory ran out) and unwind this C
+ * code. Nothing is caught here, because a protected call costs as much as the
+ * whole of our part of a read. Instead each running statement is on its
+ * shard's list together with the address of the C frame that runs it. The
+ * stack grows down: when a later call on the shard finds an entry whose frame
+ * is not above its own, that frame is gone, and the statement is taken back. */
+#include <string.h>
+
+#include "bind/bind.h"
+
+/* Returns a statement that was unwound, or that ended, to the cache. */
+static int take_back(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
+  for (cdb__stmt **link = &shard->running; *link; link = &(*link)->running_next) {
+    if (*link != stmt) continue;
+    *link = stmt->running_next;
+    break;
+  }
+  const int code = cdb__reset(stmt, fault);
+  cdb__stmt_give(stmt);
+  return code;
+}
+
+static void recover_unwound(bind_shard *shard, uintptr_t frame) {
+  cdb__fault ignored;
+  while (shard->running && shard->running->running_frame <= frame) take_back(shard, shard->running, &ignored);
+}
+
+/* What routed SQL may not do, checked when a text is prepared for the first time. */
+static int check_kind(const bind_call *call, cdb__fault *fault) {
+  cdb__sql_info info;
+  cdb__sql_scan(call->sql, call->size, &info);
+  if (info.second)
+    return cdb__fail(fault, CDB_USAGE, "one statement a call: another follows at byte %zu (db:shard(name):exec runs scripts)",
+                     info.end + 1);
+  switch (info.kind) {
+    case CDB__SQL_EMPTY: return cdb__fail(fault, CDB_USAGE, "the SQL text holds no statement");
+    case CDB__SQL_TRANSACTION:
+      return cdb__fail(fault, CDB_USAGE, "BEGIN, COMMIT, ROLLBACK and savepoints are db:transaction's to run");
+    case CDB__SQL_ATTACH: return cdb__fail(fault, CDB_USAGE, "ATTACH and DETACH are not allowed on a shard");
+    default: return CDB_OK;
+  }
+}
+
+static int take(bind_shard *shard, const bind_call *call, cdb__stmt **out, cdb__fault *fault) {
+  int code = cdb__stmt_take(shard->handle, call->sql, call->size, call->hash, out, fault);
+  if (code == CDB_OK && (*out)->checked) return CDB_OK;
+  /* The reason for a refused text is ours to name, also where SQLite refused it as well. */
+  cdb__fault refused;
+  const int kind_code = check_kind(call, &refused);
+  if (kind_code == CDB_OK && code == CDB_OK) (*out)->checked = true;
+  if (kind_code == CDB_OK) return code;
+  if (code == CDB_OK) shard->handle->ops->finalize(*out);
+  *fault = refused;
+  return kind_code;
+}
+
+cdb__stmt *bind_begin(lua_State *L, bind_shard *shard, const bind_call *call, uintptr_t frame) {
+  cdb__fault fault;
+  cdb__stmt *stmt = NULL;
+  if (shard->running) recover_unwound(shard, frame);
+  int code = take(shard, call, &stmt, &fault);
+  if (code == CDB_OK) {
+    stmt->running_frame = frame;
+    stmt->running_next = shard->running;
+    shard->running = stmt;
+    code = bind_params(L, call->params, stmt, &fault);
+    if (code == CDB_OK) return stmt;
+    cdb__fault ignored;
+    take_back(shard, stmt, &ignored);
+  }
+  bind_raise(L, &fault, shard->name, call->sql);
+  return NULL;
+}
+
+int bind_end(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) { return take_back(shard, stmt, fault); }
+
+/* Ends a statement that failed in step: its own fault stands, not the reset's. */
+static int fail_step(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const cdb__fault *fault, const char *sql) {
+  cdb__fault ignored;
+  take_back(shard, stmt, &ignored);
+  return bind_raise(L, fault, shard->name, sql);
+}
+
+static void finish(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const char *sql) {
+  cdb__fault fault;
+  if (take_back(shard, stmt, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, sql);
+}
+
+int bind_first(lua_State *L, bind_shard *shard, const bind_call *call) {
+  cdb__fault fault;
+  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  int code = cdb__step(stmt, &fault);
+  if (code == CDB__ROW) {
+    bind_push_names(L, stmt);
+    bind_push_row(L, stmt, lua_gettop(L));
+  } else {
+    lua_pushnil(L);
+  }
+  /* A write gives its rows before it is done; run it to its end. */
+  while (code == CDB__ROW && !stmt->readonly) code = cdb__step(stmt, &fault);
+  if (code < 0) return fail_step(L, shard, stmt, &fault, call->sql);
+  finish(L, shard, stmt, call->sql);
+  return 1;
+}
+
+/* Pushes the array of all rows; leaves the names below it. */
+static void push_rows(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const char *sql) {
+  cdb__fault fault;
+  int code = cdb__step(stmt, &fault);
+  bind_push_names(L, stmt);
+  const int names = lua_gettop(L);
+  lua_newtable(L);
+  for (lua_Integer n = 1; code == CDB__ROW; n++) {
+    bind_push_row(L, stmt, names);
+    lua_rawseti(L, -2, n);
+    code = cdb__step(stmt, &fault);
+  }
+  if (code < 0) fail_step(L, shard, stmt, &fault, sql);
+}
+
+int bind_all(lua_State *L, bind_shard *shard, const bind_call *call) {
+  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  push_rows(L, shard, stmt, call->sql);
+  finish(L, shard, stmt, call->sql);
+  return 1;
+}
+
+static void set_integer(lua_State *L, const char *name, int64_t value) {
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_meta(lua_State *L, const bind_shard *shard, double milliseconds, int64_t changes, int64_t row_id) {
+  lua_createtable(L, 0, 4);
+  lua_pushnumber(L, milliseconds);
+  lua_setfield(L, -2, "duration");
+  set_integer(L, "changes", changes);
+  set_integer(L, "last_row_id", row_id);
+  lua_pushstring(L, shard->name);
+  lua_setfield(L, -2, "served_by");
+}
+
+static void push_copy(lua_State *L, int array, int count) {
+  lua_createtable(L, count, 0);
+  for (int i = 1; i <= count; i++) {
+    lua_rawgeti(L, array, i);
+    lua_rawseti(L, -2, i);
+  }
+}
+
+int bind_run(lua_State *L, bind_shard *shard, const bind_call *call) {
+  const int64_t start = cdb__clock_ticks();
+  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  push_rows(L, shard, stmt, call->sql);
+  const int rows = lua_gettop(L), names = rows - 1, columns = stmt->columns;
+  const int64_t changes = stmt->shard->ops->changes(stmt), row_id = stmt->shard->ops->last_row_id(stmt);
+  finish(L, shard, stmt, call->sql);
+  lua_createtable(L, 0, 4);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "success");
+  lua_pushvalue(L, rows);
+  lua_setfield(L, -2, "results");
+  push_copy(L, names, columns);
+  lua_setfield(L, -2, "columns");
+  push_meta(L, shard, (double)(cdb__clock_ticks() - start) / 1e6, changes, row_id);
+  lua_setfield(L, -2, "meta");
+  return 1;
+}

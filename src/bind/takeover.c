@@ -1,0 +1,185 @@
+/* core.takeover(plan): takes one table's keys into the directory, a page a
+ * step, so that the workflow in Lua can report progress and stop in between. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+#include "directory/takeover.h"
+
+#define TAKEOVER_CLASS "collegedb.takeover"
+
+enum { CONFLICTS_KEPT = 1000 };
+
+typedef struct {
+  char *key;
+  size_t size;
+  int64_t other;
+} conflict;
+
+/* User value 1 is the plan's table: it keeps alive what the C plan points to. */
+typedef struct {
+  cdb__takeover *handle;
+  cdb__node *nodes;
+  cdb__takeover_home *homes;
+  size_t conflict_count;
+  conflict conflicts[CONFLICTS_KEPT];
+} takeover;
+
+static void keep_conflict(void *context, const char *key, size_t size, int64_t other) {
+  takeover *t = context;
+  if (t->conflict_count == CONFLICTS_KEPT) return;
+  char *copy = malloc(size + 1);
+  if (!copy) return; /* the exact count is kept elsewhere */
+  memcpy(copy, key, size);
+  t->conflicts[t->conflict_count++] = (conflict){copy, size, other};
+}
+
+static const char *text_field(lua_State *L, int table, const char *name, size_t *size) {
+  lua_getfield(L, table, name);
+  const char *text = lua_tolstring(L, -1, size);
+  lua_pop(L, 1);
+  return text;
+}
+
+static int64_t integer_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  const int64_t value = (int64_t)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+static bool boolean_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  const bool value = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* The shard in a field, or NULL when there is none. */
+static cdb__shard *shard_field(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  cdb__shard *shard = lua_isnil(L, -1) ? NULL : bind_check_shard(L, -1)->handle;
+  lua_pop(L, 1);
+  return shard;
+}
+
+/* homes = { { name, weight, id, shard or nil, probe or nil }, … } */
+static size_t read_homes(lua_State *L, takeover *t, int plan) {
+  lua_getfield(L, plan, "homes");
+  const size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+  t->nodes = calloc(count + 1, sizeof *t->nodes);
+  t->homes = calloc(count + 1, sizeof *t->homes);
+  if (!t->nodes || !t->homes) bind_fail(L, CDB_NOMEM, "no memory for a placement");
+  for (size_t i = 0; i < count; i++) {
+    size_t size = 0;
+    lua_rawgeti(L, -1, (lua_Integer)i + 1);
+    const int home = lua_gettop(L);
+    const char *name = text_field(L, home, "name", &size);
+    lua_getfield(L, home, "weight");
+    t->nodes[i] = (cdb__node){cdb__node_seed(name, size), lua_tonumber(L, -1)};
+    t->homes[i].shard_id = integer_field(L, home, "id");
+    t->homes[i].shard = shard_field(L, home, "shard");
+    t->homes[i].probe = text_field(L, home, "probe", &size);
+    lua_settop(L, home - 1);
+  }
+  lua_pop(L, 1);
+  return count;
+}
+
+static int new_takeover(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  takeover *t = lua_newuserdatauv(L, sizeof *t, 1);
+  memset(t, 0, offsetof(takeover, conflicts));
+  luaL_setmetatable(L, TAKEOVER_CLASS);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  size_t size = 0, space_size = 0;
+  const char *space = text_field(L, 1, "keyspace", &space_size);
+  cdb__takeover_plan plan = {
+      .source = shard_field(L, 1, "source"),
+      .first_page = text_field(L, 1, "first_page", &size),
+      .next_page = text_field(L, 1, "next_page", &size),
+      .space = cdb__keyspace_make(space, space_size, 0),
+      .integer = boolean_field(L, 1, "integer"),
+      .fold = boolean_field(L, 1, "fold"),
+      .directory = shard_field(L, 1, "directory"),
+      .shard_id = integer_field(L, 1, "shard_id"),
+      .epoch = integer_field(L, 1, "epoch"),
+      .dry_run = boolean_field(L, 1, "dry_run"),
+      .page = (size_t)integer_field(L, 1, "page"),
+  };
+  plan.secret = text_field(L, 1, "secret", &plan.secret_size);
+  plan.home_count = read_homes(L, t, 1);
+  plan.nodes = t->nodes;
+  plan.homes = t->homes;
+  t->handle = cdb__takeover_new(&plan, keep_conflict, t);
+  if (!t->handle) return bind_fail(L, CDB_NOMEM, "no memory for a page of keys");
+  return 1;
+}
+
+/* takeover:step(): true while more may follow. */
+static int step(lua_State *L) {
+  takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
+  cdb__fault fault;
+  const int more = cdb__takeover_step(t->handle, &fault);
+  if (more < 0) return bind_raise(L, &fault, NULL, NULL);
+  lua_pushboolean(L, more);
+  return 1;
+}
+
+/* takeover:counts() */
+static int counts(lua_State *L) {
+  const takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
+  const cdb__takeover_counts *c = cdb__takeover_get_counts(t->handle);
+  const struct {
+    const char *name;
+    int64_t value;
+  } fields[] = {{"records", c->records},     {"created", c->created},     {"at_home", c->at_home},
+                {"known", c->known},         {"conflicts", c->conflicts}, {"unusable", c->unusable}};
+  lua_createtable(L, 0, 6);
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+    lua_pushinteger(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  return 1;
+}
+
+/* takeover:conflicts(): { { key =, other = shard id }, … }, the first thousand. */
+static int conflicts(lua_State *L) {
+  const takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
+  lua_createtable(L, (int)t->conflict_count, 0);
+  for (size_t i = 0; i < t->conflict_count; i++) {
+    lua_createtable(L, 0, 2);
+    lua_pushlstring(L, t->conflicts[i].key, t->conflicts[i].size);
+    lua_setfield(L, -2, "key");
+    lua_pushinteger(L, t->conflicts[i].other);
+    lua_setfield(L, -2, "other");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+static int collect(lua_State *L) {
+  takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
+  cdb__takeover_free(t->handle);
+  t->handle = NULL;
+  for (size_t i = 0; i < t->conflict_count; i++) free(t->conflicts[i].key);
+  t->conflict_count = 0;
+  free(t->nodes);
+  free(t->homes);
+  t->nodes = NULL;
+  t->homes = NULL;
+  return 0;
+}
+
+void bind_open_takeover(lua_State *L) {
+  static const luaL_Reg methods[] = {{"step", step}, {"counts", counts}, {"conflicts", conflicts}, {NULL, NULL}};
+  luaL_newmetatable(L, TAKEOVER_CLASS);
+  lua_pushcfunction(L, collect);
+  lua_setfield(L, -2, "__gc");
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_pushcfunction(L, new_takeover);
+  lua_setfield(L, -2, "takeover");
+}

@@ -1,0 +1,20 @@
+/* How a failure travels inside the C core: a code, one sentence, and SQLite's
+ * extended result code where there is one. Functions return 0 or the code. */
+#ifndef CDB_CORE_ERROR_H
+#define CDB_CORE_ERROR_H
+
+#include "collegedb.h"
+
+typedef struct {
+  int code;
+  int sqlite_code;
+  char message[512];
+} cdb__fault;
+
+/* Fills `fault` and returns `code`, so that a caller writes `return cdb__fail(…)`. */
+__attribute__((format(printf, 3, 4))) int cdb__fail(cdb__fault *fault, int code, const char *format, ...);
+
+/* True when the same call may succeed later without a change by the caller. */
+int cdb__code_retryable(int code);
+
+#endif

@@ -1,0 +1,78 @@
+#include "directory/directory.h"
+
+#include <string.h>
+
+static const char LOOKUP[] =
+    "SELECT c.value, e.shard, e.version FROM _collegedb_counters AS c "
+    "LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch'";
+
+/* One atomic statement, also over HTTP: the update that changes nothing makes
+ * RETURNING give the row of whoever came first. */
+static const char CLAIM[] =
+    "INSERT INTO _collegedb_entries (digest, shard, version) SELECT ?1, ?2, ?3 "
+    "WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?4 "
+    "ON CONFLICT (digest) DO UPDATE SET version = version RETURNING shard, version";
+
+static const char EPOCH[] = "SELECT value FROM _collegedb_counters WHERE name = 'epoch'";
+
+static cdb_value digest_value(const uint8_t *digest) {
+  return (cdb_value){.type = CDB_BLOB, .data = digest, .size = CDB__DIGEST_SIZE};
+}
+
+static cdb_value integer_value(int64_t i) { return (cdb_value){.type = CDB_INTEGER, .i = i}; }
+
+/* Runs a statement of at most one row with up to three integer columns; NULL is -1.
+ * 1: a row was read, 0: none, < 0: a code. */
+static int run(cdb__shard *shard, const char *sql, const cdb_value *values, int count, int64_t *columns,
+               cdb__fault *fault) {
+  const size_t size = strlen(sql);
+  cdb__stmt *stmt;
+  int code = cdb__stmt_take(shard, sql, size, cdb__sql_hash(sql, size), &stmt, fault);
+  if (code != CDB_OK) return code;
+  for (int i = 0; i < count && code == CDB_OK; i++) code = shard->ops->bind(stmt, i + 1, &values[i], fault);
+  int found = 0;
+  if (code == CDB_OK) code = cdb__step(stmt, fault);
+  while (code == CDB__ROW) {
+    found = 1;
+    for (int i = 0; i < stmt->columns && i < 3; i++) {
+      cdb_value value;
+      shard->ops->value(stmt, i, &value);
+      columns[i] = value.type == CDB_INTEGER ? value.i : -1;
+    }
+    code = stmt->readonly ? CDB__DONE : cdb__step(stmt, fault);
+  }
+  cdb__fault late;
+  const int reset = cdb__reset(stmt, code < 0 ? &late : fault);
+  cdb__stmt_give(stmt);
+  if (code < 0) return code;
+  return reset < 0 ? reset : found;
+}
+
+int cdb__directory_lookup(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
+                          int64_t *epoch, cdb__fault *fault) {
+  const cdb_value values[] = {digest_value(digest)};
+  int64_t columns[3] = {-1, -1, -1};
+  const int found = run(directory, LOOKUP, values, 1, columns, fault);
+  if (found < 0) return found;
+  if (columns[0] < 0) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
+  *epoch = columns[0];
+  *out = (cdb__entry){columns[1], columns[2]};
+  return columns[1] >= 0;
+}
+
+int cdb__directory_claim(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
+                         int64_t epoch, cdb__entry *out, cdb__fault *fault) {
+  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard), integer_value(wanted.version),
+                              integer_value(epoch)};
+  int64_t columns[3];
+  const int found = run(directory, CLAIM, values, 4, columns, fault);
+  if (found == 1) *out = (cdb__entry){columns[0], columns[1]};
+  return found;
+}
+
+int cdb__directory_epoch(cdb__shard *directory, int64_t *out, cdb__fault *fault) {
+  int64_t columns[3] = {0, 0, 0};
+  const int found = run(directory, EPOCH, NULL, 0, columns, fault);
+  if (found == 1) *out = columns[0];
+  return found < 0 ? found : CDB_OK;
+}

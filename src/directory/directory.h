@@ -1,0 +1,35 @@
+/* The directory's entries: the durable map of keys that are not at home.
+ *
+ * Written in SQL over the shard interface, so that it runs on a SQLite file
+ * and on whatever else becomes a shard. The tables are made by
+ * lua/collegedb/directory.lua; here are the operations on single entries that
+ * must be fast, and those that the takeover of existing data needs in C.
+ *
+ * An entry is digest -> shard id, version. Version 0 was found in an existing
+ * database, so that rollback knows it; claims start at 1. */
+#ifndef CDB_DIRECTORY_DIRECTORY_H
+#define CDB_DIRECTORY_DIRECTORY_H
+
+#include "core/key.h"
+#include "shard/shard.h"
+
+typedef struct {
+  int64_t shard;
+  int64_t version;
+} cdb__entry;
+
+/* 1: found, 0: no entry, < 0: a code. *epoch is the current one, read in the
+ * same statement: whoever finds no entry decides by what the epoch says. */
+int cdb__directory_lookup(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
+                          int64_t *epoch, cdb__fault *fault);
+
+/* Claims the key for a shard if it has no entry and the epoch is still the
+ * one in which the caller decided. 1: *out is the entry that stands now, the
+ * caller's or an earlier one; 0: the epoch has changed; < 0: a code. */
+int cdb__directory_claim(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
+                         int64_t epoch, cdb__entry *out, cdb__fault *fault);
+
+/* The number of the current epoch. */
+int cdb__directory_epoch(cdb__shard *directory, int64_t *out, cdb__fault *fault);
+
+#endif

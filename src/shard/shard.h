@@ -1,0 +1,96 @@
+/* A shard: one SQL database behind one table of functions, and a bounded
+ * cache of its prepared statements.
+ *
+ * A statement is taken from the cache, bound, stepped, reset and given back;
+ * while it is out, nobody else can have it, so the same SQL may run inside
+ * itself. Whoever took it owns it until cdb__stmt_give. A shard must outlive
+ * its statements. All sizes are bytes. */
+#ifndef CDB_SHARD_SHARD_H
+#define CDB_SHARD_SHARD_H
+
+#include <stdbool.h>
+
+#include "core/error.h"
+
+typedef struct cdb__shard cdb__shard;
+typedef struct cdb__stmt cdb__stmt;
+
+enum { CDB__DONE = 0, CDB__ROW = 1 }; /* what step returns beside negative codes */
+
+typedef struct {
+  const char *kind; /* "sqlite"; later "d1", "gateway" */
+
+  /* One statement; a text with nothing in it is CDB_USAGE. */
+  int (*prepare)(cdb__shard *shard, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault);
+  /* Several statements without parameters, results ignored. */
+  int (*exec)(cdb__shard *shard, const char *script, cdb__fault *fault);
+  int (*size)(cdb__shard *shard, int64_t *bytes, cdb__fault *fault);
+  bool (*in_transaction)(cdb__shard *shard);
+  void (*close)(cdb__shard *shard);
+
+  /* index from 1. TEXT and BLOB data must live until the statement is reset. */
+  int (*bind)(cdb__stmt *stmt, int index, const cdb_value *value, cdb__fault *fault);
+  int (*step)(cdb__stmt *stmt, cdb__fault *fault);
+  /* Ends the statement; the code matters: a write with RETURNING may fail only here. */
+  int (*reset)(cdb__stmt *stmt, cdb__fault *fault);
+  const char *(*column_name)(cdb__stmt *stmt, int column);
+  void (*value)(cdb__stmt *stmt, int column, cdb_value *out);
+  /* ":id", "?3", or NULL for a bare "?" */
+  const char *(*parameter_name)(cdb__stmt *stmt, int index);
+  int64_t (*changes)(cdb__stmt *stmt);
+  int64_t (*last_row_id)(cdb__stmt *stmt);
+  void (*finalize)(cdb__stmt *stmt);
+} cdb__shard_ops;
+
+enum { CDB__STATEMENT_BUCKETS = 256, CDB__STATEMENT_LIMIT = 200 };
+
+struct cdb__shard {
+  const cdb__shard_ops *ops;
+  /* Given back by the host of cached statements' `host` values when they end. */
+  void (*release_host)(void *context, int host);
+  void *host_context;
+  cdb__stmt *buckets[CDB__STATEMENT_BUCKETS];
+  cdb__stmt *newest, *oldest;
+  int idle; /* statements in the cache, not those taken */
+};
+
+struct cdb__stmt {
+  cdb__shard *shard;
+  char *sql; /* owned copy: the key of the cache */
+  size_t sql_size;
+  uint64_t hash;
+  bool readonly;
+  bool checked; /* the host looked at the text and allows it */
+  int parameters;
+  int columns;   /* of the result; follows the schema after each first step */
+  int prepared;  /* changes whenever the database prepared the text anew */
+  int host;      /* a reference of the host's to what it made of the columns; 0 is none */
+  int host_prepared;
+  cdb__stmt *bucket_next, *newer, *older;
+  /* Of the host, while the statement is out; see src/bind/run.c. */
+  cdb__stmt *running_next;
+  uintptr_t running_frame;
+};
+
+/* For backends: sets up and tears down the common part. */
+void cdb__shard_init(cdb__shard *shard, const cdb__shard_ops *ops);
+int cdb__stmt_init(cdb__stmt *stmt, cdb__shard *shard, const char *sql, size_t size, cdb__fault *fault);
+void cdb__stmt_fini(cdb__stmt *stmt);
+
+uint64_t cdb__sql_hash(const char *sql, size_t size);
+
+/* A statement for the text: from the cache, else prepared. */
+int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
+                   cdb__fault *fault);
+/* Back to the cache, where the least recently used one leaves. It must have been reset. */
+void cdb__stmt_give(cdb__stmt *stmt);
+/* Finalizes every idle statement. */
+void cdb__shard_forget_statements(cdb__shard *shard);
+
+static inline int cdb__step(cdb__stmt *stmt, cdb__fault *fault) { return stmt->shard->ops->step(stmt, fault); }
+static inline int cdb__reset(cdb__stmt *stmt, cdb__fault *fault) { return stmt->shard->ops->reset(stmt, fault); }
+static inline int cdb__exec(cdb__shard *shard, const char *script, cdb__fault *fault) {
+  return shard->ops->exec(shard, script, fault);
+}
+
+#endif

@@ -1,0 +1,321 @@
+/* The SQLite shard: opening a file with the settings it needs, and the
+ * statements of shard.h. Nothing is written into a file that existed before,
+ * and its journal mode stays as it was. */
+#define SQLITE_ENABLE_PREUPDATE_HOOK /* the prototype; the library is asked for it at build time */
+#include "shard/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct {
+  cdb__shard base;
+  sqlite3 *db;
+  cdb__sqlite_watcher watcher;
+  void *watcher_context;
+  char *path;
+} sqlite_shard;
+
+typedef struct {
+  cdb__stmt base;
+  sqlite3_stmt *handle;
+  int64_t changes_before;
+} sqlite_stmt;
+
+static sqlite_shard *shard_of(cdb__shard *shard) { return (sqlite_shard *)shard; }
+static sqlite_stmt *stmt_of(cdb__stmt *stmt) { return (sqlite_stmt *)stmt; }
+
+/* --- failures ------------------------------------------------------------ */
+
+static int code_of(int sqlite_code) {
+  switch (sqlite_code & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return CDB_BUSY;
+    case SQLITE_CONSTRAINT:
+    case SQLITE_MISMATCH: return CDB_CONSTRAINT;
+    case SQLITE_READONLY: return CDB_READONLY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return CDB_CORRUPT;
+    case SQLITE_FULL: return CDB_FULL;
+    case SQLITE_TOOBIG: return CDB_TOO_LARGE;
+    case SQLITE_NOMEM: return CDB_NOMEM;
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+    case SQLITE_PROTOCOL:
+    case SQLITE_PERM: return CDB_UNAVAILABLE;
+    case SQLITE_RANGE: return CDB_USAGE;
+    default: return CDB_SQL;
+  }
+}
+
+static int fail(const sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
+  const int code = code_of(sqlite_code);
+  const char *message = sqlite3_errmsg(shard->db);
+  if (code == CDB_UNAVAILABLE || code == CDB_CORRUPT || code == CDB_READONLY)
+    cdb__fail(fault, code, "%s: %s", shard->path, message);
+  else if (code == CDB_BUSY) cdb__fail(fault, code, "%s (another connection holds it)", message);
+  else cdb__fail(fault, code, "%s", message);
+  fault->sqlite_code = sqlite3_extended_errcode(shard->db);
+  return code;
+}
+
+/* --- statements ---------------------------------------------------------- */
+
+static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
+  sqlite_shard *shard = shard_of(base);
+  if (size > INT32_MAX) return cdb__fail(fault, CDB_TOO_LARGE, "a statement of %zu bytes", size);
+  sqlite_stmt *stmt = malloc(sizeof *stmt);
+  if (!stmt) return cdb__fail(fault, CDB_NOMEM, "no memory for a statement");
+  int code = cdb__stmt_init(&stmt->base, base, sql, size, fault);
+  if (code != CDB_OK) {
+    free(stmt);
+    return code;
+  }
+  const int rc = sqlite3_prepare_v3(shard->db, sql, (int)size, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
+  if (rc != SQLITE_OK) code = fail(shard, rc, fault);
+  else if (!stmt->handle) code = cdb__fail(fault, CDB_USAGE, "the SQL text holds no statement");
+  if (code != CDB_OK) {
+    cdb__stmt_fini(&stmt->base);
+    free(stmt);
+    return code;
+  }
+  stmt->base.readonly = sqlite3_stmt_readonly(stmt->handle) != 0;
+  stmt->base.parameters = sqlite3_bind_parameter_count(stmt->handle);
+  stmt->base.columns = sqlite3_column_count(stmt->handle);
+  *out = &stmt->base;
+  return CDB_OK;
+}
+
+static int stmt_bind(cdb__stmt *base, int index, const cdb_value *value, cdb__fault *fault) {
+  sqlite3_stmt *handle = stmt_of(base)->handle;
+  int rc = SQLITE_OK;
+  switch (value->type) {
+    case CDB_NULL: rc = sqlite3_bind_null(handle, index); break;
+    case CDB_INTEGER: rc = sqlite3_bind_int64(handle, index, value->i); break;
+    case CDB_REAL: rc = sqlite3_bind_double(handle, index, value->d); break;
+    case CDB_TEXT: rc = sqlite3_bind_text64(handle, index, value->data, value->size, SQLITE_STATIC, SQLITE_UTF8); break;
+    default: /* a NULL pointer would bind NULL, not the empty blob */
+      rc = value->size ? sqlite3_bind_blob64(handle, index, value->data, value->size, SQLITE_STATIC)
+                       : sqlite3_bind_zeroblob(handle, index, 0);
+  }
+  return rc == SQLITE_OK ? CDB_OK : fail(shard_of(base->shard), rc, fault);
+}
+
+static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
+  sqlite_stmt *stmt = stmt_of(base);
+  sqlite_shard *shard = shard_of(base->shard);
+  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle)) stmt->changes_before = sqlite3_total_changes64(shard->db);
+  const int rc = sqlite3_step(stmt->handle);
+  if (rc == SQLITE_ROW) {
+    /* A schema change makes SQLite prepare anew inside step, and the columns may differ. */
+    base->prepared = sqlite3_stmt_status(stmt->handle, SQLITE_STMTSTATUS_REPREPARE, 0);
+    if (base->prepared != base->host_prepared) base->columns = sqlite3_column_count(stmt->handle);
+    return CDB__ROW;
+  }
+  if (rc == SQLITE_DONE) return CDB__DONE;
+  return fail(shard, rc, fault);
+}
+
+static int stmt_reset(cdb__stmt *base, cdb__fault *fault) {
+  const int rc = sqlite3_reset(stmt_of(base)->handle);
+  return rc == SQLITE_OK ? CDB_OK : fail(shard_of(base->shard), rc, fault);
+}
+
+static const char *stmt_column_name(cdb__stmt *stmt, int column) {
+  const char *name = sqlite3_column_name(stmt_of(stmt)->handle, column);
+  return name ? name : "";
+}
+
+static void stmt_value(cdb__stmt *base, int column, cdb_value *out) {
+  sqlite3_stmt *handle = stmt_of(base)->handle;
+  switch (sqlite3_column_type(handle, column)) {
+    case SQLITE_INTEGER:
+      out->type = CDB_INTEGER;
+      out->i = sqlite3_column_int64(handle, column);
+      return;
+    case SQLITE_FLOAT:
+      out->type = CDB_REAL;
+      out->d = sqlite3_column_double(handle, column);
+      return;
+    case SQLITE_TEXT:
+      out->type = CDB_TEXT;
+      out->data = sqlite3_column_text(handle, column);
+      break;
+    case SQLITE_BLOB:
+      out->type = CDB_BLOB;
+      out->data = sqlite3_column_blob(handle, column);
+      break;
+    default: out->type = CDB_NULL; return;
+  }
+  out->size = (size_t)sqlite3_column_bytes(handle, column);
+  if (!out->data) out->data = "";
+}
+
+static const char *stmt_parameter_name(cdb__stmt *stmt, int index) {
+  return sqlite3_bind_parameter_name(stmt_of(stmt)->handle, index);
+}
+
+/* total_changes would count rows that triggers changed too, and changes() keeps
+ * its old value through statements that change none: so each guards the other. */
+static int64_t stmt_changes(cdb__stmt *base) {
+  const sqlite_stmt *stmt = stmt_of(base);
+  sqlite3 *db = shard_of(base->shard)->db;
+  if (base->readonly || sqlite3_total_changes64(db) == stmt->changes_before) return 0;
+  return sqlite3_changes64(db);
+}
+
+static int64_t stmt_last_row_id(cdb__stmt *stmt) { return sqlite3_last_insert_rowid(shard_of(stmt->shard)->db); }
+
+static void stmt_finalize(cdb__stmt *base) {
+  sqlite3_finalize(stmt_of(base)->handle);
+  cdb__stmt_fini(base);
+  free(base);
+}
+
+/* --- the connection ------------------------------------------------------ */
+
+static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
+  sqlite_shard *shard = shard_of(base);
+  const int rc = sqlite3_exec(shard->db, script, NULL, NULL, NULL);
+  return rc == SQLITE_OK ? CDB_OK : fail(shard, rc, fault);
+}
+
+static int query_int64(sqlite_shard *shard, const char *sql, int64_t *out, cdb__fault *fault) {
+  sqlite3_stmt *handle = NULL;
+  int rc = sqlite3_prepare_v2(shard->db, sql, -1, &handle, NULL);
+  if (rc == SQLITE_OK) rc = sqlite3_step(handle);
+  if (rc == SQLITE_ROW) *out = sqlite3_column_int64(handle, 0);
+  const int code = rc == SQLITE_ROW || rc == SQLITE_DONE ? CDB_OK : fail(shard, rc, fault);
+  sqlite3_finalize(handle);
+  return code;
+}
+
+static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
+  return query_int64(shard_of(base), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", bytes,
+                     fault);
+}
+
+static bool shard_in_transaction(cdb__shard *base) { return !sqlite3_get_autocommit(shard_of(base)->db); }
+
+static void shard_close(cdb__shard *base) {
+  sqlite_shard *shard = shard_of(base);
+  cdb__shard_forget_statements(base);
+  sqlite3_close_v2(shard->db);
+  free(shard->path);
+  free(shard);
+}
+
+static const cdb__shard_ops sqlite_ops = {
+    .kind = "sqlite",
+    .prepare = stmt_prepare,
+    .exec = shard_exec,
+    .size = shard_size,
+    .in_transaction = shard_in_transaction,
+    .close = shard_close,
+    .bind = stmt_bind,
+    .step = stmt_step,
+    .reset = stmt_reset,
+    .column_name = stmt_column_name,
+    .value = stmt_value,
+    .parameter_name = stmt_parameter_name,
+    .changes = stmt_changes,
+    .last_row_id = stmt_last_row_id,
+    .finalize = stmt_finalize,
+};
+
+/* "./" in front keeps a path that begins with "file:" from being read as a URI. */
+static char *plain_path(const char *path) {
+  const bool special = path[0] == '/' || strcmp(path, ":memory:") == 0;
+  const size_t size = strlen(path) + 3;
+  char *copy = malloc(size);
+  if (copy) snprintf(copy, size, "%s%s", special ? "" : "./", path);
+  return copy;
+}
+
+/* Switching to WAL wants the file for itself and does not wait as other
+ * statements do: two processes that create one file at once meet here. */
+static int set_journal_mode(sqlite_shard *shard, const char *mode, int wait_ms, cdb__fault *fault) {
+  char sql[64];
+  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", mode);
+  int code;
+  for (int waited = 0;; waited += 5) {
+    code = shard_exec(&shard->base, sql, fault);
+    if (code != CDB_BUSY || waited >= wait_ms) return code;
+    sqlite3_sleep(5);
+  }
+}
+
+static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new, cdb__fault *fault) {
+  sqlite3 *db = shard->db;
+  sqlite3_extended_result_codes(db, 1);
+  sqlite3_busy_timeout(db, options->busy_timeout_ms);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+  sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
+  int64_t ignored;
+  int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
+  const char *mode = options->journal_mode ? options->journal_mode : is_new ? "WAL" : NULL;
+  if (code == CDB_OK && mode) code = set_journal_mode(shard, mode, options->busy_timeout_ms, fault);
+  char sql[160];
+  snprintf(sql, sizeof sql, "PRAGMA synchronous = %s; PRAGMA mmap_size = %lld",
+           options->synchronous ? options->synchronous : "FULL", (long long)options->mmap_size);
+  if (code == CDB_OK) code = shard_exec(&shard->base, sql, fault);
+  snprintf(sql, sizeof sql, "PRAGMA cache_size = %lld", (long long)options->cache_size);
+  if (code == CDB_OK && options->cache_size) code = shard_exec(&shard->base, sql, fault);
+  return code;
+}
+
+/* SQLite says only "unable to open database file"; say which of the usual reasons it was. */
+static int explain_cannot_open(const char *path, cdb__fault *fault) {
+  struct stat info;
+  char folder[4096];
+  snprintf(folder, sizeof folder, "%s", path);
+  char *slash = strrchr(folder, '/');
+  if (slash) *(slash == folder ? slash + 1 : slash) = '\0';
+  const int sqlite_code = fault->sqlite_code;
+  if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+    cdb__fail(fault, CDB_UNAVAILABLE, "%s is a directory, not a database file", path);
+  else if (slash && stat(folder, &info) != 0)
+    cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: the directory %s does not exist", path, folder);
+  else cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: check that it exists and its permissions", path);
+  fault->sqlite_code = sqlite_code;
+  return CDB_UNAVAILABLE;
+}
+
+int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options, cdb__fault *fault) {
+  sqlite_shard *shard = calloc(1, sizeof *shard);
+  if (!shard) return cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
+  cdb__shard_init(&shard->base, &sqlite_ops);
+  shard->path = plain_path(path);
+  if (!shard->path) {
+    free(shard);
+    return cdb__fail(fault, CDB_NOMEM, "no memory for a path");
+  }
+  struct stat info;
+  const bool is_new = stat(shard->path, &info) != 0 || info.st_size == 0;
+  const int flags = SQLITE_OPEN_READWRITE | (options->must_exist ? 0 : SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
+  const int rc = sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
+  int code = rc == SQLITE_OK ? configure(shard, options, is_new, fault) : fail(shard, rc, fault);
+  if (code == CDB_UNAVAILABLE) code = explain_cannot_open(shard->path, fault);
+  if (code != CDB_OK) {
+    shard_close(&shard->base);
+    return code;
+  }
+  *out = &shard->base;
+  return CDB_OK;
+}
+
+static void on_preupdate(void *context, sqlite3 *db, int operation, const char *schema, const char *table,
+                         sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
+  const sqlite_shard *shard = context;
+  (void)schema;
+  shard->watcher(shard->watcher_context, db, operation, table, old_rowid, new_rowid);
+}
+
+void cdb__sqlite_watch(cdb__shard *base, cdb__sqlite_watcher watcher, void *context) {
+  sqlite_shard *shard = shard_of(base);
+  shard->watcher = watcher;
+  shard->watcher_context = context;
+  sqlite3_preupdate_hook(shard->db, watcher ? on_preupdate : NULL, shard);
+}

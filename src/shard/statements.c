@@ -1,0 +1,82 @@
+/* The statement cache that every kind of shard shares: a hash table by SQL
+ * text with a list from newest to oldest. Idle statements only; see shard.h. */
+#define XXH_INLINE_ALL
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "shard/shard.h"
+
+void cdb__shard_init(cdb__shard *shard, const cdb__shard_ops *ops) {
+  memset(shard, 0, sizeof *shard);
+  shard->ops = ops;
+}
+
+int cdb__stmt_init(cdb__stmt *stmt, cdb__shard *shard, const char *sql, size_t size, cdb__fault *fault) {
+  memset(stmt, 0, sizeof *stmt);
+  stmt->shard = shard;
+  stmt->sql = malloc(size + 1);
+  if (!stmt->sql) return cdb__fail(fault, CDB_NOMEM, "no memory for a statement of %zu bytes", size);
+  memcpy(stmt->sql, sql, size);
+  stmt->sql[size] = '\0';
+  stmt->sql_size = size;
+  return CDB_OK;
+}
+
+void cdb__stmt_fini(cdb__stmt *stmt) {
+  const cdb__shard *shard = stmt->shard;
+  if (stmt->host && shard->release_host) shard->release_host(shard->host_context, stmt->host);
+  free(stmt->sql);
+}
+
+uint64_t cdb__sql_hash(const char *sql, size_t size) { return XXH3_64bits(sql, size); }
+
+static cdb__stmt **bucket_of(cdb__shard *shard, uint64_t hash) {
+  return &shard->buckets[hash % CDB__STATEMENT_BUCKETS];
+}
+
+static void detach(cdb__stmt **link) {
+  cdb__stmt *stmt = *link;
+  cdb__shard *shard = stmt->shard;
+  *link = stmt->bucket_next;
+  *(stmt->newer ? &stmt->newer->older : &shard->newest) = stmt->older;
+  *(stmt->older ? &stmt->older->newer : &shard->oldest) = stmt->newer;
+  shard->idle--;
+}
+
+int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
+                   cdb__fault *fault) {
+  for (cdb__stmt **link = bucket_of(shard, hash); *link; link = &(*link)->bucket_next) {
+    cdb__stmt *stmt = *link;
+    if (stmt->hash != hash || stmt->sql_size != size || memcmp(stmt->sql, sql, size) != 0) continue;
+    detach(link);
+    *out = stmt;
+    return CDB_OK;
+  }
+  const int code = shard->ops->prepare(shard, sql, size, out, fault);
+  if (code == CDB_OK) (*out)->hash = hash;
+  return code;
+}
+
+static void evict_oldest(cdb__shard *shard) {
+  cdb__stmt *stmt = shard->oldest, **link = bucket_of(shard, stmt->hash);
+  while (*link != stmt) link = &(*link)->bucket_next;
+  detach(link);
+  shard->ops->finalize(stmt);
+}
+
+void cdb__stmt_give(cdb__stmt *stmt) {
+  cdb__shard *shard = stmt->shard;
+  cdb__stmt **link = bucket_of(shard, stmt->hash);
+  stmt->bucket_next = *link;
+  *link = stmt;
+  stmt->newer = NULL;
+  stmt->older = shard->newest;
+  *(shard->newest ? &shard->newest->newer : &shard->oldest) = stmt;
+  shard->newest = stmt;
+  if (++shard->idle > CDB__STATEMENT_LIMIT) evict_oldest(shard);
+}
+
+void cdb__shard_forget_statements(cdb__shard *shard) {
+  while (shard->oldest) evict_oldest(shard);
+}
