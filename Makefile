@@ -150,8 +150,8 @@ install: all
 	install -m 644 $(B)/lua/collegedb/core.so $(module)/core.so
 	cd lua/collegedb && find . -name '*.lua' -exec install -D -m 644 {} $(abspath $(share))/{} \;
 	install -m 644 $(commands) $(share)/commands/
-	printf '%s\n' 'prefix=$(PREFIX)' 'Name: collegedb' 'Description: many SQLite files as one database, routed by key' \
-	  'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Libs: -L$${prefix}/lib -lcollegedb' \
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: collegedb' 'Description: many SQLite files as one database, routed by key' \
+	  'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Libs: -L$${prefix}/lib -lcollegedb' 'Libs.private: -lm -pthread' \
 	  'Cflags: -I$${prefix}/include' > $(dest)/lib/pkgconfig/collegedb.pc
 
 uninstall:

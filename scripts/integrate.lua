@@ -1,4 +1,5 @@
--- collegedb integrate: takes the existing rows of shards over, and lists what conflicts.
+-- collegedb integrate: takes the existing rows of shards over, and lists what conflicts. Conflicts and other
+-- findings are exit status 3; what stops the work is a failure like any other, 1.
 
 local conflicts_shown <const> = 20
 
@@ -38,14 +39,11 @@ return {
       local report = ctx.db:integrate(name, {
         tables = split(ctx.args.tables),
         dry_run = ctx.args.dry_run or false,
-        on_progress = ctx.progress,
+        on_progress = function(done, total, table) ctx.progress(done, total, name .. " " .. (table or "")) end,
       })
+      ctx.progress()
       reports[i] = report
-      if report.conflict_count > 0 then
-        status = 3
-      elseif not report.success and status == 0 then
-        status = 1
-      end
+      if not report.success then status = 3 end
       if not ctx.args.json then print_report(report) end
     end
     if ctx.args.json then ctx.print_json(reports) end

@@ -1,5 +1,14 @@
 -- collegedb locate: where a key lives, and why.
 
+-- What db:locate answers, in words.
+local reasons = {
+  home = "its home: the strategy places it there",
+  directory = "the directory has an entry for it",
+  found = "its rows were found there",
+  claimed = "it was given that place",
+  unknown = "no shard has it, and it has no place yet",
+}
+
 return {
   summary = "Say on which shard a key lives, and how that is known.",
   usage = "locate KEY [--table T]",
@@ -11,10 +20,8 @@ return {
     local shard, how = ctx.db:locate(ctx.args.key, ctx.args.table)
     if ctx.args.json then
       ctx.print_json { key = ctx.args.key, shard = shard, how = how }
-    elseif shard then
-      print(shard .. " (" .. tostring(how) .. ")")
     else
-      print(("unknown (%s)"):format(tostring(how)))
+      print(("%s (%s)"):format(shard or "unknown", reasons[how] or tostring(how)))
     end
     return shard and 0 or 1
   end,

@@ -15,7 +15,7 @@ end
 
 ---@return string? key, string sql, table params
 local function read_words(ctx)
-  local words, key = ctx.args.words, nil
+  local words, key = ctx.args.statement, nil
   if ctx.args.shard and ctx.args.all then ctx.usage_error "either --shard or --all" end
   if not (ctx.args.shard or ctx.args.all) then
     key = table.remove(words, 1)
@@ -61,7 +61,7 @@ return {
   description = "A PARAM `null` is NULL, an integer is one; with --text each is text. "
     .. "Write -- before a PARAM that begins with a dash.",
   options = function(parser)
-    parser:argument("words", "KEY (not with --shard or --all), SQL, PARAM…"):args "+"
+    parser:argument("statement", "KEY (not with --shard or --all), SQL, PARAM…"):args "+"
     parser:option("--shard", "Run it on this shard; there is no KEY then."):argname "NAME"
     parser:flag("--all", "Run it on every shard; there is no KEY then.")
     parser:flag("--text", "Take every PARAM as text.")

@@ -105,7 +105,10 @@ local function add_shard(self, index, shard, shard_name, rules, limit)
     local found, reason = catalog.judge(shard, info, rules, limit)
     local known = self.tables[folded]
     if not found then
-      if row.type ~= "shadow" then self.unkeyed[folded] = { name = row.name, reason = reason, shard = shard_name } end
+      if row.type ~= "shadow" then
+        self.unkeyed[folded] = self.unkeyed[folded] or { name = row.name, reason = reason, shards = {} }
+        self.unkeyed[folded].shards[index] = true
+      end
     elseif known and (known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column) then
       self.issues[#self.issues + 1] = ("table %s of shard %s has another key (%s %s) than on the shards before it (%s %s)")
         :format(row.name, shard_name, found.kind, found.key_column, known.kind, known.key_column)

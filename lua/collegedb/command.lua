@@ -27,7 +27,8 @@ local default_config <const> = "./collegedb.lua"
 ---@field args table what argparse made of the arguments
 ---@field config table the config, loaded at first use
 ---@field db table the router on that config, opened at first use, closed after run
----@field progress fun(done: integer, total: integer?, label: string?) shown on standard error if it is a terminal
+---@field progress fun(done: integer?, total: integer?, label: string?) one line on standard error if that is a
+--- terminal; without arguments it goes away, as it must before anything is printed
 ---@field print_table fun(rows: table[], columns: string[]?) aligned columns, or JSON with --json
 ---@field print_json fun(value: any) one line of JSON
 ---@field usage_error fun(message: string) ends the command with exit status 2; does not return
@@ -51,6 +52,7 @@ local function clear_progress()
 end
 
 local function show_progress(done, total, label)
+  if not done then return clear_progress() end
   local share = total and total > 0 and (" of %d (%d %%)"):format(total, done * 100 // total) or ""
   io.stderr:write(("\r\27[K%s%d%s"):format(label and label .. " " or "", done, share))
   progress_shown = true
@@ -210,14 +212,12 @@ local function new_context(name, args)
   }
   ctx.progress = host.is_terminal "stderr" and show_progress or function() end
   function ctx.print_json(value)
-    clear_progress()
     io.write(json.encode(value), "\n")
   end
   function ctx.print_table(rows, columns)
     if args.json then
       ctx.print_json(rows)
     else
-      clear_progress()
       io.write(text_table.format(rows, columns))
     end
   end

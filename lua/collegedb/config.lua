@@ -116,7 +116,7 @@ local defaults = {
 }
 
 local shard_fields = {
-  name = check.name, region = check.string, priority = check.integer, weight = check.weight, max_size = check.bytes,
+  name = check.name, region = check.string, priority = check.integer, weight = check.weight,
   allocate = check.boolean, integrate = check.boolean, external_writers = check.boolean, keyspace = check.name,
   journal_mode = check.journal_mode, synchronous = check.synchronous, busy_timeout = check.seconds,
   mmap_size = check.bytes, cache_size = check.integer, [1] = true,

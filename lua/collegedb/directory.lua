@@ -37,6 +37,17 @@ local function prepare(self)
   end
 end
 
+-- Under another secret every digest is another, and no entry would be found. A
+-- number made of a digest tells, without telling the secret.
+local function check_secret(self)
+  local mark = string.unpack("<i8", core.digest("", "collegedb", self.secret))
+  self.shard:run("INSERT INTO _collegedb_counters VALUES ('secret', ?) ON CONFLICT DO NOTHING", { mark })
+  if self.shard:first("SELECT value FROM _collegedb_counters WHERE name = 'secret'").value ~= mark then
+    errors.raise("CONFIG", { field = "mapping_secret" },
+      "mapping_secret is not the one that the directory %s was made with", self.path)
+  end
+end
+
 --- Opens or creates the directory at `path`, or one in memory for "memory:".
 ---@param path string
 ---@param secret string? mapping_secret
@@ -48,6 +59,7 @@ function directory.open(path, secret)
   local done, err = pcall(function()
     if not memory then self.lock = core.filelock(path .. "-users") end
     prepare(self)
+    check_secret(self)
   end)
   if done then return self end
   self:close()

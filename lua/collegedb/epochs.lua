@@ -126,8 +126,8 @@ local function read_flags(dir, shards, record)
     record.index_of[shard.id] = index
     record.integrated[index] = row.integrated == 1
     record.conflicts[index] = row.conflicts
-    local probed = shard.external_writers or (shard.integrate and not record.integrated[index])
-    if probed then record.probed[#record.probed + 1] = index end
+    record.awaits[index] = shard.integrate and not record.integrated[index]
+    if shard.external_writers or record.awaits[index] then record.probed[#record.probed + 1] = index end
   end
 end
 
@@ -144,7 +144,12 @@ end
 function epochs.read(dir, shards)
   for _ = 1, 100 do
     local number = dir:epoch()
-    local record = { number = number, index_of = {}, probed = {}, placements = {}, integrated = {}, conflicts = {} }
+    local record = {
+      number = number, placements = {}, index_of = {},
+      integrated = {}, conflicts = {}, -- by shard index, as the directory has them
+      awaits = {},                     -- by shard index: existing data is still to be taken over
+      probed = {},                     -- indexes of the shards to look at for a key without an entry
+    }
     read_flags(dir, shards, record)
     read_placements(dir, record)
     if dir:epoch() == number then return record end

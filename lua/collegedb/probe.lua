@@ -36,8 +36,10 @@ local function add(list, seen, index)
   end
 end
 
---- The shards to look at for a key without an entry: none when its home alone
--- decides. Its home comes first, because of two rows with one key the one at home stands.
+--- The shards to look at for a key without an entry; none when its home alone
+-- decides. Of two rows with one key the first stands: the one on a home that
+-- is taken over already, then the one where it was at home before, then the
+-- one on the shard that the config names first.
 ---@param home integer? index of the key's home
 ---@param old_homes integer[] where earlier placements had it
 ---@return integer[]
@@ -45,7 +47,7 @@ function probe.where(state, home, old_homes)
   local list, seen = {}, {}
   local probed = state.epoch.probed
   if #probed == 0 and #old_homes == 0 then return list end
-  add(list, seen, home)
+  if home and not state.epoch.awaits[home] then add(list, seen, home) end
   for _, index in ipairs(old_homes) do add(list, seen, index) end
   for _, index in ipairs(probed) do add(list, seen, index) end
   if #list == 1 and list[1] == home then return {} end

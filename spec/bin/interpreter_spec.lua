@@ -173,11 +173,11 @@ describe("the interpreter", function()
     it("and uses them where there is no file", function()
       script [[
         local collegedb = require "collegedb"
-        print(type(collegedb.open), select(2, require "argparse"), select(2, require "collegedb.errors"))
+        print(type(collegedb.open), select(2, require "argparse"), select(2, require "collegedb.text_table"))
         print(package.searchpath("collegedb.core", package.cpath))
       ]]
       local result = collegedb({ "script.lua" }, { env = nowhere })
-      assert.matches("^function\t%[collegedb%]/argparse.lua\t%[collegedb%]/errors.lua\nnil\t", result.stdout)
+      assert.matches("^function\t%[collegedb%]/argparse.lua\t%[collegedb%]/text_table.lua\nnil\t", result.stdout)
       assert.equal(0, result.status)
     end)
 

@@ -80,11 +80,8 @@ static int host_embedded(lua_State *L) {
 
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"is_terminal", host_is_terminal},
-      {"list", host_list},
-      {"make_folder", host_make_folder},
-      {"embedded", host_embedded},
-      {NULL, NULL},
+      {"is_terminal", host_is_terminal}, {"list", host_list}, {"make_folder", host_make_folder},
+      {"embedded", host_embedded},       {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

@@ -54,7 +54,8 @@ static int protected_main(lua_State *L) {
     lua_gc(L, LUA_GCGEN, 0, 0); /* as lua5.4 does */
     cdb__create_arg(L, argc, argv);
     status = cdb__run_init(L);
-    if (status == 0) status = is_script(name) ? cdb__run_script(L, argc, argv) : cdb__run_command(L, argc, argv);
+    if (status == 0)
+      status = is_script(name) ? cdb__run_script(L, argc, argv) : cdb__run_command(L, argc, argv);
   }
   lua_pushinteger(L, status);
   return 1;

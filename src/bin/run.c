@@ -12,9 +12,7 @@
 /* A signal handler has no argument to reach the state by. */
 static lua_State *interrupted_state = NULL;
 
-void cdb__report(const char *message) {
-  lua_writestringerror("collegedb: %s\n", message);
-}
+void cdb__report(const char *message) { lua_writestringerror("collegedb: %s\n", message); }
 
 static void set_sigint(void (*handler)(int)) {
   struct sigaction action;

@@ -101,10 +101,12 @@ struct bind_db {
   bind_plan *plans[BIND_PLAN_BUCKETS];
 };
 
+struct bind_call;
+
 /* --- failing (fail.c) ----------------------------------------------------- */
 
-/* Raises an error object made of the fault; `shard` and `sql` may be NULL. */
-int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const char *sql);
+/* Raises an error object made of the fault; `shard` and `call` may be NULL. */
+int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const struct bind_call *call);
 __attribute__((format(printf, 3, 4))) int bind_fail(lua_State *L, int code, const char *format, ...);
 /* Raises USAGE unless the argument is a string; returns it. */
 const char *bind_check_string(lua_State *L, int arg, const char *what, size_t *size);
@@ -121,11 +123,12 @@ void bind_push_row(lua_State *L, cdb__stmt *stmt, int names);
 
 /* --- running (run.c, cursor.c) -------------------------------------------- */
 
-typedef struct {
+typedef struct bind_call {
   const char *sql;
   size_t size;
   uint64_t hash;
   int params;         /* stack index */
+  int key_arg;        /* stack index of the key it was routed by; 0 is none */
   cdb__sql_kind kind; /* of routed calls only, as is: */
   cdb__hash key;      /* the hash of the key it was routed by */
 } bind_call;

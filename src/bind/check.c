@@ -134,6 +134,7 @@ static int call_runner(lua_State *L) {
   lua_remove(L, 1);
   bind_call call = *p->call;
   call.params = 1;
+  call.key_arg = 0; /* not on this stack */
   return p->run(L, p->shard, &call);
 }
 
@@ -155,11 +156,11 @@ int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_ca
     if (status != LUA_OK) return lua_error(L);
     cdb__fail(&fault, CDB_USAGE, "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
               w.key, w.table);
-    return bind_raise(L, &fault, shard->name, call->sql);
+    return bind_raise(L, &fault, shard->name, call);
   }
   if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
     cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
-    return bind_raise(L, &fault, shard->name, call->sql);
+    return bind_raise(L, &fault, shard->name, call);
   }
   return 1;
 }

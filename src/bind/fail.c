@@ -7,12 +7,12 @@
 
 static const char ERRORS[] = "collegedb.errors";
 
-int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const char *sql) {
+int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const bind_call *call) {
   if (lua_getfield(L, LUA_REGISTRYINDEX, ERRORS) != LUA_TFUNCTION)
     return luaL_error(L, "%s: %s", cdb_code_name(fault->code), fault->message);
   lua_pushstring(L, cdb_code_name(fault->code));
   lua_pushstring(L, fault->message);
-  lua_createtable(L, 0, 3);
+  lua_createtable(L, 0, 6);
   if (fault->sqlite_code) {
     lua_pushinteger(L, fault->sqlite_code);
     lua_setfield(L, -2, "sqlite_code");
@@ -21,9 +21,13 @@ int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const c
     lua_pushstring(L, shard);
     lua_setfield(L, -2, "shard");
   }
-  if (sql) {
-    lua_pushstring(L, sql);
+  if (call && call->sql) {
+    lua_pushlstring(L, call->sql, call->size);
     lua_setfield(L, -2, "sql");
+  }
+  if (call && call->key_arg) {
+    lua_pushvalue(L, call->key_arg);
+    lua_setfield(L, -2, "key");
   }
   lua_call(L, 3, 1);
   return lua_error(L);

@@ -80,6 +80,7 @@ static bind_shard *route(lua_State *L, bind_db *db, bind_call *call, int *index)
   call->sql = bind_check_string(L, 3, "the SQL text", &call->size);
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 4;
+  call->key_arg = 2;
   bind_plan *plan = bind_plan_for(L, db, 1, call);
   call->kind = plan->kind;
   bind_check_key(L, 2, db, plan, &key);

@@ -70,22 +70,23 @@ cdb__stmt *bind_begin(lua_State *L, bind_shard *shard, const bind_call *call, ui
     cdb__fault ignored;
     take_back(shard, stmt, &ignored);
   }
-  bind_raise(L, &fault, shard->name, call->sql);
+  bind_raise(L, &fault, shard->name, call);
   return NULL;
 }
 
 int bind_end(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) { return take_back(shard, stmt, fault); }
 
 /* Ends a statement that failed in step: its own fault stands, not the reset's. */
-static int fail_step(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const cdb__fault *fault, const char *sql) {
+static int fail_step(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const cdb__fault *fault,
+                     const bind_call *call) {
   cdb__fault ignored;
   take_back(shard, stmt, &ignored);
-  return bind_raise(L, fault, shard->name, sql);
+  return bind_raise(L, fault, shard->name, call);
 }
 
-static void finish(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const char *sql) {
+static void finish(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const bind_call *call) {
   cdb__fault fault;
-  if (take_back(shard, stmt, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, sql);
+  if (take_back(shard, stmt, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, call);
 }
 
 int bind_first(lua_State *L, bind_shard *shard, const bind_call *call) {
@@ -100,13 +101,13 @@ int bind_first(lua_State *L, bind_shard *shard, const bind_call *call) {
   }
   /* A write gives its rows before it is done; run it to its end. */
   while (code == CDB__ROW && !stmt->readonly) code = cdb__step(stmt, &fault);
-  if (code < 0) return fail_step(L, shard, stmt, &fault, call->sql);
-  finish(L, shard, stmt, call->sql);
+  if (code < 0) return fail_step(L, shard, stmt, &fault, call);
+  finish(L, shard, stmt, call);
   return 1;
 }
 
 /* Pushes the array of all rows; leaves the names below it. */
-static void push_rows(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const char *sql) {
+static void push_rows(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const bind_call *call) {
   cdb__fault fault;
   int code = cdb__step(stmt, &fault);
   bind_push_names(L, stmt);
@@ -117,13 +118,13 @@ static void push_rows(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const ch
     lua_rawseti(L, -2, n);
     code = cdb__step(stmt, &fault);
   }
-  if (code < 0) fail_step(L, shard, stmt, &fault, sql);
+  if (code < 0) fail_step(L, shard, stmt, &fault, call);
 }
 
 int bind_all(lua_State *L, bind_shard *shard, const bind_call *call) {
   cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
-  push_rows(L, shard, stmt, call->sql);
-  finish(L, shard, stmt, call->sql);
+  push_rows(L, shard, stmt, call);
+  finish(L, shard, stmt, call);
   return 1;
 }
 
@@ -153,10 +154,10 @@ static void push_copy(lua_State *L, int array, int count) {
 int bind_run(lua_State *L, bind_shard *shard, const bind_call *call) {
   const int64_t start = cdb__clock_ticks();
   cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
-  push_rows(L, shard, stmt, call->sql);
+  push_rows(L, shard, stmt, call);
   const int rows = lua_gettop(L), names = rows - 1, columns = stmt->columns;
   const int64_t changes = stmt->shard->ops->changes(stmt), row_id = stmt->shard->ops->last_row_id(stmt);
-  finish(L, shard, stmt, call->sql);
+  finish(L, shard, stmt, call);
   lua_createtable(L, 0, 4);
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "success");

@@ -110,6 +110,7 @@ static bind_shard *check_call(lua_State *L, bind_call *call, int *index) {
   call->sql = bind_check_string(L, 2, "the SQL text", &call->size);
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 3;
+  call->key_arg = 0;
   return shard;
 }
 
@@ -179,7 +180,7 @@ static int shard_tostring(lua_State *L) {
 
 static void control(lua_State *L, bind_shard *shard, const char *sql) {
   cdb__fault fault;
-  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, sql);
+  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, NULL);
 }
 
 /* core.begin(shard or tx[, key hash of core.route]): a tx one level deeper. */

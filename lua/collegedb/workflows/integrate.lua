@@ -25,7 +25,9 @@ local function nulls(shard, found)
     quote.name(found.key_column))).n
 end
 
--- The nodes a key of the table may be at home on, with the SQL that finds it there.
+-- The nodes a key of the table may be at home on, with the SQL that finds it
+-- there. A home that still awaits its own integration is not asked: the key is
+-- found here first, and the other row is that integration's conflict.
 local function homes(state, index, found, tag)
   if state.config.directory == "full" then return nil end
   local candidates = epochs.candidates(state.epoch.placements[1], tag, found.keyspace ~= "")
@@ -33,7 +35,8 @@ local function homes(state, index, found, tag)
   local list = {}
   for i, node in ipairs(candidates.nodes) do
     local home = { name = node.name, weight = node.weight, id = node.id }
-    local tables = node.index and node.index ~= index and catalog.in_keyspace(state.catalog, node.index, found.keyspace)
+    local asked = node.index and node.index ~= index and not state.epoch.awaits[node.index]
+    local tables = asked and catalog.in_keyspace(state.catalog, node.index, found.keyspace)
     local sql = tables and catalog.probe_sql(tables)
     local handle = sql and state.shards[node.index].handle
     for _, each in ipairs(tables or {}) do
@@ -173,7 +176,7 @@ function integrate.run(state, index, opts)
   end
   if not opts.tables then
     for _, each in pairs(state.catalog.unkeyed) do
-      if each.shard == shard.name then
+      if each.shards[index] then
         report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
       end
     end
