@@ -11,11 +11,6 @@ return {
 }
 ]]
 
-local function exists(path)
-  local file <close> = io.open(path, "r")
-  return file ~= nil
-end
-
 local function write(path, text)
   local file <close> = assert(io.open(path, "w"))
   assert(file:write(text))
@@ -43,7 +38,7 @@ return {
       files[#files + 1] = shards[i][1]
     end
     for _, path in ipairs(files) do
-      if exists(path) then error(path .. " is there already; nothing was written", 0) end
+      if host.exists(path) then error(path .. " is there already; nothing was written", 0) end
     end
     if not ctx.args.dry_run then
       assert(host.make_folder(dir))

@@ -1,4 +1,4 @@
--- What runs `collegedb NAME …`: finds the command's file, parses its arguments with lua-argparse, gives it a context,
+--- What runs `collegedb NAME …`: finds the command's file, parses its arguments with lua-argparse, gives it a context,
 -- and turns the outcome into an exit status: 0 done, 1 failed, 2 wrong usage, 3 done with conflicts, 130 interrupted.
 --
 -- A command is a file that returns { summary, usage, options(parser), run(ctx) }; a file that returns nothing has
@@ -27,8 +27,7 @@ local default_config <const> = "./collegedb.lua"
 ---@field args table what argparse made of the arguments
 ---@field config table the config, loaded at first use
 ---@field db table the router on that config, opened at first use, closed after run
----@field progress fun(done: integer?, total: integer?, label: string?) one line on standard error if that is a
---- terminal; without arguments it goes away, as it must before anything is printed
+---@field progress fun(done: integer?, total: integer?, label: string?) a line on a terminal; no arguments end it
 ---@field print_table fun(rows: table[], columns: string[]?) aligned columns, or JSON with --json
 ---@field print_json fun(value: any) one line of JSON
 ---@field usage_error fun(message: string) ends the command with exit status 2; does not return
@@ -62,11 +61,6 @@ local function complain(name, message)
   io.stderr:write("collegedb ", name and name .. ": " or "", one_line(message), "\n")
 end
 
-local function exists(path)
-  local file <close> = io.open(path, "r")
-  return file ~= nil
-end
-
 ---The value of --config among arguments that are not parsed yet: which command they belong to may depend on it.
 local function config_path_of(arguments)
   local path = default_config
@@ -80,7 +74,7 @@ end
 
 local function read_config(path)
   local errors = require "collegedb.errors"
-  if not exists(path) then
+  if not host.exists(path) then
     errors.raise("CONFIG", nil, "there is no config file %s: `collegedb init` writes one, --config FILE names another",
       path)
   end
@@ -110,7 +104,7 @@ end
 ---The folders of users' commands, first to last, and the error if the config could not say its part.
 local function script_folders(config_path)
   local folders, problem = {}, nil
-  if exists(config_path) then
+  if host.exists(config_path) then
     local ok, config = pcall(command.load_config, config_path)
     if not ok then
       problem = config
@@ -127,7 +121,7 @@ local function find_file(name, folders)
   for _, folder in ipairs(folders) do
     for _, inner in ipairs { "/", "/scripts/" } do
       local path = folder .. inner .. name .. ".lua"
-      if exists(path) then return path end
+      if host.exists(path) then return path end
     end
   end
 end
@@ -174,7 +168,7 @@ local function load_command(name, arguments)
     if valid and is_shipped(name) then return require(shipped_prefix .. name) end
     local _, names = command.list(config_path_of(arguments))
     local message = ("there is no command '%s'; there are: %s"):format(name, table.concat(names, ", "))
-    if exists(name) then message = message .. (" (to run the file, write ./%s)"):format(name) end
+    if host.exists(name) then message = message .. (" (to run the file, write ./%s)"):format(name) end
     if problem then message = message .. ("; the config could not be asked: %s"):format(one_line(problem)) end
     exit_with(2, message)
   end

@@ -41,8 +41,11 @@ end
 -- number made of a digest tells, without telling the secret.
 local function check_secret(self)
   local mark = string.unpack("<i8", core.digest("", "collegedb", self.secret))
-  self.shard:run("INSERT INTO _collegedb_counters VALUES ('secret', ?) ON CONFLICT DO NOTHING", { mark })
-  if self.shard:first("SELECT value FROM _collegedb_counters WHERE name = 'secret'").value ~= mark then
+  local read = "SELECT value FROM _collegedb_counters WHERE name = 'secret'"
+  if not self.shard:first(read) then
+    self.shard:run("INSERT INTO _collegedb_counters VALUES ('secret', ?) ON CONFLICT DO NOTHING", { mark })
+  end
+  if self.shard:first(read).value ~= mark then
     errors.raise("CONFIG", { field = "mapping_secret" },
       "mapping_secret is not the one that the directory %s was made with", self.path)
   end

@@ -1,4 +1,4 @@
--- JSON for output, where 64-bit integers must come out as they are (lua-cjson makes floats of them).
+--- JSON for output, where 64-bit integers must come out as they are (lua-cjson makes floats of them).
 --
 -- How values are written: integers in full; floats in the shortest form that reads back the same, infinities and
 -- NaN as null; strings as they are if they are UTF-8, else as {"$blob":"<hex>"}; a table with the keys 1…n as

@@ -64,6 +64,13 @@ local function find(state, places, tag, keyspace, text)
   end
 end
 
+-- A key of a strategy without homes.
+local function place_new(state, full, tag, keyspace, text, insert)
+  local index = allocate.select(state, tag, keyspace, text, insert and "write" or "read")
+  if not insert then return index, UNCLAIMED, false end
+  return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
+end
+
 local function resolve_once(state, full, tag, keyspace, text, insert)
   local number, id = state.directory:lookup(full, text)
   router.refresh(state, number)
@@ -75,19 +82,16 @@ local function resolve_once(state, full, tag, keyspace, text, insert)
   local home, old_homes = homes_of(state, tag, keyspace, text)
   local places = probe.where(state, home and home.index, old_homes)
   local found = find(state, places, tag, keyspace, text)
-  if found then return found, home and found == home.index and HOME or FOUND, true end
-  if home then
-    if not home.index then missing_shard(home.id, state) end
-    if insert and state.config.directory == "full" then
-      local index = allocate.claim(state, full, text, state.shards[home.index])
-      return index, CLAIMED, true
-    end
-    -- That a key was found nowhere is no knowledge to keep: a file that others write may have it next.
-    return home.index, HOME, #places == 0 or insert
+  if not home and not found then return place_new(state, full, tag, keyspace, text, insert) end
+  local index = found or home.index
+  if not index then missing_shard(home.id, state) end
+  -- Where only a look at the shards told that the key is new, or where it is, two
+  -- processes could see different things: an INSERT then makes it certain.
+  if insert and (#places > 0 or state.config.directory == "full") then
+    return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
   end
-  if not insert then return allocate.select(state, tag, keyspace, text, "read"), UNCLAIMED, false end
-  local index = allocate.claim(state, full, text, state.shards[allocate.select(state, tag, keyspace, text, "write")])
-  return index, CLAIMED, true
+  -- That a key was found nowhere is no knowledge to keep: a file that others write may have it next.
+  return index, home and index == home.index and HOME or FOUND, found ~= nil or #places == 0
 end
 
 --- Finds the shard of a key.

@@ -1,4 +1,4 @@
--- Rows as aligned columns of text, for people at a terminal.
+--- Rows as aligned columns of text, for people at a terminal.
 
 local text_table = {}
 

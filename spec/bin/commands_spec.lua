@@ -128,6 +128,18 @@ describe("a command", function()
         misuse.stderr)
     end)
 
+    it("shows progress to a terminal, and to nobody else", function()
+      write("mine.lua", [[return { run = function(ctx)
+        ctx.progress(1, 4, "rows")
+        ctx.progress()
+        print 'done'
+      end }]])
+      assert.equal("done\n", done(collegedb({ "mine" }, env)))
+      local terminal = process.run({ "script", "-qec", process.quote(process.collegedb) .. " mine", "/dev/null" },
+        { folder = folder, env = env })
+      assert.matches("^\r\27%[Krows 1 of 4 %(25 %%%)\r\27%[Kdone", terminal.stdout)
+    end)
+
     it("may be a plain script", function()
       write("plain.lua", "print('plain', arg[0], arg[1], ...)")
       assert.equal("plain\t./plain.lua\t--x\t--x\ty\n", done(collegedb({ "plain", "--x", "y" }, env)))

@@ -1,6 +1,7 @@
 /* The module collegedb.host, for the commands of the interpreter:
  *
  *   is_terminal("stdin" | "stdout" | "stderr")  -> boolean
+ *   exists(path)        -> boolean, of something that may be read
  *   list(folder)        -> array of file names, sorted; nil and a message if it cannot be read
  *   make_folder(path)   -> true (also if it is there already), or nil and a message
  *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
@@ -20,6 +21,11 @@
 static int host_is_terminal(lua_State *L) {
   static const char *const names[] = {"stdin", "stdout", "stderr", NULL};
   lua_pushboolean(L, isatty(luaL_checkoption(L, 1, NULL, names)));
+  return 1;
+}
+
+static int host_exists(lua_State *L) {
+  lua_pushboolean(L, access(luaL_checkstring(L, 1), R_OK) == 0);
   return 1;
 }
 
@@ -80,8 +86,8 @@ static int host_embedded(lua_State *L) {
 
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"is_terminal", host_is_terminal}, {"list", host_list}, {"make_folder", host_make_folder},
-      {"embedded", host_embedded},       {NULL, NULL},
+      {"is_terminal", host_is_terminal}, {"exists", host_exists},     {"list", host_list},
+      {"make_folder", host_make_folder}, {"embedded", host_embedded}, {NULL, NULL},
   };
   luaL_newlib(L, functions);
   return 1;

@@ -12,7 +12,7 @@
 
 /* Why a key is where it is; lua/collegedb/router.lua returns these numbers. */
 static const char *const WHY[] = {"home", "directory", "found", "claimed", "unclaimed"};
-enum { WHY_COUNT = sizeof WHY / sizeof *WHY };
+enum { WHY_FOUND = 2, WHY_UNCLAIMED = 4, WHY_COUNT = sizeof WHY / sizeof *WHY };
 
 static bind_db *test_db(lua_State *L, int arg) {
   /* Upvalue 1 of every method is the class's metatable: cheaper than its name. */
@@ -57,11 +57,13 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
   return index;
 }
 
-/* Index of the key's shard, or -1. */
+/* Index of the key's shard, or -1. Where a row was merely found, an INSERT asks
+ * again: the row may be gone, and another process giving the key a new place. */
 static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash,
                    int *why) {
   const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
-  return index >= 0 ? index : ask(L, db, table, insert, key, hash, why);
+  if (index >= 0 && !(insert && *why == WHY_FOUND)) return index;
+  return ask(L, db, table, insert, key, hash, why);
 }
 
 static bind_shard *ready(lua_State *L, const bind_db *db, int index) {
@@ -144,7 +146,7 @@ static int method_locate(lua_State *L) {
   bind_check_key(L, 2, db, plan, &key);
   const int index =
       resolve(L, db, plan ? plan->table : NULL, false, &key.key, cdb__key_cache_hash(&key.key), &why);
-  if (index < 0 || strcmp(WHY[why], "unclaimed") == 0) {
+  if (index < 0 || why == WHY_UNCLAIMED) {
     lua_pushnil(L);
     lua_pushstring(L, "unknown");
     return 2;

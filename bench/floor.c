@@ -1,0 +1,208 @@
+/* The floor of the benchmarks: what a program in C would do that knows its one
+ * file and its one statement, and hands Lua the same values.
+ *
+ * A statement is a C closure: upvalue 1 is the statement, upvalue 2 its
+ * connection (kept alive so), 3 and on the column names as Lua strings. Its
+ * arguments are bound by position, without a table. Nothing is looked up,
+ * cached or checked beyond SQLite's own codes. The connection is opened with
+ * the flags and settings of src/shard/sqlite.c. */
+#include "floor.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <time.h>
+
+#define CONNECTION "bench.connection"
+#define STATEMENT "bench.statement"
+
+enum { CONNECTION_UP = 2, NAMES_UP = 3, NAMES_MAX = 32 };
+
+static int fail(lua_State *L, sqlite3 *db) { return luaL_error(L, "the floor: %s", sqlite3_errmsg(db)); }
+
+sqlite3 *bench_connection(lua_State *L, int arg) {
+  sqlite3 **db = luaL_checkudata(L, arg, CONNECTION);
+  luaL_argcheck(L, *db, arg, "the connection was closed");
+  return *db;
+}
+
+/* --- arguments and rows ----------------------------------------------------- */
+
+static void bind(lua_State *L, sqlite3_stmt *stmt) {
+  const int count = lua_gettop(L);
+  for (int i = 1; i <= count; i++) {
+    size_t size;
+    const char *text;
+    switch (lua_type(L, i)) {
+      case LUA_TSTRING:
+        text = lua_tolstring(L, i, &size);
+        sqlite3_bind_text64(stmt, i, text, size, SQLITE_STATIC, SQLITE_UTF8);
+        break;
+      case LUA_TNUMBER:
+        if (lua_isinteger(L, i)) sqlite3_bind_int64(stmt, i, lua_tointeger(L, i));
+        else sqlite3_bind_double(stmt, i, lua_tonumber(L, i));
+        break;
+      default: sqlite3_bind_null(stmt, i);
+    }
+  }
+}
+
+static void push_value(lua_State *L, sqlite3_stmt *stmt, int column) {
+  switch (sqlite3_column_type(stmt, column)) {
+    case SQLITE_INTEGER: lua_pushinteger(L, sqlite3_column_int64(stmt, column)); return;
+    case SQLITE_FLOAT: lua_pushnumber(L, sqlite3_column_double(stmt, column)); return;
+    case SQLITE_NULL: lua_pushnil(L); return;
+    default: {
+      const char *data = sqlite3_column_blob(stmt, column);
+      lua_pushlstring(L, data ? data : "", (size_t)sqlite3_column_bytes(stmt, column));
+    }
+  }
+}
+
+static void push_row(lua_State *L, sqlite3_stmt *stmt) {
+  const int columns = sqlite3_column_count(stmt);
+  lua_createtable(L, 0, columns);
+  for (int i = 0; i < columns; i++) {
+    lua_pushvalue(L, lua_upvalueindex(NAMES_UP + i));
+    push_value(L, stmt, i);
+    lua_rawset(L, -3);
+  }
+}
+
+static sqlite3_stmt *statement(lua_State *L) { return *(sqlite3_stmt **)lua_touserdata(L, lua_upvalueindex(1)); }
+
+/* first(key …): the row, or nil. */
+static int first(lua_State *L) {
+  sqlite3_stmt *stmt = statement(L);
+  bind(L, stmt);
+  if (sqlite3_step(stmt) == SQLITE_ROW) push_row(L, stmt);
+  else lua_pushnil(L);
+  if (sqlite3_reset(stmt) != SQLITE_OK) return fail(L, sqlite3_db_handle(stmt));
+  return 1;
+}
+
+static int64_t ticks(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* write(value …): the number of rows changed. */
+static int write(lua_State *L) {
+  sqlite3_stmt *stmt = statement(L);
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  bind(L, stmt);
+  sqlite3_step(stmt);
+  if (sqlite3_reset(stmt) != SQLITE_OK) return fail(L, db);
+  lua_pushinteger(L, sqlite3_changes64(db));
+  return 1;
+}
+
+/* run(value …): what db:run gives for a write, made the same way. */
+static int run(lua_State *L) {
+  sqlite3_stmt *stmt = statement(L);
+  sqlite3 *db = sqlite3_db_handle(stmt);
+  const int64_t start = ticks();
+  bind(L, stmt);
+  sqlite3_step(stmt);
+  if (sqlite3_reset(stmt) != SQLITE_OK) return fail(L, db);
+  lua_createtable(L, 0, 4);
+  lua_pushboolean(L, 1);
+  lua_setfield(L, -2, "success");
+  lua_newtable(L);
+  lua_setfield(L, -2, "results");
+  lua_newtable(L);
+  lua_setfield(L, -2, "columns");
+  lua_createtable(L, 0, 4);
+  lua_pushnumber(L, (double)(ticks() - start) / 1e6);
+  lua_setfield(L, -2, "duration");
+  lua_pushinteger(L, sqlite3_changes64(db));
+  lua_setfield(L, -2, "changes");
+  lua_pushinteger(L, sqlite3_last_insert_rowid(db));
+  lua_setfield(L, -2, "last_row_id");
+  lua_pushstring(L, "floor");
+  lua_setfield(L, -2, "served_by");
+  lua_setfield(L, -2, "meta");
+  return 1;
+}
+
+/* --- connections and statements --------------------------------------------- */
+
+/* floor.prepare(connection, sql, "first" | "write" | "run"): a function. */
+static int prepare(lua_State *L) {
+  static const char *const kinds[] = {"first", "write", "run", NULL};
+  static const lua_CFunction functions[] = {first, write, run};
+  sqlite3 *db = bench_connection(L, 1);
+  const char *sql = luaL_checkstring(L, 2);
+  const lua_CFunction function = functions[luaL_checkoption(L, 3, NULL, kinds)];
+  sqlite3_stmt **stmt = lua_newuserdatauv(L, sizeof *stmt, 0);
+  *stmt = NULL;
+  luaL_setmetatable(L, STATEMENT);
+  if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL) != SQLITE_OK) return fail(L, db);
+  const int columns = sqlite3_column_count(*stmt);
+  if (columns > NAMES_MAX) return luaL_error(L, "the floor takes at most %d columns", NAMES_MAX);
+  luaL_checkstack(L, columns + 2, NULL);
+  lua_pushvalue(L, 1);
+  for (int i = 0; i < columns; i++) lua_pushstring(L, sqlite3_column_name(*stmt, i));
+  lua_pushcclosure(L, function, CONNECTION_UP + columns);
+  return 1;
+}
+
+static int finalize(lua_State *L) {
+  sqlite3_stmt **stmt = luaL_checkudata(L, 1, STATEMENT);
+  sqlite3_finalize(*stmt);
+  *stmt = NULL;
+  return 0;
+}
+
+/* floor.open(path[, synchronous]): as a shard of ours is opened. */
+static int open_connection(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1), *synchronous = luaL_optstring(L, 2, "FULL");
+  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+  char sql[128];
+  sqlite3 **db = lua_newuserdatauv(L, sizeof(sqlite3 *), 0);
+  *db = NULL;
+  luaL_setmetatable(L, CONNECTION);
+  if (sqlite3_open_v2(path, db, flags, NULL) != SQLITE_OK) return fail(L, *db);
+  sqlite3_extended_result_codes(*db, 1);
+  sqlite3_busy_timeout(*db, 5000);
+  sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  snprintf(sql, sizeof sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA mmap_size = 0", synchronous);
+  if (sqlite3_exec(*db, sql, NULL, NULL, NULL) != SQLITE_OK) return fail(L, *db);
+  return 1;
+}
+
+static int exec(lua_State *L) {
+  sqlite3 *db = bench_connection(L, 1);
+  if (sqlite3_exec(db, luaL_checkstring(L, 2), NULL, NULL, NULL) != SQLITE_OK) return fail(L, db);
+  return 0;
+}
+
+static int close_connection(lua_State *L) {
+  sqlite3 **db = luaL_checkudata(L, 1, CONNECTION);
+  sqlite3_close_v2(*db);
+  *db = NULL;
+  return 0;
+}
+
+/* floor.now(): seconds, for differences. */
+static int now(lua_State *L) {
+  lua_pushnumber(L, (double)ticks() / 1e9);
+  return 1;
+}
+
+LUAMOD_API int luaopen_floor(lua_State *L);
+
+int luaopen_floor(lua_State *L) {
+  static const luaL_Reg functions[] = {{"open", open_connection},     {"exec", exec},
+                                       {"close", close_connection},   {"prepare", prepare},
+                                       {"integrate", bench_integrate}, {"now", now},
+                                       {NULL, NULL}};
+  luaL_newmetatable(L, CONNECTION);
+  lua_pushcfunction(L, close_connection);
+  lua_setfield(L, -2, "__gc");
+  luaL_newmetatable(L, STATEMENT);
+  lua_pushcfunction(L, finalize);
+  lua_setfield(L, -2, "__gc");
+  luaL_newlib(L, functions);
+  return 1;
+}

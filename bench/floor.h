@@ -1,0 +1,13 @@
+/* The two halves of the floor module. */
+#ifndef BENCH_FLOOR_H
+#define BENCH_FLOOR_H
+
+#include <lua.h>
+#include <sqlite3.h>
+
+sqlite3 *bench_connection(lua_State *L, int arg);
+
+/* floor.integrate(source, directory, select, shard): keys a second's worth of work in C; see floor_integrate.c. */
+int bench_integrate(lua_State *L);
+
+#endif
