@@ -2,10 +2,10 @@
  * file and its one statement, and hands Lua the same values.
  *
  * A statement is a C closure: upvalue 1 is the statement, upvalue 2 its
- * connection (kept alive so), 3 and on the column names as Lua strings. Its
- * arguments are bound by position, without a table. Nothing is looked up,
- * cached or checked beyond SQLite's own codes. The connection is opened with
- * the flags and settings of src/shard/sqlite.c. */
+ * connection (kept alive so), 3 and on the column names as Lua strings. It
+ * takes the same array of parameters as ours. Nothing is looked up, cached or
+ * checked beyond SQLite's own codes. The connection is opened with the flags
+ * and settings of src/shard/sqlite.c. */
 #include "floor.h"
 
 #include <lauxlib.h>
@@ -27,22 +27,30 @@ sqlite3 *bench_connection(lua_State *L, int arg) {
 
 /* --- arguments and rows ----------------------------------------------------- */
 
-static void bind(lua_State *L, sqlite3_stmt *stmt) {
-  const int count = lua_gettop(L);
+/* Binds the Lua value at `index` of the stack as parameter `i`. */
+static void bind(lua_State *L, sqlite3_stmt *stmt, int index, int i) {
+  size_t size;
+  const char *text;
+  switch (lua_type(L, index)) {
+    case LUA_TSTRING:
+      text = lua_tolstring(L, index, &size);
+      sqlite3_bind_text64(stmt, i, text, size, SQLITE_STATIC, SQLITE_UTF8);
+      return;
+    case LUA_TNUMBER:
+      if (lua_isinteger(L, index)) sqlite3_bind_int64(stmt, i, lua_tointeger(L, index));
+      else sqlite3_bind_double(stmt, i, lua_tonumber(L, index));
+      return;
+    default: sqlite3_bind_null(stmt, i);
+  }
+}
+
+/* From the array that the caller makes for ours too; it keeps the strings alive. */
+static void bind_array(lua_State *L, sqlite3_stmt *stmt) {
+  const int count = sqlite3_bind_parameter_count(stmt);
   for (int i = 1; i <= count; i++) {
-    size_t size;
-    const char *text;
-    switch (lua_type(L, i)) {
-      case LUA_TSTRING:
-        text = lua_tolstring(L, i, &size);
-        sqlite3_bind_text64(stmt, i, text, size, SQLITE_STATIC, SQLITE_UTF8);
-        break;
-      case LUA_TNUMBER:
-        if (lua_isinteger(L, i)) sqlite3_bind_int64(stmt, i, lua_tointeger(L, i));
-        else sqlite3_bind_double(stmt, i, lua_tonumber(L, i));
-        break;
-      default: sqlite3_bind_null(stmt, i);
-    }
+    lua_rawgeti(L, 1, i);
+    bind(L, stmt, -1, i);
+    lua_settop(L, 1);
   }
 }
 
@@ -70,14 +78,25 @@ static void push_row(lua_State *L, sqlite3_stmt *stmt) {
 
 static sqlite3_stmt *statement(lua_State *L) { return *(sqlite3_stmt **)lua_touserdata(L, lua_upvalueindex(1)); }
 
-/* first(key …): the row, or nil. */
-static int first(lua_State *L) {
-  sqlite3_stmt *stmt = statement(L);
-  bind(L, stmt);
+static int step_first(lua_State *L, sqlite3_stmt *stmt) {
   if (sqlite3_step(stmt) == SQLITE_ROW) push_row(L, stmt);
   else lua_pushnil(L);
   if (sqlite3_reset(stmt) != SQLITE_OK) return fail(L, sqlite3_db_handle(stmt));
   return 1;
+}
+
+/* first { key }: the row, or nil. */
+static int first(lua_State *L) {
+  sqlite3_stmt *stmt = statement(L);
+  bind_array(L, stmt);
+  return step_first(L, stmt);
+}
+
+/* bare(key): the same without the caller's table. */
+static int bare(lua_State *L) {
+  sqlite3_stmt *stmt = statement(L);
+  bind(L, stmt, 1, 1);
+  return step_first(L, stmt);
 }
 
 static int64_t ticks(void) {
@@ -86,23 +105,23 @@ static int64_t ticks(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-/* write(value …): the number of rows changed. */
+/* write { value, … }: the number of rows changed. */
 static int write(lua_State *L) {
   sqlite3_stmt *stmt = statement(L);
   sqlite3 *db = sqlite3_db_handle(stmt);
-  bind(L, stmt);
+  bind_array(L, stmt);
   sqlite3_step(stmt);
   if (sqlite3_reset(stmt) != SQLITE_OK) return fail(L, db);
   lua_pushinteger(L, sqlite3_changes64(db));
   return 1;
 }
 
-/* run(value …): what db:run gives for a write, made the same way. */
+/* run { value, … }: what db:run gives for a write, made the same way. */
 static int run(lua_State *L) {
   sqlite3_stmt *stmt = statement(L);
   sqlite3 *db = sqlite3_db_handle(stmt);
   const int64_t start = ticks();
-  bind(L, stmt);
+  bind_array(L, stmt);
   sqlite3_step(stmt);
   if (sqlite3_reset(stmt) != SQLITE_OK) return fail(L, db);
   lua_createtable(L, 0, 4);
@@ -127,10 +146,10 @@ static int run(lua_State *L) {
 
 /* --- connections and statements --------------------------------------------- */
 
-/* floor.prepare(connection, sql, "first" | "write" | "run"): a function. */
+/* floor.prepare(connection, sql, "first" | "bare" | "write" | "run"): a function. */
 static int prepare(lua_State *L) {
-  static const char *const kinds[] = {"first", "write", "run", NULL};
-  static const lua_CFunction functions[] = {first, write, run};
+  static const char *const kinds[] = {"first", "bare", "write", "run", NULL};
+  static const lua_CFunction functions[] = {first, bare, write, run};
   sqlite3 *db = bench_connection(L, 1);
   const char *sql = luaL_checkstring(L, 2);
   const lua_CFunction function = functions[luaL_checkoption(L, 3, NULL, kinds)];

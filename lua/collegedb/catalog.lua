@@ -110,8 +110,8 @@ local function add_shard(self, index, shard, shard_name, rules, limit)
         self.unkeyed[folded].shards[index] = true
       end
     elseif known and (known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column) then
-      self.issues[#self.issues + 1] = ("table %s of shard %s has another key (%s %s) than on the shards before it (%s %s)")
-        :format(row.name, shard_name, found.kind, found.key_column, known.kind, known.key_column)
+      self.issues[#self.issues + 1] = ("table %s of shard %s has the key %s (%s), on the shards before it %s (%s)")
+        :format(row.name, shard_name, found.key_column, found.kind, known.key_column, known.kind)
     else
       known = known or found
       self.tables[folded] = known

@@ -12,7 +12,8 @@ ShardValue.__tostring = function(value) return "sqlite " .. value.path end
 ---@param path string
 function config.sqlite(path)
   if type(path) ~= "string" or path == "" or path:find "\0" then
-    errors.raise("USAGE", nil, "collegedb.sqlite takes a file's path, not %s", type(path) == "string" and "''" or type(path))
+    errors.raise("USAGE", nil, "collegedb.sqlite takes a file's path, not %s",
+      type(path) == "string" and "''" or type(path))
   end
   return setmetatable({ path = path }, ShardValue)
 end
@@ -40,7 +41,8 @@ check.boolean, check.string, check.table, check["function"] =
 
 local function number(what, least, whole)
   return function(field, value)
-    if type(value) ~= "number" or value ~= value or value < least or value == math.huge or (whole and value % 1 ~= 0) then
+    local fits = type(value) == "number" and value >= least and value < math.huge and not (whole and value % 1 ~= 0)
+    if not fits then
       fail(field, "takes %s, not %s", what, describe(value))
     end
     return whole and math.tointeger(value) or value
@@ -63,7 +65,7 @@ local function one_of(...)
   local allowed = { ... }
   return function(field, value)
     for _, each in ipairs(allowed) do
-      if value == each or (type(value) == "string" and type(each) == "string" and value:lower() == each) then return each end
+      if value == each or (type(value) == "string" and value:lower() == each) then return each end
     end
     local names = {}
     for i, each in ipairs(allowed) do names[i] = describe(each) end
@@ -147,7 +149,8 @@ end
 function config.shard_value(field, value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return { path = value } end
   if getmetatable(value) == ShardValue then return { path = value.path } end
-  if type(value) == "userdata" and (getmetatable(value) or {}).__name == "collegedb.shard" then return { handle = value } end
+  local class = type(value) == "userdata" and getmetatable(value)
+  if class and class.__name == "collegedb.shard" then return { handle = value } end
   fail(field, "takes a path, collegedb.sqlite(path) or db:shard(name), not %s", describe(value))
 end
 
@@ -183,7 +186,7 @@ local function normalize_shards(given)
   end)
   for i, key in ipairs(order) do
     if not is_array and type(key) ~= "string" then
-      fail(("shards[%s]"):format(tostring(key)), "has no name: use an array of shard tables, or a map from names to shards")
+      fail(("shards[%s]"):format(tostring(key)), "has no name: use an array of shard tables, or a map")
     end
     local prefix = is_array and ("shards[%d]."):format(key) or ("shards[%q]."):format(key)
     if is_array and not is_shard_table(given[key]) then

@@ -32,8 +32,8 @@ local function prepare(self)
   if row.n == 0 then self.shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
   row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
   if not row or row.value ~= FORMAT then
-    errors.raise("CONFIG", { field = "kv" }, "kv %s was written by another version of CollegeDB (format %s, this is %d)",
-      self.path, row and row.value or "unknown", FORMAT)
+    errors.raise("CONFIG", { field = "kv" },
+      "kv %s was written by another version of CollegeDB (format %s, this is %d)", self.path, row and row.value or "unknown", FORMAT)
   end
 end
 
@@ -84,7 +84,9 @@ function Directory:alone(f)
 end
 
 --- The current epoch, and the shard id and version of the key's entry if it has one.
-function Directory:lookup(keyspace, text) return core.directory_lookup(self.shard, keyspace, text, self.secret) end
+function Directory:lookup(keyspace, text)
+  return core.directory_lookup(self.shard, keyspace, text, self.secret)
+end
 
 --- Gives the key to a shard unless it has an entry. Returns the id that now
 -- stands, or nil when the epoch is not `epoch` any more.

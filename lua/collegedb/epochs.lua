@@ -160,7 +160,8 @@ end
 --- Marks a shard as integrated (or not), which makes the next epoch.
 function epochs.set_integrated(dir, id, integrated, conflicts)
   return dir:change(function(tx)
-    tx:run("UPDATE _collegedb_shards SET integrated = ?, conflicts = ? WHERE id = ?", { integrated, conflicts or 0, id })
+    tx:run("UPDATE _collegedb_shards SET integrated = ?, conflicts = ? WHERE id = ?",
+      { integrated, conflicts or 0, id })
     return true
   end)
 end

@@ -7,6 +7,7 @@
 
 local config = require "collegedb.config"
 local core = require "collegedb.core"
+local database = require "collegedb.database"
 local errors = require "collegedb.errors"
 local instance = require "collegedb.instance"
 
@@ -30,7 +31,7 @@ end
 -- collegedb.first(key, sql) is default:first(key, sql), for every method of a database.
 return setmetatable(collegedb, {
   __index = function(_, name)
-    local method = core.db_methods[name]
+    local method = database[name]
     if not method then return nil end
     local function call(...)
       if not default then

@@ -1,5 +1,4 @@
---- One open database: opening and closing it, and the methods that are not on
--- the hot path. Those that are (first, run, each, locate …) are in src/bind/route.c.
+--- Opening and closing a database: its parts, and the state that they share.
 
 local catalog = require "collegedb.catalog"
 local config = require "collegedb.config"
@@ -7,12 +6,12 @@ local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local integrate = require "collegedb.workflows.integrate"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
 local router = require "collegedb.router"
 local schema = require "collegedb.schema"
 local stats = require "collegedb.stats"
-local transaction = require "collegedb.transaction"
 
 local instance = {}
 
@@ -36,8 +35,10 @@ function State:publish_catalog(db)
   for _, each in pairs(self.catalog.tables) do
     for index in pairs(each.shards) do
       local shard = self.shards[index]
-      list[#list + 1] = { name = each.name, shard = shard.name, column = each.column, kind = each.kind, fold = each.fold,
-        keyspace = each.keyspace ~= "" and catalog.tag(shard.keyspace, each.keyspace) or "" }
+      list[#list + 1] = {
+        name = each.name, shard = shard.name, column = each.column, kind = each.kind, fold = each.fold,
+        keyspace = each.keyspace ~= "" and catalog.tag(shard.keyspace, each.keyspace) or "",
+      }
     end
   end
   core.check_tables(db, list)
@@ -88,12 +89,15 @@ local function load_strategy(settings)
     errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
   end
   errors.raise("CONFIG", { field = "strategy" },
-    "strategy %s is not known; it takes \"hash\", the name of a script, a function or a table (looked for %s)", given, looked)
+    "strategy %s is not known; it takes \"hash\", the name of a script, a function or a table (looked for %s)",
+    given, looked)
 end
 
 local function load_rules(settings)
   local base = require "collegedb.rules.default"
-  if type(settings.rules) == "table" then return setmetatable(settings.rules, getmetatable(settings.rules) or { __index = base }) end
+  if type(settings.rules) == "table" then
+    return setmetatable({}, { __index = function(_, name) return settings.rules[name] or base[name] end })
+  end
   local rules, looked = loader.load(settings, "rules", settings.rules, "default")
   if type(rules) == "table" and type(rules.table) == "function" then return rules end
   errors.raise(rules == nil and "CONFIG" or "SCRIPT", { field = "rules" }, "rules %s are not known (looked for %s)",
@@ -121,12 +125,12 @@ end
 
 local function integrate_all(state)
   if state.config.auto_migrate == false then return end
-  local integrate = require "collegedb.workflows.integrate"
   for index, shard in ipairs(state.shards) do
     if shard.integrate and not state.epoch.integrated[index] then
       local report = integrate.run(state, index)
       state.reports[shard.name] = report
-      state:emit("integrated", ("%s: %d keys, %d conflicts"):format(shard.name, report.total_records, report.conflict_count))
+      state:emit("integrated", ("%s: %d keys, %d conflicts"):format(shard.name, report.total_records,
+        report.conflict_count))
     end
   end
 end
@@ -159,151 +163,13 @@ function instance.open(given)
   error(err, 0)
 end
 
--- --- methods ------------------------------------------------------------------
-
-local methods = core.db_methods
-
-methods.transaction = transaction.routed
-methods.batch = transaction.batch
-
-local function shard_of(db, name)
-  local state = core.state(db)
-  local index = type(name) == "string" and state.by_name[name]
-  if index then return state.shards[index], index, state end
-  if type(name) ~= "string" then
-    errors.raise("USAGE", nil, "a shard's name is a string, not a %s", type(name))
-  end
-  local names = {}
-  for i, shard in ipairs(state.shards) do names[i] = shard.name end
-  errors.raise("SHARD_NOT_FOUND", { shard = name }, "no shard is named %s; there are %s", name, table.concat(names, ", "))
-end
-
 --- Closes the database; open loops over it end with CLOSED. Closing twice is allowed.
-function methods:close()
-  if not core.is_open(self) then return end
-  local state = core.state(self)
-  core.close_router(self)
+---@param db userdata
+function instance.close(db)
+  if not core.is_open(db) then return end
+  local state = core.state(db)
+  core.close_router(db)
   close_parts(state)
-end
-
---- A handle on one shard, past the router: run, first, all, each, batch, transaction, exec, size.
-function methods:shard(name) return shard_of(self, name).handle end
-
---- Names of the shards, in config order.
----@return string[]
-function methods:list_known_shards()
-  local names = {}
-  for index, shard in ipairs(core.state(self).shards) do names[index] = shard.name end
-  return names
-end
-
---- { { binding, count, size, last_updated }, … }: keys that live on each shard, its size in bytes, ms.
-function methods:get_shard_stats()
-  local state = core.state(self)
-  state:refresh_catalog()
-  return stats.shards(state)
-end
-
---- Rows of a table: the total, and by shard.
-function methods:count(name) return stats.count(core.state(self), name) end
-
---- Runs one statement on every shard. When some fail, the error's `results`
--- has the answers of the others and `failures` the errors, by shard.
----@return table<string, table> results by shard
-function methods:run_all_shards(sql, params)
-  local results, failures, first = {}, {}, nil
-  for _, shard in ipairs(core.state(self).shards) do
-    local done, answer = pcall(shard.handle.run, shard.handle, sql, params)
-    if done then results[shard.name] = answer else failures[shard.name], first = answer, first or answer end
-  end
-  if not first then return results end
-  if errors.is_error(first) then first.results, first.failures = results, failures end
-  error(first, 0)
-end
-
---- Gives a shard its tables: by SQL, or the schema of the first other shard that has one.
----@param shard string|userdata a name or a handle
-function methods:create_schema(shard, sql)
-  local state = core.state(self)
-  local name = type(shard) == "userdata" and core.shard_name(shard) or shard
-  local target = shard_of(self, name)
-  if sql ~= nil then schema.apply(target, sql) else schema.copy(state.shards, target) end
-  state:refresh_catalog()
-end
-
---- Runs a schema script on all shards, and on those that come later. Write it so
--- that it can be run again (CREATE TABLE IF NOT EXISTS).
-function methods:ensure_schema(sql)
-  local state = core.state(self)
-  schema.ensure(state, sql)
-  state:refresh_catalog()
-end
-
-local function key_text(found, id)
-  local kind = math.type(id) or type(id)
-  if found.kind == "integer" then
-    local integer = kind == "string" and core.decimal(id) or math.tointeger(id)
-    if integer and kind ~= "string" or (kind == "string" and integer) then return tostring(integer) end
-    errors.raise("USAGE", { table = found.name }, "the key of %s is an integer, not %s", found.name, tostring(id))
-  end
-  if kind == "integer" then return tostring(id) end
-  if kind ~= "string" then
-    errors.raise("USAGE", { table = found.name }, "the key of %s is a string, not a %s", found.name, kind)
-  end
-  return found.fold and quote.fold(id) or id
-end
-
---- An explicit key: of a table, and of a shard's keyspace if one is given.
----@param name string table
----@param id string|integer
----@param tag string? the `keyspace` of a shard
-function methods:key(name, id, tag)
-  local state = core.state(self)
-  if type(name) ~= "string" then errors.raise("USAGE", nil, "db:key takes a table's name first, not a %s", type(name)) end
-  local found = state:table(name)
-  if not found then
-    local unkeyed = state.catalog.unkeyed[quote.fold(name)]
-    errors.raise("TABLE_NOT_FOUND", { table = name }, unkeyed and "table %s has no key: %s" or "no shard has a table %s", name,
-      unkeyed and unkeyed.reason)
-  end
-  local known = tag == nil
-  for _, shard in ipairs(state.shards) do known = known or shard.keyspace == tag end
-  if not known then errors.raise("USAGE", { table = name }, "no shard has the keyspace %s", tostring(tag)) end
-  local text = key_text(found, id)
-  return core.key(catalog.tag(tag, found.keyspace), text, ("%s%s:%s"):format(tag and tag .. "/" or "", found.name, text))
-end
-
---- Takes the existing data of a shard over.
----@param opts { tables: string[]?, dry_run: boolean?, on_progress: function? }?
----@return table report
-function methods:integrate(name, opts)
-  local _, index, state = shard_of(self, name)
-  local report = require("collegedb.workflows.integrate").run(state, index, opts)
-  core.flush_cache(self)
-  if not report.dry_run then state.reports[name] = report end
-  return report
-end
-
---- The report of the last integration of a shard by this instance, or nil.
-function methods:integration_report(name)
-  local shard, _, state = shard_of(self, name)
-  return state.reports[shard.name]
-end
-
---- Takes an integration back; every row is still found, by probing.
----@return table report { success, shard_name, entries_removed }
-function methods:rollback(name)
-  local _, index, state = shard_of(self, name)
-  local report = require("collegedb.workflows.rollback").run(state, index)
-  core.flush_cache(self)
-  return report
-end
-
-core.flush_cache = methods.flush_cache
-core.db_class.__close = methods.close
-core.db_class.__tostring = function(db)
-  if not core.is_open(db) then return "collegedb (closed)" end
-  return ("collegedb (%d shards, directory %s)"):format(#core.state(db).shards, core.state(db).directory.path)
 end
 
 return instance

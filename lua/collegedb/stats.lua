@@ -18,7 +18,8 @@ function stats.keys(state, index)
     if each.shards[index] then
       local table_name, column = quote.name(each.name), quote.name(each.key_column)
       if each.keyspace ~= "" then
-        total = total + count(shard, ("SELECT count(%s%s) AS n FROM %s"):format(each.unique and "" or "DISTINCT ", column, table_name))
+        local what = (each.unique and "" or "DISTINCT ") .. column
+        total = total + count(shard, ("SELECT count(%s) AS n FROM %s"):format(what, table_name))
       else
         global[#global + 1] = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL"):format(column, table_name, column)
       end
@@ -42,7 +43,8 @@ function stats.count(state, name)
   for _, shard in ipairs(state.shards) do
     local row = shard.handle:first([[SELECT name FROM pragma_table_list
       WHERE schema = 'main' AND name = ? COLLATE NOCASE]], { name })
-    by_shard[shard.name] = row and count(shard.handle, ("SELECT count(*) AS n FROM %s"):format(quote.name(row.name))) or 0
+    local sql = row and ("SELECT count(*) AS n FROM %s"):format(quote.name(row.name))
+    by_shard[shard.name] = sql and count(shard.handle, sql) or 0
     total = total + by_shard[shard.name]
     known = known or row ~= nil
   end

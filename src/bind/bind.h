@@ -71,11 +71,11 @@ typedef struct bind_plan {
   uint64_t hash;
   size_t size;
   cdb__sql_kind kind;
-  char table[256];        /* main table, unquoted; "" if none */
-  unsigned catalog;       /* the catalog version that the fields below are of */
-  int key_kind;           /* BIND_KEY_… of the main table's key column */
-  bool fold;              /* the key column compares NOCASE */
-  cdb__keyspace space;    /* of integer keys; its name is `space_name` */
+  char table[256];     /* main table, unquoted; "" if none */
+  unsigned catalog;    /* the catalog version that the fields below are of */
+  int key_kind;        /* BIND_KEY_… of the main table's key column */
+  bool fold;           /* the key column compares NOCASE */
+  cdb__keyspace space; /* of integer keys; its name is `space_name` */
   char space_name[384];
   char sql[];
 } bind_plan;

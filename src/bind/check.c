@@ -113,7 +113,8 @@ static void on_change(void *context, sqlite3 *handle, int operation, const char 
   watch *w = context;
   (void)old_rowid, (void)new_rowid;
   const struct bind_check_table *table = w->db->checked;
-  while (table && (strcasecmp(table->name, name) != 0 || strcmp(table->shard, w->shard->name) != 0)) table = table->next;
+  while (table && (strcasecmp(table->name, name) != 0 || strcmp(table->shard, w->shard->name) != 0))
+    table = table->next;
   if (!table) return;
   sqlite3_value *value;
   if (operation != SQLITE_INSERT && sqlite3_preupdate_old(handle, table->column, &value) == SQLITE_OK)
@@ -146,7 +147,8 @@ int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_ca
   lua_pushcfunction(L, call_runner);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);
-  if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK) bind_raise(L, &fault, shard->name, NULL);
+  if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
+    bind_raise(L, &fault, shard->name, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
   if (!shard->handle) return lua_error(L);
@@ -154,7 +156,8 @@ int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_ca
   if (status != LUA_OK || w.found) {
     cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
     if (status != LUA_OK) return lua_error(L);
-    cdb__fail(&fault, CDB_USAGE, "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
+    cdb__fail(&fault, CDB_USAGE,
+              "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
               w.key, w.table);
     return bind_raise(L, &fault, shard->name, call);
   }

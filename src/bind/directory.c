@@ -27,7 +27,8 @@ static cdb__shard *check_digest(lua_State *L, uint8_t digest[CDB__DIGEST_SIZE]) 
   return shard->handle;
 }
 
-/* core.directory_lookup(shard, keyspace, text, secret): the epoch, and shard id and version if there is an entry. */
+/* core.directory_lookup(shard, keyspace, text, secret): the epoch, and shard id and version if there is an
+ * entry. */
 static int lookup(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
@@ -43,7 +44,8 @@ static int lookup(lua_State *L) {
   return 3;
 }
 
-/* core.directory_claim(shard, keyspace, text, secret, shard id, epoch): the id that stands, or nil when the epoch changed. */
+/* core.directory_claim(shard, keyspace, text, secret, shard id, epoch): the id that stands, or nil when the
+ * epoch changed. */
 static int claim(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
@@ -127,8 +129,12 @@ static int hash(lua_State *L) {
 }
 
 void bind_open_directory(lua_State *L) {
-  static const luaL_Reg functions[] = {{"directory_lookup", lookup},  {"directory_claim", claim}, {"digest", digest},
-                                       {"sha256", sha256},            {"placement", new_placement}, {"hash", hash},
+  static const luaL_Reg functions[] = {{"directory_lookup", lookup},
+                                       {"directory_claim", claim},
+                                       {"digest", digest},
+                                       {"sha256", sha256},
+                                       {"placement", new_placement},
+                                       {"hash", hash},
                                        {NULL, NULL}};
   luaL_newmetatable(L, PLACEMENT_CLASS);
   lua_newtable(L);

@@ -21,7 +21,8 @@ static int open_lock(lua_State *L) {
 static int exclusive(lua_State *L) {
   const int lock = *check_lock(L);
   lua_pushboolean(L, lock >= 0 && cdb__filelock_exclusive(lock));
-  if (lock >= 0 && !lua_toboolean(L, -1)) cdb__filelock_shared(lock); /* a failed upgrade may have dropped it */
+  if (lock >= 0 && !lua_toboolean(L, -1))
+    cdb__filelock_shared(lock); /* a failed upgrade may have dropped it */
   return 1;
 }
 
@@ -39,7 +40,8 @@ static int close_lock(lua_State *L) {
 }
 
 void bind_open_filelock(lua_State *L) {
-  static const luaL_Reg methods[] = {{"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
   luaL_newmetatable(L, LOCK_CLASS);
   lua_pushcfunction(L, close_lock);
   lua_setfield(L, -2, "__gc");

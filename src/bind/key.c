@@ -7,13 +7,15 @@
 #include "bind/bind.h"
 
 static void use_text(lua_State *L, cdb__key *key, const cdb__keyspace *space, const char *text, size_t size) {
-  if (size == 0) bind_fail(L, CDB_USAGE, "the key is an empty string; it must have 1 to %d bytes", CDB__KEY_MAX);
+  if (size == 0)
+    bind_fail(L, CDB_USAGE, "the key is an empty string; it must have 1 to %d bytes", CDB__KEY_MAX);
   if (size > CDB__KEY_MAX)
     bind_fail(L, CDB_USAGE, "the key is %zu bytes long; it must have 1 to %d bytes", size, CDB__KEY_MAX);
   cdb__key_text(key, space, text, size);
 }
 
-static void use_folded(lua_State *L, bind_key_arg *out, const cdb__keyspace *space, const char *text, size_t size) {
+static void use_folded(lua_State *L, bind_key_arg *out, const cdb__keyspace *space, const char *text,
+                       size_t size) {
   use_text(L, &out->key, space, text, size);
   for (size_t i = 0; i < size; i++)
     out->folded[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
@@ -26,15 +28,17 @@ static void use_integer(lua_State *L, bind_db *db, const bind_plan *plan, int64_
     case BIND_KEY_INTEGER: cdb__key_integer(&out->key, &plan->space, value); return;
     case BIND_KEY_UNKNOWN:
       if (plan && plan->table[0])
-        bind_fail(L, CDB_USAGE,
-                  "the integer key %lld needs a table with a known key, and %s has none: write db:key(table, %lld)",
-                  (long long)value, plan->table, (long long)value);
+        bind_fail(
+            L, CDB_USAGE,
+            "the integer key %lld needs a table with a known key, and %s has none: write db:key(table, %lld)",
+            (long long)value, plan->table, (long long)value);
       bind_fail(L, CDB_USAGE, "the integer key %lld needs a table to belong to: write db:key(table, %lld)",
                 (long long)value, (long long)value);
       return;
     default:
       if (was_float)
-        bind_fail(L, CDB_USAGE, "a float can not be the key of %s, whose key column holds text: write the key as a string",
+        bind_fail(L, CDB_USAGE,
+                  "a float can not be the key of %s, whose key column holds text: write the key as a string",
                   plan->table);
       cdb__key_integer(&out->key, &db->global, value);
   }
@@ -70,7 +74,8 @@ void bind_check_key(lua_State *L, int arg, bind_db *db, const bind_plan *plan, b
     }
     default: break;
   }
-  bind_fail(L, CDB_USAGE, "the key is a %s; a key is a string, an integer or db:key(…)", luaL_typename(L, arg));
+  bind_fail(L, CDB_USAGE, "the key is a %s; a key is a string, an integer or db:key(…)",
+            luaL_typename(L, arg));
 }
 
 /* core.key(keyspace, text, label): the value that db:key returns. */

@@ -9,7 +9,7 @@ CDB_API int luaopen_collegedb_core(lua_State *L);
 
 /* core.scan(sql): { kind, table, second, finish } */
 static int scan(lua_State *L) {
-  static const char *const kinds[] = {"empty",  "select",      "insert", "update", "delete", "schema",
+  static const char *const kinds[] = {"empty",       "select", "insert", "update",  "delete", "schema",
                                       "transaction", "attach", "pragma", "explain", "other"};
   size_t size;
   const char *sql = bind_check_string(L, 1, "the SQL text", &size);

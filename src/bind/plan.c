@@ -31,7 +31,8 @@ static bind_plan *new_plan(lua_State *L, bind_db *db, const bind_call *call) {
   cdb__sql_info info;
   cdb__sql_scan(call->sql, call->size, &info);
   plan->kind = info.kind;
-  if (info.table && cdb__sql_name(info.table, info.table_size, plan->table, sizeof plan->table) >= sizeof plan->table)
+  if (info.table &&
+      cdb__sql_name(info.table, info.table_size, plan->table, sizeof plan->table) >= sizeof plan->table)
     plan->table[0] = '\0'; /* longer than any table the catalog keeps */
   bind_plan **bucket = &db->plans[call->hash % BIND_PLAN_BUCKETS];
   plan->next = *bucket;

@@ -25,7 +25,9 @@ static bind_db *test_db(lua_State *L, int arg) {
 
 bind_db *bind_check_db(lua_State *L, int arg) {
   bind_db *db = test_db(L, arg);
-  if (!db) bind_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)", luaL_typename(L, arg));
+  if (!db)
+    bind_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)",
+              luaL_typename(L, arg));
   if (!db->open) bind_fail(L, CDB_CLOSED, "the database was closed");
   return db;
 }
@@ -33,7 +35,8 @@ bind_db *bind_check_db(lua_State *L, int arg) {
 static int64_t now_ms(const bind_db *db) { return cdb__clock_now(&db->clock); }
 
 /* Asks Lua where the key is. Afterwards the plan may be gone, and with it what the key points to. */
-static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash, int *why) {
+static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash,
+               int *why) {
   luaL_checkstack(L, 8, NULL);
   lua_getiuservalue(L, 1, 3);
   lua_getiuservalue(L, 1, 1);
@@ -59,8 +62,8 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
 
 /* Index of the key's shard, or -1. Where a row was merely found, an INSERT asks
  * again: the row may be gone, and another process giving the key a new place. */
-static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash,
-                   int *why) {
+static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key,
+                   cdb__hash hash, int *why) {
   const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
   if (index >= 0 && !(insert && *why == WHY_FOUND)) return index;
   return ask(L, db, table, insert, key, hash, why);
@@ -71,7 +74,8 @@ static bind_shard *ready(lua_State *L, const bind_db *db, int index) {
   bind_shard *shard = db->shards[index];
   if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   if (shard->tx_depth)
-    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends", shard->name);
+    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
+              shard->name);
   return shard;
 }
 
@@ -156,7 +160,8 @@ static int method_locate(lua_State *L) {
   return 2;
 }
 
-/* core.route(db, key, sql or nil, insert): the shard for a transaction or batch, and the key's cache hash kept in it. */
+/* core.route(db, key, sql or nil, insert): the shard for a transaction or batch, and the key's cache hash
+ * kept in it. */
 static int route_only(lua_State *L) {
   bind_key_arg key;
   int why;
@@ -278,7 +283,10 @@ static int cache_stats(lua_State *L) {
   const struct {
     const char *name;
     uint64_t value;
-  } fields[] = {{"entries", stats.entries}, {"bytes", stats.bytes}, {"hits", stats.hits}, {"misses", stats.misses},
+  } fields[] = {{"entries", stats.entries},
+                {"bytes", stats.bytes},
+                {"hits", stats.hits},
+                {"misses", stats.misses},
                 {"evictions", stats.evictions}};
   lua_createtable(L, 0, 5);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {

@@ -32,12 +32,14 @@ static int check_kind(const bind_call *call, cdb__fault *fault) {
   cdb__sql_info info;
   cdb__sql_scan(call->sql, call->size, &info);
   if (info.second)
-    return cdb__fail(fault, CDB_USAGE, "one statement a call: another follows at byte %zu (db:shard(name):exec runs scripts)",
+    return cdb__fail(fault, CDB_USAGE,
+                     "one statement a call: another follows at byte %zu (db:shard(name):exec runs scripts)",
                      info.end + 1);
   switch (info.kind) {
     case CDB__SQL_EMPTY: return cdb__fail(fault, CDB_USAGE, "the SQL text holds no statement");
     case CDB__SQL_TRANSACTION:
-      return cdb__fail(fault, CDB_USAGE, "BEGIN, COMMIT, ROLLBACK and savepoints are db:transaction's to run");
+      return cdb__fail(fault, CDB_USAGE,
+                       "BEGIN, COMMIT, ROLLBACK and savepoints are db:transaction's to run");
     case CDB__SQL_ATTACH: return cdb__fail(fault, CDB_USAGE, "ATTACH and DETACH are not allowed on a shard");
     default: return CDB_OK;
   }
@@ -133,7 +135,8 @@ static void set_integer(lua_State *L, const char *name, int64_t value) {
   lua_setfield(L, -2, name);
 }
 
-static void push_meta(lua_State *L, const bind_shard *shard, double milliseconds, int64_t changes, int64_t row_id) {
+static void push_meta(lua_State *L, const bind_shard *shard, double milliseconds, int64_t changes,
+                      int64_t row_id) {
   lua_createtable(L, 0, 4);
   lua_pushnumber(L, milliseconds);
   lua_setfield(L, -2, "duration");

@@ -56,7 +56,8 @@ static int open_sqlite(lua_State *L) {
   size_t size;
   const char *path = bind_check_string(L, 1, "a database path", &size);
   luaL_checktype(L, 2, LUA_TTABLE);
-  if (size == 0 || strlen(path) != size) return bind_fail(L, CDB_CONFIG, "a database path must be a non-empty string");
+  if (size == 0 || strlen(path) != size)
+    return bind_fail(L, CDB_CONFIG, "a database path must be a non-empty string");
   const char *name = string_option(L, "name");
   const cdb__sqlite_options options = {
       .busy_timeout_ms = (int)integer_option(L, "busy_timeout_ms", 5000),
@@ -68,7 +69,8 @@ static int open_sqlite(lua_State *L) {
   };
   bind_shard *shard = bind_new_shard(L, name ? name : path);
   cdb__fault fault;
-  if (cdb__sqlite_open(&shard->handle, path, &options, &fault) != CDB_OK) return bind_raise(L, &fault, shard->name, NULL);
+  if (cdb__sqlite_open(&shard->handle, path, &options, &fault) != CDB_OK)
+    return bind_raise(L, &fault, shard->name, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   shard->handle->host_context = lua_tothread(L, -1);
   shard->handle->release_host = release_names;
@@ -98,7 +100,8 @@ static bind_shard *target(lua_State *L, int *index) {
   }
   bind_shard *shard = bind_check_shard(L, 1);
   if (shard->tx_depth)
-    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends", shard->name);
+    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
+              shard->name);
   *index = 1;
   return shard;
 }
@@ -150,7 +153,8 @@ static int method_exec(lua_State *L) {
   if (!inside && shard->handle->ops->in_transaction(shard->handle)) {
     cdb__exec(shard->handle, "ROLLBACK", &ignored);
     if (code == CDB_OK)
-      code = cdb__fail(&fault, CDB_USAGE, "the script left a transaction open; it was rolled back (end it with COMMIT)");
+      code = cdb__fail(&fault, CDB_USAGE,
+                       "the script left a transaction open; it was rolled back (end it with COMMIT)");
   }
   return code == CDB_OK ? 0 : bind_raise(L, &fault, shard->name, NULL);
 }
@@ -159,7 +163,8 @@ static int method_size(lua_State *L) {
   bind_shard *shard = bind_check_shard(L, 1);
   int64_t bytes = 0;
   cdb__fault fault;
-  if (shard->handle->ops->size(shard->handle, &bytes, &fault) != CDB_OK) return bind_raise(L, &fault, shard->name, NULL);
+  if (shard->handle->ops->size(shard->handle, &bytes, &fault) != CDB_OK)
+    return bind_raise(L, &fault, shard->name, NULL);
   lua_pushinteger(L, bytes);
   return 1;
 }
@@ -242,12 +247,15 @@ static int rollback(lua_State *L) {
 }
 
 void bind_open_shard(lua_State *L) {
-  static const luaL_Reg calls[] = {
-      {"run", method_run},   {"first", method_first}, {"all", method_all},
+  static const luaL_Reg calls[] = {{"run", method_run},   {"first", method_first}, {"all", method_all},
                                    {"each", method_each}, {"exec", method_exec},   {NULL, NULL}};
   static const luaL_Reg methods[] = {{"size", method_size}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sqlite", open_sqlite},   {"close", method_close}, {"shard_name", method_name},
-                                       {"begin", begin},          {"commit", commit},      {"rollback", rollback},
+  static const luaL_Reg functions[] = {{"sqlite", open_sqlite},
+                                       {"close", method_close},
+                                       {"shard_name", method_name},
+                                       {"begin", begin},
+                                       {"commit", commit},
+                                       {"rollback", rollback},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);

@@ -134,8 +134,8 @@ static int counts(lua_State *L) {
   const struct {
     const char *name;
     int64_t value;
-  } fields[] = {{"records", c->records},     {"created", c->created},     {"at_home", c->at_home},
-                {"known", c->known},         {"conflicts", c->conflicts}, {"unusable", c->unusable}};
+  } fields[] = {{"records", c->records}, {"created", c->created},     {"at_home", c->at_home},
+                {"known", c->known},     {"conflicts", c->conflicts}, {"unusable", c->unusable}};
   lua_createtable(L, 0, 6);
   for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
     lua_pushinteger(L, fields[i].value);
@@ -173,7 +173,8 @@ static int collect(lua_State *L) {
 }
 
 void bind_open_takeover(lua_State *L) {
-  static const luaL_Reg methods[] = {{"step", step}, {"counts", counts}, {"conflicts", conflicts}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"step", step}, {"counts", counts}, {"conflicts", conflicts}, {NULL, NULL}};
   luaL_newmetatable(L, TAKEOVER_CLASS);
   lua_pushcfunction(L, collect);
   lua_setfield(L, -2, "__gc");

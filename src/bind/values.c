@@ -30,9 +30,7 @@ static bool to_value(lua_State *L, cdb_value *value) {
       value->type = CDB_INTEGER;
       value->i = lua_toboolean(L, -1);
       return true;
-    case LUA_TLIGHTUSERDATA:
-      value->type = CDB_NULL;
-      return lua_touserdata(L, -1) == &NULL_VALUE;
+    case LUA_TLIGHTUSERDATA: value->type = CDB_NULL; return lua_touserdata(L, -1) == &NULL_VALUE;
     case LUA_TUSERDATA: {
       const bind_blob *blob = luaL_testudata(L, -1, CDB__BLOB_CLASS);
       if (!blob) return false;
@@ -62,14 +60,16 @@ static int bind_top(lua_State *L, cdb__stmt *stmt, int index, cdb__fault *fault)
   char label[80];
   parameter_label(stmt, index, label);
   if (lua_isnil(L, -1))
-    cdb__fail(fault, CDB_USAGE, "parameter %s is missing: the statement takes %d (collegedb.null binds NULL)", label,
-              stmt->parameters);
+    cdb__fail(fault, CDB_USAGE, "parameter %s is missing: the statement takes %d (collegedb.null binds NULL)",
+              label, stmt->parameters);
   else if (lua_type(L, -1) == LUA_TNUMBER)
-    cdb__fail(fault, CDB_USAGE, "parameter %s is NaN, which SQLite can not store (collegedb.null binds NULL)", label);
+    cdb__fail(fault, CDB_USAGE, "parameter %s is NaN, which SQLite can not store (collegedb.null binds NULL)",
+              label);
   else
-    cdb__fail(fault, CDB_USAGE,
-              "parameter %s is a %s: it must be a string, number, boolean, collegedb.null or collegedb.blob(…)", label,
-              luaL_typename(L, -1));
+    cdb__fail(
+        fault, CDB_USAGE,
+        "parameter %s is a %s: it must be a string, number, boolean, collegedb.null or collegedb.blob(…)",
+        label, luaL_typename(L, -1));
   lua_pop(L, 1);
   return CDB_USAGE;
 }
@@ -77,8 +77,8 @@ static int bind_top(lua_State *L, cdb__stmt *stmt, int index, cdb__fault *fault)
 /* Describes the key on top of the stack as a superfluous parameter. */
 static int superfluous(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
   lua_pushvalue(L, -1);
-  cdb__fail(fault, CDB_USAGE, "parameter %s is superfluous: the statement takes %d", luaL_tolstring(L, -1, NULL),
-            stmt->parameters);
+  cdb__fail(fault, CDB_USAGE, "parameter %s is superfluous: the statement takes %d",
+            luaL_tolstring(L, -1, NULL), stmt->parameters);
   lua_pop(L, 2);
   return CDB_USAGE;
 }
@@ -89,7 +89,8 @@ static int check_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *f
     lua_pop(L, 1);
     int is_integer;
     const lua_Integer position = lua_tointegerx(L, -1, &is_integer);
-    if (lua_type(L, -1) == LUA_TNUMBER && is_integer && position >= 1 && position <= stmt->parameters) continue;
+    if (lua_type(L, -1) == LUA_TNUMBER && is_integer && position >= 1 && position <= stmt->parameters)
+      continue;
     superfluous(L, stmt, fault);
     lua_pop(L, 1);
     return CDB_USAGE;
@@ -152,8 +153,8 @@ static int bind_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault)
 int bind_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
   if (lua_isnoneornil(L, arg)) {
     if (stmt->parameters == 0) return CDB_OK;
-    return cdb__fail(fault, CDB_USAGE, "the statement takes %d parameter%s and none was given", stmt->parameters,
-                     stmt->parameters == 1 ? "" : "s");
+    return cdb__fail(fault, CDB_USAGE, "the statement takes %d parameter%s and none was given",
+                     stmt->parameters, stmt->parameters == 1 ? "" : "s");
   }
   if (!lua_istable(L, arg))
     return cdb__fail(fault, CDB_USAGE, "the parameters must be a table, not %s", luaL_typename(L, arg));

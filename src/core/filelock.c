@@ -9,7 +9,8 @@
 
 int cdb__filelock_open(int *out, const char *path, int wait_ms, cdb__fault *fault) {
   const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor < 0) return cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: %s", path, strerror(errno));
+  if (descriptor < 0)
+    return cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: %s", path, strerror(errno));
   const struct timespec pause = {.tv_nsec = 2000000};
   for (int waited = 0; flock(descriptor, LOCK_SH | LOCK_NB) != 0; waited += 2) {
     if (waited >= wait_ms) {

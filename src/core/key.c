@@ -84,7 +84,8 @@ static void hmac_end(SHA2_CTX *state, uint8_t pad[SHA_BLOCK], uint8_t out[SHA_SI
   SHA256Final(out, state);
 }
 
-void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, size_t size, uint8_t out[32]) {
+void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, size_t size,
+                      uint8_t out[32]) {
   SHA2_CTX state;
   uint8_t pad[SHA_BLOCK];
   hmac_begin(&state, pad, secret, secret_size);
@@ -92,7 +93,8 @@ void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, 
   hmac_end(&state, pad, out);
 }
 
-void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size, uint8_t out[CDB__DIGEST_SIZE]) {
+void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size,
+                     uint8_t out[CDB__DIGEST_SIZE]) {
   SHA2_CTX state;
   uint8_t length[8], pad[SHA_BLOCK], whole[SHA_SIZE];
   for (unsigned i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)key->space->size >> (8 * i));

@@ -48,7 +48,8 @@ cdb__hash cdb__key_cache_hash(const cdb__key *key);
 uint64_t cdb__key_place_hash(const cdb__key *key);
 
 /* Without a secret: SHA-256(length of keyspace as 8 little-endian bytes, keyspace, text). */
-void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size, uint8_t out[CDB__DIGEST_SIZE]);
+void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size,
+                     uint8_t out[CDB__DIGEST_SIZE]);
 
 /* SHA-256 of plain bytes, whole: the TypeScript library's form of a key. */
 void cdb__sha256(const void *data, size_t size, uint8_t out[32]);

@@ -11,9 +11,9 @@
 #include <stddef.h>
 
 typedef enum {
-  CDB__SQL_EMPTY,       /* nothing but space, comments and semicolons */
-  CDB__SQL_SELECT,      /* SELECT, VALUES, WITH … SELECT */
-  CDB__SQL_INSERT,      /* INSERT, REPLACE, WITH … INSERT */
+  CDB__SQL_EMPTY,  /* nothing but space, comments and semicolons */
+  CDB__SQL_SELECT, /* SELECT, VALUES, WITH … SELECT */
+  CDB__SQL_INSERT, /* INSERT, REPLACE, WITH … INSERT */
   CDB__SQL_UPDATE,
   CDB__SQL_DELETE,
   CDB__SQL_SCHEMA,      /* CREATE, ALTER, DROP */
@@ -21,15 +21,15 @@ typedef enum {
   CDB__SQL_ATTACH,      /* ATTACH, DETACH */
   CDB__SQL_PRAGMA,
   CDB__SQL_EXPLAIN,
-  CDB__SQL_OTHER        /* VACUUM, ANALYZE, REINDEX, unknown words */
+  CDB__SQL_OTHER /* VACUUM, ANALYZE, REINDEX, unknown words */
 } cdb__sql_kind;
 
 typedef struct {
   cdb__sql_kind kind;
   const char *table; /* main table as written, with quotes; NULL if none */
   size_t table_size;
-  bool second;       /* another statement follows the first */
-  size_t end;        /* bytes of the first statement, its `;` included */
+  bool second; /* another statement follows the first */
+  size_t end;  /* bytes of the first statement, its `;` included */
 } cdb__sql_info;
 
 void cdb__sql_scan(const char *sql, size_t size, cdb__sql_info *out);

@@ -2,16 +2,14 @@
 
 #include <string.h>
 
-static const char LOOKUP[] =
-    "SELECT c.value, e.shard, e.version FROM _collegedb_counters AS c "
-    "LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch'";
+static const char LOOKUP[] = "SELECT c.value, e.shard, e.version FROM _collegedb_counters AS c "
+                             "LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch'";
 
 /* One atomic statement, also over HTTP: the update that changes nothing makes
  * RETURNING give the row of whoever came first. */
-static const char CLAIM[] =
-    "INSERT INTO _collegedb_entries (digest, shard, version) SELECT ?1, ?2, ?3 "
-    "WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?4 "
-    "ON CONFLICT (digest) DO UPDATE SET version = version RETURNING shard, version";
+static const char CLAIM[] = "INSERT INTO _collegedb_entries (digest, shard, version) SELECT ?1, ?2, ?3 "
+                            "WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?4 "
+                            "ON CONFLICT (digest) DO UPDATE SET version = version RETURNING shard, version";
 
 static const char EPOCH[] = "SELECT value FROM _collegedb_counters WHERE name = 'epoch'";
 
@@ -62,8 +60,8 @@ int cdb__directory_lookup(cdb__shard *directory, const uint8_t digest[CDB__DIGES
 
 int cdb__directory_claim(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
                          int64_t epoch, cdb__entry *out, cdb__fault *fault) {
-  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard), integer_value(wanted.version),
-                              integer_value(epoch)};
+  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard),
+                              integer_value(wanted.version), integer_value(epoch)};
   int64_t columns[3];
   const int found = run(directory, CLAIM, values, 4, columns, fault);
   if (found == 1) *out = (cdb__entry){columns[0], columns[1]};

@@ -4,9 +4,9 @@
 #include <string.h>
 
 enum {
-  PAGE = 1 << 19,           /* keys in memory at once: 12 MiB of entries … */
-  TEXT_MAX = 24 << 20,      /* … and at most this much text, whichever is full first */
-  COMMIT_EVERY = 1 << 15    /* entries a transaction, so that others may write in between */
+  PAGE = 1 << 19,        /* keys in memory at once: 12 MiB of entries … */
+  TEXT_MAX = 24 << 20,   /* … and at most this much text, whichever is full first */
+  COMMIT_EVERY = 1 << 15 /* entries a transaction, so that others may write in between */
 };
 
 typedef struct {
@@ -33,7 +33,8 @@ struct cdb__takeover {
   size_t last_size;
 };
 
-cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, cdb__takeover_conflict on_conflict, void *context) {
+cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, cdb__takeover_conflict on_conflict,
+                                 void *context) {
   cdb__takeover *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->plan = *plan;
@@ -213,8 +214,8 @@ static int by_digest(const void *a, const void *b) {
   return memcmp(((const item *)a)->digest, ((const item *)b)->digest, CDB__DIGEST_SIZE);
 }
 
-static const char INSERT[] =
-    "INSERT INTO _collegedb_entries (digest, shard, version) VALUES (?1, ?2, 0) ON CONFLICT (digest) DO NOTHING";
+static const char INSERT[] = "INSERT INTO _collegedb_entries (digest, shard, version) VALUES (?1, ?2, 0) ON "
+                             "CONFLICT (digest) DO NOTHING";
 
 static int insert(cdb__takeover *t, cdb__stmt *stmt, const item *it, bool *inserted, cdb__fault *fault) {
   cdb__shard *directory = t->plan.directory;
@@ -281,8 +282,8 @@ static int write_items(cdb__takeover *t, cdb__stmt *stmt, size_t from, size_t to
 static int write_page(cdb__takeover *t, cdb__fault *fault) {
   cdb__stmt *stmt;
   qsort(t->items, t->count, sizeof *t->items, by_digest);
-  int code = cdb__stmt_take(t->plan.directory, INSERT, sizeof INSERT - 1, cdb__sql_hash(INSERT, sizeof INSERT - 1),
-                            &stmt, fault);
+  int code = cdb__stmt_take(t->plan.directory, INSERT, sizeof INSERT - 1,
+                            cdb__sql_hash(INSERT, sizeof INSERT - 1), &stmt, fault);
   if (code != CDB_OK) return code;
   for (size_t from = 0; from < t->count && code == CDB_OK; from += COMMIT_EVERY) {
     const size_t to = t->count - from < COMMIT_EVERY ? t->count : from + COMMIT_EVERY;

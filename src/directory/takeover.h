@@ -38,7 +38,7 @@ typedef struct {
   size_t secret_size;
   cdb__shard *directory;
   int64_t shard_id, epoch;
-  const cdb__node *nodes; /* the placement; none: every key gets an entry */
+  const cdb__node *nodes;          /* the placement; none: every key gets an entry */
   const cdb__takeover_home *homes; /* one for each node */
   size_t home_count;
   bool dry_run;
@@ -51,7 +51,8 @@ typedef struct cdb__takeover cdb__takeover;
 typedef void (*cdb__takeover_conflict)(void *context, const char *key, size_t size, int64_t other_shard);
 
 /* What the plan points to must outlive the takeover. NULL: no memory. */
-cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, cdb__takeover_conflict on_conflict, void *context);
+cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, cdb__takeover_conflict on_conflict,
+                                 void *context);
 
 /* One page. 1: more may follow, 0: done, < 0: a code; written pages stay written. */
 int cdb__takeover_step(cdb__takeover *takeover, cdb__fault *fault);

@@ -62,9 +62,9 @@ struct cdb__stmt {
   bool readonly;
   bool checked; /* the host looked at the text and allows it */
   int parameters;
-  int columns;   /* of the result; follows the schema after each first step */
-  int prepared;  /* changes whenever the database prepared the text anew */
-  int host;      /* a reference of the host's to what it made of the columns; 0 is none */
+  int columns;  /* of the result; follows the schema after each first step */
+  int prepared; /* changes whenever the database prepared the text anew */
+  int host;     /* a reference of the host's to what it made of the columns; 0 is none */
   int host_prepared;
   cdb__stmt *bucket_next, *newer, *older;
   /* Of the host, while the statement is out; see src/bind/run.c. */
@@ -87,8 +87,12 @@ void cdb__stmt_give(cdb__stmt *stmt);
 /* Finalizes every idle statement. */
 void cdb__shard_forget_statements(cdb__shard *shard);
 
-static inline int cdb__step(cdb__stmt *stmt, cdb__fault *fault) { return stmt->shard->ops->step(stmt, fault); }
-static inline int cdb__reset(cdb__stmt *stmt, cdb__fault *fault) { return stmt->shard->ops->reset(stmt, fault); }
+static inline int cdb__step(cdb__stmt *stmt, cdb__fault *fault) {
+  return stmt->shard->ops->step(stmt, fault);
+}
+static inline int cdb__reset(cdb__stmt *stmt, cdb__fault *fault) {
+  return stmt->shard->ops->reset(stmt, fault);
+}
 static inline int cdb__exec(cdb__shard *shard, const char *script, cdb__fault *fault) {
   return shard->ops->exec(shard, script, fault);
 }

@@ -72,7 +72,8 @@ static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stm
     free(stmt);
     return code;
   }
-  const int rc = sqlite3_prepare_v3(shard->db, sql, (int)size, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
+  const int rc =
+      sqlite3_prepare_v3(shard->db, sql, (int)size, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
   if (rc != SQLITE_OK) code = fail(shard, rc, fault);
   else if (!stmt->handle) code = cdb__fail(fault, CDB_USAGE, "the SQL text holds no statement");
   if (code != CDB_OK) {
@@ -94,7 +95,9 @@ static int stmt_bind(cdb__stmt *base, int index, const cdb_value *value, cdb__fa
     case CDB_NULL: rc = sqlite3_bind_null(handle, index); break;
     case CDB_INTEGER: rc = sqlite3_bind_int64(handle, index, value->i); break;
     case CDB_REAL: rc = sqlite3_bind_double(handle, index, value->d); break;
-    case CDB_TEXT: rc = sqlite3_bind_text64(handle, index, value->data, value->size, SQLITE_STATIC, SQLITE_UTF8); break;
+    case CDB_TEXT:
+      rc = sqlite3_bind_text64(handle, index, value->data, value->size, SQLITE_STATIC, SQLITE_UTF8);
+      break;
     default: /* a NULL pointer would bind NULL, not the empty blob */
       rc = value->size ? sqlite3_bind_blob64(handle, index, value->data, value->size, SQLITE_STATIC)
                        : sqlite3_bind_zeroblob(handle, index, 0);
@@ -105,7 +108,8 @@ static int stmt_bind(cdb__stmt *base, int index, const cdb_value *value, cdb__fa
 static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   sqlite_stmt *stmt = stmt_of(base);
   sqlite_shard *shard = shard_of(base->shard);
-  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle)) stmt->changes_before = sqlite3_total_changes64(shard->db);
+  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle))
+    stmt->changes_before = sqlite3_total_changes64(shard->db);
   const int rc = sqlite3_step(stmt->handle);
   if (rc == SQLITE_ROW) {
     /* A schema change makes SQLite prepare anew inside step, and the columns may differ. */
@@ -165,7 +169,9 @@ static int64_t stmt_changes(cdb__stmt *base) {
   return sqlite3_changes64(db);
 }
 
-static int64_t stmt_last_row_id(cdb__stmt *stmt) { return sqlite3_last_insert_rowid(shard_of(stmt->shard)->db); }
+static int64_t stmt_last_row_id(cdb__stmt *stmt) {
+  return sqlite3_last_insert_rowid(shard_of(stmt->shard)->db);
+}
 
 static void stmt_finalize(cdb__stmt *base) {
   sqlite3_finalize(stmt_of(base)->handle);
@@ -192,8 +198,8 @@ static int query_int64(sqlite_shard *shard, const char *sql, int64_t *out, cdb__
 }
 
 static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
-  return query_int64(shard_of(base), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", bytes,
-                     fault);
+  return query_int64(shard_of(base), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                     bytes, fault);
 }
 
 static bool shard_in_transaction(cdb__shard *base) { return !sqlite3_get_autocommit(shard_of(base)->db); }
@@ -246,7 +252,8 @@ static int set_journal_mode(sqlite_shard *shard, const char *mode, int wait_ms, 
   }
 }
 
-static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new, cdb__fault *fault) {
+static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new,
+                     cdb__fault *fault) {
   sqlite3 *db = shard->db;
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, options->busy_timeout_ms);
@@ -278,12 +285,14 @@ static int explain_cannot_open(const char *path, cdb__fault *fault) {
     cdb__fail(fault, CDB_UNAVAILABLE, "%s is a directory, not a database file", path);
   else if (slash && stat(folder, &info) != 0)
     cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: the directory %s does not exist", path, folder);
-  else cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: check that it exists and its permissions", path);
+  else
+    cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: check that it exists and its permissions", path);
   fault->sqlite_code = sqlite_code;
   return CDB_UNAVAILABLE;
 }
 
-int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options, cdb__fault *fault) {
+int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options,
+                     cdb__fault *fault) {
   sqlite_shard *shard = calloc(1, sizeof *shard);
   if (!shard) return cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
   cdb__shard_init(&shard->base, &sqlite_ops);
@@ -294,7 +303,8 @@ int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_optio
   }
   struct stat info;
   const bool is_new = stat(shard->path, &info) != 0 || info.st_size == 0;
-  const int flags = SQLITE_OPEN_READWRITE | (options->must_exist ? 0 : SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
+  const int flags =
+      SQLITE_OPEN_READWRITE | (options->must_exist ? 0 : SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
   const int rc = sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
   int code = rc == SQLITE_OK ? configure(shard, options, is_new, fault) : fail(shard, rc, fault);
   if (code == CDB_UNAVAILABLE) code = explain_cannot_open(shard->path, fault);

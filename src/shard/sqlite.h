@@ -16,12 +16,13 @@ typedef struct {
 } cdb__sqlite_options;
 
 /* Opens or creates `path` (never a URI); checks that it is a database. */
-int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options, cdb__fault *fault);
+int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options,
+                     cdb__fault *fault);
 
 /* Called before each row that a statement inserts, updates or deletes, with
  * SQLite's preupdate arguments; NULL takes it away. */
-typedef void (*cdb__sqlite_watcher)(void *context, sqlite3 *db, int operation, const char *table, int64_t old_rowid,
-                                    int64_t new_rowid);
+typedef void (*cdb__sqlite_watcher)(void *context, sqlite3 *db, int operation, const char *table,
+                                    int64_t old_rowid, int64_t new_rowid);
 void cdb__sqlite_watch(cdb__shard *shard, cdb__sqlite_watcher watcher, void *context);
 
 #endif

@@ -155,7 +155,8 @@ end
 ---@param state table of lua/collegedb/instance.lua
 ---@param index integer
 ---@param opts { tables: string[]?, dry_run: boolean?, on_progress: function? }?
----@return table report { success, shard_name, tables_processed, total_records, mappings_created, entries, conflicts, conflict_count, issues }
+---@return table report success, shard_name, tables_processed, total_records, mappings_created, entries, conflicts,
+--- conflict_count, issues
 function integrate.run(state, index, opts)
   opts = opts or {}
   check_options(opts)

@@ -1,0 +1,158 @@
+--- The methods of a database that are not on the hot path. Those that are
+-- (first, run, each, locate …) are in src/bind/route.c.
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local instance = require "collegedb.instance"
+local integrate = require "collegedb.workflows.integrate"
+local quote = require "collegedb.quote"
+local rollback = require "collegedb.workflows.rollback"
+local schema = require "collegedb.schema"
+local stats = require "collegedb.stats"
+local transaction = require "collegedb.transaction"
+
+local methods = core.db_methods
+
+methods.transaction = transaction.routed
+methods.batch = transaction.batch
+
+local function shard_of(db, name)
+  local state = core.state(db)
+  local index = type(name) == "string" and state.by_name[name]
+  if index then return state.shards[index], index, state end
+  if type(name) ~= "string" then
+    errors.raise("USAGE", nil, "a shard's name is a string, not a %s", type(name))
+  end
+  local names = {}
+  for i, shard in ipairs(state.shards) do names[i] = shard.name end
+  errors.raise("SHARD_NOT_FOUND", { shard = name }, "no shard is named %s; there are %s", name,
+    table.concat(names, ", "))
+end
+
+methods.close = instance.close
+
+--- A handle on one shard, past the router: run, first, all, each, batch, transaction, exec, size.
+function methods:shard(name) return shard_of(self, name).handle end
+
+--- Names of the shards, in config order.
+---@return string[]
+function methods:list_known_shards()
+  local names = {}
+  for index, shard in ipairs(core.state(self).shards) do names[index] = shard.name end
+  return names
+end
+
+--- { { binding, count, size, last_updated }, … }: keys that live on each shard, its size in bytes, ms.
+function methods:get_shard_stats()
+  local state = core.state(self)
+  state:refresh_catalog()
+  return stats.shards(state)
+end
+
+--- Rows of a table: the total, and by shard.
+function methods:count(name) return stats.count(core.state(self), name) end
+
+--- Runs one statement on every shard. When some fail, the error's `results`
+-- has the answers of the others and `failures` the errors, by shard.
+---@return table<string, table> results by shard
+function methods:run_all_shards(sql, params)
+  local results, failures, first = {}, {}, nil
+  for _, shard in ipairs(core.state(self).shards) do
+    local done, answer = pcall(shard.handle.run, shard.handle, sql, params)
+    if done then results[shard.name] = answer else failures[shard.name], first = answer, first or answer end
+  end
+  if not first then return results end
+  if errors.is_error(first) then first.results, first.failures = results, failures end
+  error(first, 0)
+end
+
+--- Gives a shard its tables: by SQL, or the schema of the first other shard that has one.
+---@param shard string|userdata a name or a handle
+function methods:create_schema(shard, sql)
+  local state = core.state(self)
+  local name = type(shard) == "userdata" and core.shard_name(shard) or shard
+  local target = shard_of(self, name)
+  if sql ~= nil then schema.apply(target, sql) else schema.copy(state.shards, target) end
+  state:refresh_catalog()
+end
+
+--- Runs a schema script on all shards, and on those that come later. Write it so
+-- that it can be run again (CREATE TABLE IF NOT EXISTS).
+function methods:ensure_schema(sql)
+  local state = core.state(self)
+  schema.ensure(state, sql)
+  state:refresh_catalog()
+end
+
+local function key_text(found, id)
+  local kind = math.type(id) or type(id)
+  if found.kind == "integer" then
+    local integer
+    if kind == "string" then integer = core.decimal(id) elseif kind ~= "table" then integer = math.tointeger(id) end
+    if integer then return tostring(integer) end
+    errors.raise("USAGE", { table = found.name }, "the key of %s is an integer, not %s", found.name, tostring(id))
+  end
+  if kind == "integer" then return tostring(id) end
+  if kind ~= "string" then
+    errors.raise("USAGE", { table = found.name }, "the key of %s is a string, not a %s", found.name, kind)
+  end
+  return found.fold and quote.fold(id) or id
+end
+
+--- An explicit key: of a table, and of a shard's keyspace if one is given.
+---@param name string table
+---@param id string|integer
+---@param tag string? the `keyspace` of a shard
+function methods:key(name, id, tag)
+  local state = core.state(self)
+  if type(name) ~= "string" then
+    errors.raise("USAGE", nil, "db:key takes a table's name first, not a %s", type(name))
+  end
+  local found = state:table(name)
+  if not found then
+    local unkeyed = state.catalog.unkeyed[quote.fold(name)]
+    errors.raise("TABLE_NOT_FOUND", { table = name },
+      unkeyed and "table %s has no key: %s" or "no shard has a table %s", name, unkeyed and unkeyed.reason)
+  end
+  local known = tag == nil
+  for _, shard in ipairs(state.shards) do known = known or shard.keyspace == tag end
+  if not known then errors.raise("USAGE", { table = name }, "no shard has the keyspace %s", tostring(tag)) end
+  local text = key_text(found, id)
+  local label = ("%s%s:%s"):format(tag and tag .. "/" or "", found.name, text)
+  return core.key(catalog.tag(tag, found.keyspace), text, label)
+end
+
+--- Takes the existing data of a shard over.
+---@param opts { tables: string[]?, dry_run: boolean?, on_progress: function? }?
+---@return table report
+function methods:integrate(name, opts)
+  local _, index, state = shard_of(self, name)
+  local report = integrate.run(state, index, opts)
+  self:flush_cache()
+  if not report.dry_run then state.reports[name] = report end
+  return report
+end
+
+--- The report of the last integration of a shard by this instance, or nil.
+function methods:integration_report(name)
+  local shard, _, state = shard_of(self, name)
+  return state.reports[shard.name]
+end
+
+--- Takes an integration back; every row is still found, by probing.
+---@return table report { success, shard_name, entries_removed }
+function methods:rollback(name)
+  local _, index, state = shard_of(self, name)
+  local report = rollback.run(state, index)
+  self:flush_cache()
+  return report
+end
+
+core.db_class.__close = methods.close
+core.db_class.__tostring = function(db)
+  if not core.is_open(db) then return "collegedb (closed)" end
+  return ("collegedb (%d shards, directory %s)"):format(#core.state(db).shards, core.state(db).directory.path)
+end
+
+return methods
