@@ -125,7 +125,7 @@ env:
 
 # --- checks --------------------------------------------------------------------------------------------
 
-c_files := $(core_src) $(lib_src) $(bin_src) $(wildcard include/*.h src/*.h src/*/*.h)
+c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch])
 
 lint:
 	@$(BOOTSTRAP) test

@@ -10,26 +10,35 @@ local schema = [[
 ]]
 
 local first_names = { "Ada", "Ben", "Cleo", "Dora", "Emil", "Finn", "Greta", "Hugo", "Ines", "Jan" }
-local items = { "a lamp", "two chairs", "a kettle", "a blanket", "a bread knife" }
+local last_names = { "Abel", "Berg", "Cole", "Dahl", "Egger", "Frey", "Gray" }
 
----The n-th customer: an e-mail address, and a name.
+---One of the list, round and round.
+local function pick(list, n) return list[(n - 1) % #list + 1] end
+
+---The n-th customer (of 70 different ones): an e-mail address, and a name.
 function shops.customer(n, domain)
-  local name = first_names[(n - 1) % #first_names + 1]
-  return ("%s%d@%s"):format(name:lower(), n, domain), ("%s No. %d"):format(name, n)
+  local first, last = pick(first_names, n), pick(last_names, n)
+  return ("%s.%s@%s"):format(first:lower(), last:lower(), domain), first .. " " .. last
 end
 
 ---Makes the file of one shop.
-function shops.build(path, domain, customers, orders)
-  -- With one shard and the directory in memory, CollegeDB is a plain SQLite library. journal_mode is SQLite's own
+---@param shop { path: string, domain: string, customers: integer, orders: integer, items: string[] }
+function shops.build(shop)
+  -- With one shard, and its notes in memory, CollegeDB is a plain SQLite library. journal_mode is SQLite's own
   -- default here, as most existing files have it.
-  local db <close> = collegedb.open { kv = "memory:", shards = { { name = "shop", path, journal_mode = "delete" } } }
-  local shop = db:shard "shop"
-  shop:exec(schema)
-  shop:transaction(function(tx)
-    for n = 1, customers do tx:run("INSERT INTO customers VALUES (?, ?)", { shops.customer(n, domain) }) end
-    for id = 1, orders do
-      local buyer = shops.customer((id - 1) % customers + 1, domain)
-      tx:run("INSERT INTO orders VALUES (?, ?, ?)", { id, buyer, items[(id - 1) % #items + 1] })
+  local db <close> = collegedb.open {
+    kv = "memory:",
+    shards = { { name = "shop", shop.path, journal_mode = "delete" } },
+  }
+  local file = db:shard "shop"
+  file:exec(schema)
+  file:transaction(function(tx)
+    for n = 1, shop.customers do
+      tx:run("INSERT INTO customers VALUES (?, ?)", { shops.customer(n, shop.domain) })
+    end
+    for id = 1, shop.orders do
+      local buyer = shops.customer((id - 1) % shop.customers + 1, shop.domain)
+      tx:run("INSERT INTO orders VALUES (?, ?, ?)", { id, buyer, pick(shop.items, id) })
     end
   end)
 end

@@ -98,24 +98,30 @@ function catalog.judge(shard, info, rules, limit)
   }
 end
 
+local function leave_out(self, name, reason, index)
+  local folded = quote.fold(name)
+  local entry = self.unkeyed[folded] or { name = name, reason = reason, shards = {} }
+  entry.shards[index] = true
+  self.unkeyed[folded] = entry
+end
+
+local function add_table(self, index, info, rules, limit, shard)
+  local found, reason = catalog.judge(shard, info, rules, limit)
+  if not found then return leave_out(self, info.name, reason, index) end
+  local folded = quote.fold(info.name)
+  local known = self.tables[folded] or found
+  if known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column then
+    return leave_out(self, info.name, ("its key is %s (%s), but %s (%s) on the shards before it"):format(
+      found.key_column, found.kind, known.key_column, known.kind), index)
+  end
+  self.tables[folded] = known
+  known.shards[index] = true
+end
+
 local function add_shard(self, index, shard, shard_name, rules, limit)
   for _, row in ipairs(catalog.tables(shard)) do
-    local folded = quote.fold(row.name)
-    local info = catalog.inspect(shard, row.name, row.type, shard_name)
-    local found, reason = catalog.judge(shard, info, rules, limit)
-    local known = self.tables[folded]
-    if not found then
-      if row.type ~= "shadow" then
-        self.unkeyed[folded] = self.unkeyed[folded] or { name = row.name, reason = reason, shards = {} }
-        self.unkeyed[folded].shards[index] = true
-      end
-    elseif known and (known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column) then
-      self.issues[#self.issues + 1] = ("table %s of shard %s has the key %s (%s), on the shards before it %s (%s)")
-        :format(row.name, shard_name, found.key_column, found.kind, known.key_column, known.kind)
-    else
-      known = known or found
-      self.tables[folded] = known
-      known.shards[index] = true
+    if row.type ~= "shadow" then
+      add_table(self, index, catalog.inspect(shard, row.name, row.type, shard_name), rules, limit, shard)
     end
   end
 end
@@ -123,7 +129,11 @@ end
 --- Builds the catalog of all shards.
 ---@param shards { name: string, handle: userdata }[]
 function catalog.build(shards, rules, limit)
-  local self = { tables = {}, unkeyed = {}, issues = {}, versions = {} }
+  local self = {
+    tables = {},   -- by folded name: collegedb.Table
+    unkeyed = {},  -- by folded name: { name, reason, shards }, what has no key, or another one on some shards
+    versions = {}, -- by shard index: its schema version
+  }
   for index, shard in ipairs(shards) do
     self.versions[index] = catalog.version(shard.handle)
     add_shard(self, index, shard.handle, shard.name, rules, limit)

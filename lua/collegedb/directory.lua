@@ -33,7 +33,8 @@ local function prepare(self)
   row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
   if not row or row.value ~= FORMAT then
     errors.raise("CONFIG", { field = "kv" },
-      "kv %s was written by another version of CollegeDB (format %s, this is %d)", self.path, row and row.value or "unknown", FORMAT)
+      "kv %s was written by another version of CollegeDB (its format is %s, this one's %d)", self.path,
+      row and row.value or "unknown", FORMAT)
   end
 end
 

@@ -158,7 +158,7 @@ describe("the interpreter", function()
       io.popen(('sleep 0.2; kill -INT %d; sleep 0.2; kill -INT %d'):format(pid, pid))
       io.read 'l' -- no Lua code runs here, and so no hook
     ]]
-    local held = { "sh", "-c", "sleep 5 | " .. process.quote(process.collegedb) .. " script.lua; echo $?" }
+    local held = { "sh", "-c", "sleep 1.5 | " .. process.quote(process.collegedb) .. " script.lua; echo $?" }
     assert.equal("130\n", process.run(held, { folder = folder, env = bare }).stdout)
   end)
 
