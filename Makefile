@@ -31,9 +31,9 @@ else
 B := build
 endif
 
-PACKAGES := lua5.4 sqlite3 libxxhash libmd
+PACKAGES := lua5.4 sqlite3 libxxhash nettle
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs sqlite3 libxxhash libmd 2>/dev/null) -lm
+PKG_LIBS := $(shell pkg-config --libs sqlite3 libxxhash nettle 2>/dev/null) -lm
 VERSION := $(shell sed -n 's/^\#define CDB_VERSION "\(.*\)"/\1/p' include/collegedb.h)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes

@@ -59,7 +59,9 @@ function directory.open(path, secret)
   local memory = path == "memory:"
   local options = { name = "the directory", synchronous = "full" }
   local shard = core.sqlite(memory and ":memory:" or path, options)
-  local self = setmetatable({ path = path, secret = secret, shard = shard }, Directory)
+  local self = setmetatable({
+    path = path, secret = secret, shard = shard, entries = core.directory(shard, secret),
+  }, Directory)
   local done, err = pcall(function()
     if not memory then self.lock = core.filelock(path .. "-users") end
     prepare(self)
@@ -86,13 +88,13 @@ end
 
 --- The current epoch, and the shard id and version of the key's entry if it has one.
 function Directory:lookup(keyspace, text)
-  return core.directory_lookup(self.shard, keyspace, text, self.secret)
+  return self.entries:lookup(keyspace, text)
 end
 
 --- Gives the key to a shard unless it has an entry. Returns the id that now
 -- stands, or nil when the epoch is not `epoch` any more.
 function Directory:claim(keyspace, text, id, epoch)
-  return core.directory_claim(self.shard, keyspace, text, self.secret, id, epoch)
+  return self.entries:claim(keyspace, text, id, epoch)
 end
 
 --- Sets the key's entry if its version is still `version` (nil: if it has none).

@@ -44,6 +44,31 @@ function State:publish_catalog(db)
   core.check_tables(db, list)
 end
 
+-- The short way of src/bind/home.c, where nothing but the directory and the placement counts.
+local function homes(state)
+  local placement = state.epoch.placements[1]
+  local plain = #state.epoch.probed == 0 and #state.epoch.placements == 1 and not placement.claims
+  if not plain or state.config.directory == "full" then return nil end
+  local function indexes(list)
+    local out = {}
+    for i, node in ipairs(list.nodes) do out[i] = node.index or 0 end
+    return out
+  end
+  local ids = {}
+  for index, shard in ipairs(state.shards) do ids[index] = shard.id end
+  return {
+    epoch = state.epoch.number, directory = state.directory.entries, ids = ids,
+    global = placement.all.placement, global_index = indexes(placement.all),
+    integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
+  }
+end
+
+--- Reads the current epoch, and tells C which way is open in it.
+function State:read_epoch()
+  self.epoch = epochs.read(self.directory, self.shards)
+  if self.weak.db then core.set_homes(self.weak.db, homes(self)) end
+end
+
 --- What is known of a table, or nil.
 function State:table(name)
   local folded = quote.fold(name)
@@ -113,7 +138,7 @@ local function open_parts(state)
   end
   state.directory = directory.open(settings.kv, settings.mapping_secret)
   epochs.reconcile(state.directory, state.shards, state.strategy.family == "hash" and "hash" or "claims")
-  state.epoch = epochs.read(state.directory, state.shards)
+  state:read_epoch()
   schema.welcome(state)
   state:refresh_catalog()
 end
@@ -155,6 +180,7 @@ function instance.open(given)
     })
     state.weak.db = db
     state:publish_catalog(db)
+    state:read_epoch()
     integrate_all(state)
   end)
   if opened then return db end

@@ -15,7 +15,7 @@ local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED = 0, 1, 2, 3, 4
 
 --- Reads the epoch anew if the directory has gone on.
 function router.refresh(state, number)
-  if number ~= state.epoch.number then state.epoch = epochs.read(state.directory, state.shards) end
+  if number ~= state.epoch.number then state:read_epoch() end
 end
 
 local function missing_shard(id, state)

@@ -13,7 +13,9 @@
 #include "core/cache.h"
 #include "core/clock.h"
 #include "core/key.h"
+#include "core/placement.h"
 #include "core/scanner.h"
+#include "directory/directory.h"
 #include "shard/shard.h"
 
 #define CDB__SHARD_CLASS "collegedb.shard"
@@ -22,6 +24,8 @@
 #define CDB__DB_CLASS "collegedb.db"
 #define CDB__KEY_CLASS "collegedb.key"
 #define CDB__BLOB_CLASS "collegedb.blob"
+#define CDB__DIRECTORY_CLASS "collegedb.directory"
+#define CDB__PLACEMENT_CLASS "collegedb.placement"
 
 typedef struct bind_cursor bind_cursor;
 typedef struct bind_db bind_db;
@@ -63,6 +67,19 @@ typedef struct {
   char data[];
 } bind_key;
 
+/* The directory's entries. User value 1 is the shard, 2 the secret. */
+typedef struct {
+  bind_shard *shard;
+  cdb__directory entries;
+  const char *secret;
+  size_t secret_size;
+} bind_directory;
+
+typedef struct {
+  size_t count;
+  cdb__node nodes[];
+} bind_placement;
+
 enum { BIND_KEY_UNKNOWN, BIND_KEY_TEXT, BIND_KEY_INTEGER, BIND_KEY_NUMERIC };
 
 /* What is known about one SQL text, so that it is scanned once (plan.c). */
@@ -82,8 +99,21 @@ typedef struct bind_plan {
 
 enum { BIND_PLAN_BUCKETS = 512, BIND_PLAN_LIMIT = 1000 };
 
+/* How C alone finds the key that is not in the cache, while that is simple:
+ * no shard is probed, one placement counts, and an INSERT claims nothing. Set by
+ * Lua for one epoch (core.set_homes); in any other case Lua is asked (home.c). */
+typedef struct {
+  bool set;
+  int64_t epoch;
+  bind_directory *directory;
+  const bind_placement *global, *integers; /* for keys of the global keyspace, and of tables' own */
+  int *global_index, *integer_index;       /* shard index of each node, or -1 */
+  int64_t *ids;                            /* the directory's id of each shard */
+} bind_homes;
+
 /* The router. User value 1: the Lua state, 2: the array of shards,
- * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table). */
+ * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table),
+ * 5: what `homes` points to. */
 struct bind_db {
   bool open;
   bool check_keys;
@@ -96,6 +126,7 @@ struct bind_db {
   uint64_t seed;
   unsigned catalog;
   cdb__keyspace global;
+  bind_homes homes;
   struct bind_check_table *checked; /* tables to look at, for check_keys */
   int plan_count;
   bind_plan *plans[BIND_PLAN_BUCKETS];
@@ -165,9 +196,20 @@ void bind_check_key(lua_State *L, int arg, bind_db *db, const bind_plan *plan, b
 
 bind_db *bind_check_db(lua_State *L, int arg);
 bind_shard *bind_check_shard(lua_State *L, int arg);
+bind_directory *bind_check_directory(lua_State *L, int arg);
 
 /* A new closed bind_shard on the stack. */
 bind_shard *bind_new_shard(lua_State *L, const char *name);
+
+/* --- homes (home.c) -------------------------------------------------------- */
+
+/* The key's shard index by directory and placement alone, or -1: ask Lua. */
+int bind_find_home(lua_State *L, bind_db *db, const cdb__key *key, int *why);
+int bind_set_homes(lua_State *L);
+void bind_homes_free(bind_db *db);
+
+/* Why a key is where it is; lua/collegedb/router.lua returns these numbers. */
+enum { BIND_HOME, BIND_DIRECTORY, BIND_FOUND, BIND_CLAIMED, BIND_UNCLAIMED, BIND_WHY_COUNT };
 
 /* --- check_keys (check.c) ------------------------------------------------- */
 

@@ -4,56 +4,65 @@
 #include <string.h>
 
 #include "bind/bind.h"
-#include "core/placement.h"
-#include "directory/directory.h"
 
-#define PLACEMENT_CLASS "collegedb.placement"
+bind_directory *bind_check_directory(lua_State *L, int arg) {
+  bind_directory *directory = luaL_checkudata(L, arg, CDB__DIRECTORY_CLASS);
+  if (!directory->shard->handle) bind_fail(L, CDB_CLOSED, "the directory was closed");
+  return directory;
+}
 
-typedef struct {
-  size_t count;
-  cdb__node nodes[];
-} placement;
-
-/* Reads (shard, keyspace, text, secret or nil) from the first four arguments. */
-static cdb__shard *check_digest(lua_State *L, uint8_t digest[CDB__DIGEST_SIZE]) {
+/* core.directory(shard, secret or nil): the entries of the directory in a shard. */
+static int new_directory(lua_State *L) {
   bind_shard *shard = bind_check_shard(L, 1);
-  size_t space_size, size, secret_size = 0;
+  bind_directory *directory = lua_newuserdatauv(L, sizeof *directory, 2);
+  memset(directory, 0, sizeof *directory);
+  directory->shard = shard;
+  directory->entries.shard = shard->handle;
+  directory->secret = lua_tolstring(L, 2, &directory->secret_size);
+  luaL_setmetatable(L, CDB__DIRECTORY_CLASS);
+  for (int i = 1; i <= 2; i++) { /* they keep alive what the fields point to */
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  return 1;
+}
+
+/* Reads (directory, keyspace, text) from the first three arguments. */
+static bind_directory *check_digest(lua_State *L, uint8_t digest[CDB__DIGEST_SIZE]) {
+  bind_directory *directory = bind_check_directory(L, 1);
+  size_t space_size, size;
   const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
-  const char *secret = luaL_optlstring(L, 4, NULL, &secret_size);
   const cdb__keyspace space = {.name = name, .size = space_size};
   cdb__key key;
   cdb__key_text(&key, &space, text, size);
-  cdb__key_digest(&key, secret, secret_size, digest);
-  return shard->handle;
+  cdb__key_digest(&key, directory->secret, directory->secret_size, digest);
+  return directory;
 }
 
-/* core.directory_lookup(shard, keyspace, text, secret): the epoch, and shard id and version if there is an
- * entry. */
+/* directory:lookup(keyspace, text): the epoch, and shard id and version if there is an entry. */
 static int lookup(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
   cdb__entry entry;
-  int64_t epoch = 0;
-  cdb__shard *shard = check_digest(L, digest);
-  const int found = cdb__directory_lookup(shard, digest, &entry, &epoch, &fault);
-  if (found < 0) return bind_raise(L, &fault, "the directory", NULL);
-  lua_pushinteger(L, epoch);
+  bind_directory *directory = check_digest(L, digest);
+  const int found = cdb__directory_lookup(&directory->entries, digest, &entry, &fault);
+  if (found < 0) return bind_raise(L, &fault, directory->shard->name, NULL);
+  lua_pushinteger(L, directory->entries.epoch);
   if (!found) return 1;
   lua_pushinteger(L, entry.shard);
   lua_pushinteger(L, entry.version);
   return 3;
 }
 
-/* core.directory_claim(shard, keyspace, text, secret, shard id, epoch): the id that stands, or nil when the
- * epoch changed. */
+/* directory:claim(keyspace, text, shard id, epoch): id and version that stand, or nothing when the epoch changed. */
 static int claim(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
   cdb__entry entry;
-  cdb__shard *shard = check_digest(L, digest);
-  const cdb__entry wanted = {.shard = luaL_checkinteger(L, 5), .version = 1};
-  const int found = cdb__directory_claim(shard, digest, wanted, luaL_checkinteger(L, 6), &entry, &fault);
-  if (found < 0) return bind_raise(L, &fault, "the directory", NULL);
+  bind_directory *directory = check_digest(L, digest);
+  const cdb__entry wanted = {.shard = luaL_checkinteger(L, 4), .version = 1};
+  const int found = cdb__directory_claim(&directory->entries, digest, wanted, luaL_checkinteger(L, 5), &entry, &fault);
+  if (found < 0) return bind_raise(L, &fault, directory->shard->name, NULL);
   if (!found) return 0;
   lua_pushinteger(L, entry.shard);
   lua_pushinteger(L, entry.version);
@@ -89,9 +98,9 @@ static int sha256(lua_State *L) {
 static int new_placement(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   const size_t count = lua_rawlen(L, 1);
-  placement *p = lua_newuserdatauv(L, sizeof *p + count * sizeof *p->nodes, 0);
+  bind_placement *p = lua_newuserdatauv(L, sizeof *p + count * sizeof *p->nodes, 0);
   p->count = count;
-  luaL_setmetatable(L, PLACEMENT_CLASS);
+  luaL_setmetatable(L, CDB__PLACEMENT_CLASS);
   for (size_t i = 0; i < count; i++) {
     size_t size;
     lua_rawgeti(L, 1, (lua_Integer)i + 1);
@@ -106,7 +115,7 @@ static int new_placement(lua_State *L) {
 
 /* placement:place(keyspace, text): the index of the node, from 1; nil without nodes. */
 static int place(lua_State *L) {
-  const placement *p = luaL_checkudata(L, 1, PLACEMENT_CLASS);
+  const bind_placement *p = luaL_checkudata(L, 1, CDB__PLACEMENT_CLASS);
   size_t space_size, size;
   const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
   if (p->count == 0) return 0;
@@ -129,18 +138,17 @@ static int hash(lua_State *L) {
 }
 
 void bind_open_directory(lua_State *L) {
-  static const luaL_Reg functions[] = {{"directory_lookup", lookup},
-                                       {"directory_claim", claim},
-                                       {"digest", digest},
-                                       {"sha256", sha256},
-                                       {"placement", new_placement},
-                                       {"hash", hash},
-                                       {NULL, NULL}};
-  luaL_newmetatable(L, PLACEMENT_CLASS);
+  static const luaL_Reg functions[] = {{"directory", new_directory}, {"digest", digest}, {"sha256", sha256},
+                                       {"placement", new_placement}, {"hash", hash},     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"lookup", lookup}, {"claim", claim}, {NULL, NULL}};
+  luaL_newmetatable(L, CDB__DIRECTORY_CLASS);
+  luaL_newlib(L, methods);
+  lua_setfield(L, -2, "__index");
+  luaL_newmetatable(L, CDB__PLACEMENT_CLASS);
   lua_newtable(L);
   lua_pushcfunction(L, place);
   lua_setfield(L, -2, "place");
   lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
+  lua_pop(L, 2);
   luaL_setfuncs(L, functions, 0);
 }

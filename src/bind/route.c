@@ -10,9 +10,7 @@
 
 #include "bind/bind.h"
 
-/* Why a key is where it is; lua/collegedb/router.lua returns these numbers. */
-static const char *const WHY[] = {"home", "directory", "found", "claimed", "unclaimed"};
-enum { WHY_FOUND = 2, WHY_UNCLAIMED = 4, WHY_COUNT = sizeof WHY / sizeof *WHY };
+static const char *const WHY[BIND_WHY_COUNT] = {"home", "directory", "found", "claimed", "unclaimed"};
 
 static bind_db *test_db(lua_State *L, int arg) {
   /* Upvalue 1 of every method is the class's metatable: cheaper than its name. */
@@ -34,6 +32,11 @@ bind_db *bind_check_db(lua_State *L, int arg) {
 
 static int64_t now_ms(const bind_db *db) { return cdb__clock_now(&db->clock); }
 
+static void keep(bind_db *db, cdb__hash hash, int index, int why) {
+  const int64_t now = now_ms(db);
+  cdb__cache_put(db->cache, hash, now, now + db->life_ms, index, why);
+}
+
 /* Asks Lua where the key is. Afterwards the plan may be gone, and with it what the key points to. */
 static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash,
                int *why) {
@@ -49,14 +52,11 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
   if (!db->open) bind_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
   const int index = (int)lua_tointeger(L, -3) - 1;
   *why = (int)lua_tointeger(L, -2);
-  if (*why < 0 || *why >= WHY_COUNT) *why = 0;
-  const bool keep = lua_toboolean(L, -1);
+  const bool kept = lua_toboolean(L, -1);
   lua_pop(L, 3);
+  if (*why < 0 || *why >= BIND_WHY_COUNT) *why = BIND_HOME;
   if (index < 0 || index >= db->shard_count) return -1;
-  if (keep) {
-    const int64_t now = now_ms(db);
-    cdb__cache_put(db->cache, hash, now, now + db->life_ms, index, *why);
-  }
+  if (kept) keep(db, hash, index, *why);
   return index;
 }
 
@@ -64,8 +64,13 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
  * again: the row may be gone, and another process giving the key a new place. */
 static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key,
                    cdb__hash hash, int *why) {
-  const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
-  if (index >= 0 && !(insert && *why == WHY_FOUND)) return index;
+  int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
+  if (index >= 0 && !(insert && *why == BIND_FOUND)) return index;
+  index = bind_find_home(L, db, key, why);
+  if (index >= 0) {
+    keep(db, hash, index, *why);
+    return index;
+  }
   return ask(L, db, table, insert, key, hash, why);
 }
 
@@ -150,7 +155,7 @@ static int method_locate(lua_State *L) {
   bind_check_key(L, 2, db, plan, &key);
   const int index =
       resolve(L, db, plan ? plan->table : NULL, false, &key.key, cdb__key_cache_hash(&key.key), &why);
-  if (index < 0 || why == WHY_UNCLAIMED) {
+  if (index < 0 || why == BIND_UNCLAIMED) {
     lua_pushnil(L);
     lua_pushstring(L, "unknown");
     return 2;
@@ -200,7 +205,7 @@ static int new_router(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 5, LUA_TTABLE);
   const int count = (int)lua_rawlen(L, 2);
-  bind_db *db = lua_newuserdatauv(L, sizeof *db, 4);
+  bind_db *db = lua_newuserdatauv(L, sizeof *db, 5);
   memset(db, 0, sizeof *db);
   luaL_setmetatable(L, CDB__DB_CLASS);
   for (int i = 1; i <= 4; i++) {
@@ -240,6 +245,7 @@ static void free_router(bind_db *db) {
   free(db->shards);
   db->shards = NULL;
   bind_check_tables_free(db);
+  bind_homes_free(db);
 }
 
 /* core.close_router(db), and __gc: frees what is C's; Lua closes the shards. */
@@ -343,6 +349,7 @@ void bind_open_route(lua_State *L) {
                                        {"catalog_version", catalog_version},
                                        {"set_clock", set_clock},
                                        {"check_tables", bind_check_tables},
+                                       {"set_homes", bind_set_homes},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__DB_CLASS);
   lua_pushcfunction(L, close_router);

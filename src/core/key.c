@@ -1,14 +1,12 @@
 #define XXH_INLINE_ALL /* the header's inline form: a hash of a short key is some ten instructions */
 #include "core/key.h"
 
-#include <sha2.h>
+#include <nettle/hmac.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 #include <xxhash.h>
-
-enum { SHA_BLOCK = 64, SHA_SIZE = 32 };
 
 cdb__keyspace cdb__keyspace_make(const char *name, size_t size, uint64_t process_seed) {
   return (cdb__keyspace){name, size, XXH3_64bits_withSeed(name, size, process_seed), XXH3_64bits(name, size)};
@@ -59,53 +57,31 @@ uint64_t cdb__key_place_hash(const cdb__key *key) {
 }
 
 void cdb__sha256(const void *data, size_t size, uint8_t out[32]) {
-  SHA2_CTX state;
-  SHA256Init(&state);
-  SHA256Update(&state, data, size);
-  SHA256Final(out, &state);
+  struct sha256_ctx state;
+  sha256_init(&state);
+  sha256_update(&state, size, data);
+  sha256_digest(&state, SHA256_DIGEST_SIZE, out);
 }
 
-/* RFC 2104 over libmd's SHA-256. The message comes in up to three parts. */
-static void hmac_begin(SHA2_CTX *state, uint8_t pad[SHA_BLOCK], const void *secret, size_t size) {
-  memset(pad, 0, SHA_BLOCK);
-  if (size > SHA_BLOCK) cdb__sha256(secret, size, pad);
-  else if (size) memcpy(pad, secret, size);
-  for (size_t i = 0; i < SHA_BLOCK; i++) pad[i] ^= 0x36;
-  SHA256Init(state);
-  SHA256Update(state, pad, SHA_BLOCK);
+void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, size_t size, uint8_t out[32]) {
+  struct hmac_sha256_ctx state;
+  hmac_sha256_set_key(&state, secret_size, secret);
+  hmac_sha256_update(&state, size, data);
+  hmac_sha256_digest(&state, SHA256_DIGEST_SIZE, out);
 }
 
-static void hmac_end(SHA2_CTX *state, uint8_t pad[SHA_BLOCK], uint8_t out[SHA_SIZE]) {
-  SHA256Final(out, state);
-  for (size_t i = 0; i < SHA_BLOCK; i++) pad[i] ^= 0x36 ^ 0x5c;
-  SHA256Init(state);
-  SHA256Update(state, pad, SHA_BLOCK);
-  SHA256Update(state, out, SHA_SIZE);
-  SHA256Final(out, state);
-}
-
-void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, size_t size,
-                      uint8_t out[32]) {
-  SHA2_CTX state;
-  uint8_t pad[SHA_BLOCK];
-  hmac_begin(&state, pad, secret, secret_size);
-  SHA256Update(&state, data, size);
-  hmac_end(&state, pad, out);
-}
-
-void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size,
-                     uint8_t out[CDB__DIGEST_SIZE]) {
-  SHA2_CTX state;
-  uint8_t length[8], pad[SHA_BLOCK], whole[SHA_SIZE];
+void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size, uint8_t out[CDB__DIGEST_SIZE]) {
+  uint8_t length[8];
   for (unsigned i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)key->space->size >> (8 * i));
-  if (secret_size) hmac_begin(&state, pad, secret, secret_size);
-  else SHA256Init(&state);
-  SHA256Update(&state, length, sizeof length);
-  SHA256Update(&state, (const uint8_t *)key->space->name, key->space->size);
-  SHA256Update(&state, (const uint8_t *)key->text, key->size);
-  if (secret_size) hmac_end(&state, pad, whole);
-  else SHA256Final(whole, &state);
-  memcpy(out, whole, CDB__DIGEST_SIZE);
+  struct hmac_sha256_ctx hmac;
+  struct sha256_ctx *state = &hmac.state;
+  if (secret_size) hmac_sha256_set_key(&hmac, secret_size, (const uint8_t *)secret);
+  else sha256_init(state);
+  sha256_update(state, sizeof length, length);
+  sha256_update(state, key->space->size, (const uint8_t *)key->space->name);
+  sha256_update(state, key->size, (const uint8_t *)key->text);
+  if (secret_size) hmac_sha256_digest(&hmac, CDB__DIGEST_SIZE, out);
+  else sha256_digest(state, CDB__DIGEST_SIZE, out);
 }
 
 uint64_t cdb__random_seed(void) {

@@ -2,8 +2,12 @@
 
 #include <string.h>
 
-static const char LOOKUP[] = "SELECT c.value, e.shard, e.version FROM _collegedb_counters AS c "
-                             "LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch'";
+static const char LOOKUP[] = "SELECT shard, version FROM _collegedb_entries WHERE digest = ?1";
+
+/* The same together with the epoch, at one moment. */
+static const char LOOKUP_IN_EPOCH[] =
+    "SELECT e.shard, e.version, c.value FROM _collegedb_counters AS c "
+    "LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch'";
 
 /* One atomic statement, also over HTTP: the update that changes nothing makes
  * RETURNING give the row of whoever came first. */
@@ -46,31 +50,49 @@ static int run(cdb__shard *shard, const char *sql, const cdb_value *values, int 
   return reset < 0 ? reset : found;
 }
 
-int cdb__directory_lookup(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
-                          int64_t *epoch, cdb__fault *fault) {
+int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
+                         cdb__fault *fault) {
   const cdb_value values[] = {digest_value(digest)};
   int64_t columns[3] = {-1, -1, -1};
-  const int found = run(directory, LOOKUP, values, 1, columns, fault);
-  if (found < 0) return found;
-  if (columns[0] < 0) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
-  *epoch = columns[0];
-  *out = (cdb__entry){columns[1], columns[2]};
-  return columns[1] >= 0;
-}
-
-int cdb__directory_claim(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
-                         int64_t epoch, cdb__entry *out, cdb__fault *fault) {
-  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard),
-                              integer_value(wanted.version), integer_value(epoch)};
-  int64_t columns[3];
-  const int found = run(directory, CLAIM, values, 4, columns, fault);
-  if (found == 1) *out = (cdb__entry){columns[0], columns[1]};
+  const int found = run(shard, LOOKUP, values, 1, columns, fault);
+  *out = (cdb__entry){columns[0], columns[1]};
   return found;
 }
 
-int cdb__directory_epoch(cdb__shard *directory, int64_t *out, cdb__fault *fault) {
-  int64_t columns[3] = {0, 0, 0};
-  const int found = run(directory, EPOCH, NULL, 0, columns, fault);
-  if (found == 1) *out = columns[0];
+int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault) {
+  int64_t columns[3] = {0};
+  const int found = run(shard, EPOCH, NULL, 0, columns, fault);
+  if (found == 0) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
+  *out = columns[0];
   return found < 0 ? found : CDB_OK;
+}
+
+int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
+                          cdb__fault *fault) {
+  cdb__shard *shard = directory->shard;
+  const cdb_value values[] = {digest_value(digest)};
+  int64_t columns[3] = {-1, -1, -1};
+  /* Nobody has written since the epoch was read: it is still that, and one lookup is enough. */
+  if (directory->stamp) {
+    const int found = cdb__directory_entry(shard, digest, out, fault);
+    if (found < 0 || shard->ops->stamp(shard) == directory->stamp) return found;
+  }
+  directory->stamp = 0;
+  const int found = run(shard, LOOKUP_IN_EPOCH, values, 1, columns, fault);
+  if (found < 0) return found;
+  if (!found) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
+  directory->epoch = columns[2];
+  directory->stamp = shard->ops->stamp(shard);
+  *out = (cdb__entry){columns[0], columns[1]};
+  return columns[0] >= 0;
+}
+
+int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
+                         int64_t epoch, cdb__entry *out, cdb__fault *fault) {
+  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard), integer_value(wanted.version),
+                              integer_value(epoch)};
+  int64_t columns[3];
+  const int found = run(directory->shard, CLAIM, values, 4, columns, fault);
+  if (found == 1) *out = (cdb__entry){columns[0], columns[1]};
+  return found;
 }

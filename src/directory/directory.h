@@ -18,18 +18,28 @@ typedef struct {
   int64_t version;
 } cdb__entry;
 
-/* 1: found, 0: no entry, < 0: a code. *epoch is the current one, read in the
- * same statement: whoever finds no entry decides by what the epoch says. */
-int cdb__directory_lookup(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
-                          int64_t *epoch, cdb__fault *fault);
+/* The entry alone: 1: found, 0: none, < 0: a code. */
+int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out, cdb__fault *fault);
+
+/* The number of the current epoch. */
+int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault);
+
+/* `epoch` is the one that was read last, when the shard's stamp was `stamp`. */
+typedef struct {
+  cdb__shard *shard;
+  uint64_t stamp;
+  int64_t epoch;
+} cdb__directory;
+
+/* 1: found, 0: no entry, < 0: a code. directory->epoch is then the epoch in
+ * which the answer was true: whoever finds no entry decides by it. */
+int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
+                          cdb__fault *fault);
 
 /* Claims the key for a shard if it has no entry and the epoch is still the
  * one in which the caller decided. 1: *out is the entry that stands now, the
  * caller's or an earlier one; 0: the epoch has changed; < 0: a code. */
-int cdb__directory_claim(cdb__shard *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
+int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
                          int64_t epoch, cdb__entry *out, cdb__fault *fault);
-
-/* The number of the current epoch. */
-int cdb__directory_epoch(cdb__shard *directory, int64_t *out, cdb__fault *fault);
 
 #endif

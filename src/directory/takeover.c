@@ -250,8 +250,7 @@ static int write_item(cdb__takeover *t, cdb__stmt *stmt, const item *it, cdb__fa
     return CDB_OK;
   }
   cdb__entry entry;
-  int64_t epoch;
-  const int found = cdb__directory_lookup(t->plan.directory, it->digest, &entry, &epoch, fault);
+  const int found = cdb__directory_entry(t->plan.directory, it->digest, &entry, fault);
   if (found < 0) return found;
   if (found) count_entry(t, it, entry.shard);
   else if (it->at_home) t->counts.at_home++;

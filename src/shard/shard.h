@@ -26,6 +26,9 @@ typedef struct {
   int (*exec)(cdb__shard *shard, const char *script, cdb__fault *fault);
   int (*size)(cdb__shard *shard, int64_t *bytes, cdb__fault *fault);
   bool (*in_transaction)(cdb__shard *shard);
+  /* A number that differs when anybody may have written since the statement
+   * before the last one; 0 when the backend can not tell. Costs no I/O. */
+  uint64_t (*stamp)(cdb__shard *shard);
   void (*close)(cdb__shard *shard);
 
   /* index from 1. TEXT and BLOB data must live until the statement is reset. */

@@ -204,6 +204,15 @@ static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
 
 static bool shard_in_transaction(cdb__shard *base) { return !sqlite3_get_autocommit(shard_of(base)->db); }
 
+/* The pager's number tells of other connections' commits, as of the last
+ * transaction of this one; our own writes are counted beside it. */
+static uint64_t shard_stamp(cdb__shard *base) {
+  sqlite3 *db = shard_of(base)->db;
+  unsigned version = 0;
+  if (sqlite3_file_control(db, "main", SQLITE_FCNTL_DATA_VERSION, &version) != SQLITE_OK) return 0;
+  return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
+}
+
 static void shard_close(cdb__shard *base) {
   sqlite_shard *shard = shard_of(base);
   cdb__shard_forget_statements(base);
@@ -218,6 +227,7 @@ static const cdb__shard_ops sqlite_ops = {
     .exec = shard_exec,
     .size = shard_size,
     .in_transaction = shard_in_transaction,
+    .stamp = shard_stamp,
     .close = shard_close,
     .bind = stmt_bind,
     .step = stmt_step,

@@ -71,7 +71,7 @@ local function take_table(state, index, found, opts, total)
     created = created + counts.created
     if done then break end
     if not errors.is_error(err, "MOVED") or attempt == 10 then error(err, 0) end
-    state.epoch = epochs.read(state.directory, state.shards)
+    state:read_epoch()
   end
   counts.known = counts.known - (created - counts.created)
   counts.created = created
@@ -185,7 +185,7 @@ function integrate.run(state, index, opts)
   end
   if complete and not opts.dry_run then
     epochs.set_integrated(state.directory, shard.id, 1, report.conflict_count)
-    state.epoch = epochs.read(state.directory, state.shards)
+    state:read_epoch()
   end
   report.success = report.conflict_count == 0 and #report.issues == 0
   return report

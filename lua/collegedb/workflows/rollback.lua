@@ -1,8 +1,6 @@
 --- Takes an integration back: the entries it wrote are removed, and the shard
 -- is probed again, so that every row is still found. Rows stay where they are.
 
-local epochs = require "collegedb.epochs"
-
 local rollback = { name = "rollback", api = 1 }
 
 --- Rolls the integration of shard `index` back.
@@ -16,7 +14,7 @@ function rollback.run(state, index)
     tx:run("UPDATE _collegedb_shards SET integrated = 0, conflicts = 0 WHERE id = ?", { shard.id })
     return true
   end)
-  state.epoch = epochs.read(state.directory, state.shards)
+  state:read_epoch()
   return { success = true, shard_name = shard.name, entries_removed = removed }
 end
 

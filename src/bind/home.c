@@ -1,0 +1,91 @@
+/* The short way to a key that the cache does not know: the directory's entry,
+ * else its home. Lua decides when this way is right, and sets it for one epoch;
+ * whatever is not plain goes to lua/collegedb/router.lua. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bind/bind.h"
+
+void bind_homes_free(bind_db *db) {
+  free(db->homes.global_index);
+  free(db->homes.integer_index);
+  free(db->homes.ids);
+  db->homes = (bind_homes){0};
+}
+
+/* The array of integers in a field of the table on top, less `base`. */
+static int *int_field(lua_State *L, const char *name, int base) {
+  lua_getfield(L, -1, name);
+  const size_t count = lua_rawlen(L, -1);
+  int *out = calloc(count + 1, sizeof *out);
+  for (size_t i = 0; out && i < count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer)i + 1);
+    out[i] = (int)lua_tointeger(L, -1) - base;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return out;
+}
+
+static const bind_placement *placement_field(lua_State *L, const char *name) {
+  lua_getfield(L, -1, name);
+  const bind_placement *placement = luaL_checkudata(L, -1, CDB__PLACEMENT_CLASS);
+  lua_pop(L, 1);
+  return placement;
+}
+
+/* core.set_homes(db, nil or { epoch, directory, global, integers, global_index, integer_index, ids }) */
+int bind_set_homes(lua_State *L) {
+  bind_db *db = bind_check_db(L, 1);
+  lua_settop(L, 2);
+  bind_homes_free(db);
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, 1, 5);
+  if (!lua_istable(L, 2)) return 0;
+  bind_homes *homes = &db->homes;
+  lua_getfield(L, 2, "directory");
+  homes->directory = bind_check_directory(L, -1);
+  lua_getfield(L, 2, "epoch");
+  homes->epoch = lua_tointeger(L, -1);
+  lua_settop(L, 2);
+  homes->global = placement_field(L, "global");
+  homes->integers = placement_field(L, "integers");
+  homes->global_index = int_field(L, "global_index", 1);
+  homes->integer_index = int_field(L, "integer_index", 1);
+  lua_getfield(L, 2, "ids");
+  homes->ids = calloc((size_t)db->shard_count + 1, sizeof *homes->ids);
+  for (int i = 0; homes->ids && i < db->shard_count; i++) {
+    lua_rawgeti(L, -1, i + 1);
+    homes->ids[i] = lua_tointeger(L, -1);
+    lua_pop(L, 1);
+  }
+  homes->set = homes->global_index && homes->integer_index && homes->ids;
+  return 0;
+}
+
+static int index_of_id(const bind_db *db, int64_t id) {
+  for (int i = 0; i < db->shard_count; i++)
+    if (db->homes.ids[i] == id) return i;
+  return -1;
+}
+
+int bind_find_home(lua_State *L, bind_db *db, const cdb__key *key, int *why) {
+  const bind_homes *homes = &db->homes;
+  const cdb__keyspace *space = key->space;
+  if (!homes->set || !homes->directory->shard->handle) return -1;
+  if (space->size && memchr(space->name, '\0', space->size)) return -1; /* a shard's own keyspace */
+  const bind_placement *nodes = space->size ? homes->integers : homes->global;
+  if (nodes->count == 0) return -1;
+  uint8_t digest[CDB__DIGEST_SIZE];
+  cdb__fault fault;
+  cdb__entry entry;
+  cdb__directory *directory = &homes->directory->entries;
+  cdb__key_digest(key, homes->directory->secret, homes->directory->secret_size, digest);
+  const int found = cdb__directory_lookup(directory, digest, &entry, &fault);
+  if (found < 0) bind_raise(L, &fault, homes->directory->shard->name, NULL);
+  if (directory->epoch != homes->epoch) return -1;
+  *why = found ? BIND_DIRECTORY : BIND_HOME;
+  if (found) return index_of_id(db, entry.shard);
+  const size_t node = cdb__place(cdb__key_place_hash(key), nodes->nodes, nodes->count);
+  return (space->size ? homes->integer_index : homes->global_index)[node];
+}
