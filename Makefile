@@ -38,7 +38,7 @@ VERSION := $(shell sed -n 's/^\#define CDB_VERSION "\(.*\)"/\1/p' include/colleg
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 ALL_CFLAGS := -std=c11 $(CFLAGS) -D_GNU_SOURCE -Iinclude -Isrc $(PKG_CFLAGS) $(WARNINGS) $(if $(WERROR),-Werror) \
-  -fPIC -pthread -fvisibility=hidden -ffp-contract=off $(SAN_FLAGS)
+  -fPIC -fno-plt -pthread -fvisibility=hidden -ffp-contract=off $(SAN_FLAGS)
 ALL_LDFLAGS := $(LDFLAGS) -pthread $(SAN_FLAGS) $(SAN_LDFLAGS)
 # A library of ours leaves no symbol open; a sanitizer's are found at run time.
 NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)

@@ -120,7 +120,7 @@ config.strategy = "by_company" -- a file of this name …
 config.script_dirs = { here } -- … in the folder `strategies` of one of these
 db = collegedb.open(config)
 
-local companies <const> = { "acme", "birch", "cobalt" }
+local companies <const> = { "acme", "banner", "clover" }
 for n = 1, 30 do
   local email, name = shops.customer(n, companies[n % #companies + 1] .. ".example")
   db:insert(email, insert_customer, { email, name })

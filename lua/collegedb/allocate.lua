@@ -37,10 +37,10 @@ local function open_shards(state, tag, keyspace)
   return views
 end
 
-local function context(state, keyspace, operation)
+local function context(state, key, operation)
   return {
     operation = operation,
-    table = keyspace ~= "" and keyspace or nil,
+    table = key.table,
     hash = core.hash,
     random = math.random,
     turn = function(name) return state.directory:count_on(name or "default", operation == "write" and 1 or 0) end,
@@ -48,20 +48,24 @@ local function context(state, keyspace, operation)
 end
 
 --- Asks the strategy for a shard.
+---@param key { tag: string?, keyspace: string, text: string, table: string? }
 ---@param operation "read"|"write" a read spends no turn
 ---@return integer index
-function allocate.select(state, tag, keyspace, text, operation)
+function allocate.select(state, key, operation)
   local strategy = state.strategy
   local name = strategy.name or "of the config"
-  local views = open_shards(state, tag, keyspace)
-  if #views == 0 then errors.raise("NO_SHARDS", { key = text }, "no shard is open for new keys of this keyspace") end
-  local key = catalog.key_value(keyspace, text)
-  local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, key, views,
-    context(state, keyspace, operation))
+  local views = open_shards(state, key.tag, key.keyspace)
+  if #views == 0 then
+    errors.raise("NO_SHARDS", { key = key.text }, "no shard is open for new keys of this keyspace")
+  end
+  local value = catalog.key_value(key.keyspace, key.text)
+  local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, value, views,
+    context(state, key, operation))
   local index = type(answer) == "string" and state.by_name[answer]
   if not index then
-    errors.raise("SCRIPT", { key = key }, "strategy %s returned %s for the key %s; it must return the name of a shard",
-      name, type(answer) == "string" and ("%q, which is no shard"):format(answer) or tostring(answer), text)
+    errors.raise("SCRIPT", { key = value },
+      "strategy %s returned %s for the key %s; it must return the name of a shard", name,
+      type(answer) == "string" and ("%q, which is no shard"):format(answer) or tostring(answer), key.text)
   end
   return index
 end

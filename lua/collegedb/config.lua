@@ -39,9 +39,9 @@ end
 check.boolean, check.string, check.table, check["function"] =
   plain "boolean", plain "string", plain "table", plain "function"
 
-local function number(what, least, whole)
+local function number(what, least, most, whole)
   return function(field, value)
-    local fits = type(value) == "number" and value >= least and value < math.huge and not (whole and value % 1 ~= 0)
+    local fits = type(value) == "number" and value >= least and value <= most and not (whole and value % 1 ~= 0)
     if not fits then
       fail(field, "takes %s, not %s", what, describe(value))
     end
@@ -49,10 +49,11 @@ local function number(what, least, whole)
   end
 end
 
-check.seconds = number("seconds, a number of at least 0", 0)
-check.bytes = number("bytes, a whole number of at least 0", 0, true)
-check.entries = number("a whole number of at least 1", 1, true)
-check.integer = number("a whole number", math.mininteger, true)
+check.seconds = number("seconds, a number from 0 to 1,000,000", 0, 1e6)
+check.bytes = number("bytes, a whole number from 0 to 2^53", 0, 2 ^ 53, true)
+check.life = number("seconds, a number of at least 0", 0, math.maxinteger)
+check.entries = number("a whole number of at least 1", 1, math.maxinteger, true)
+check.integer = number("a whole number", -2 ^ 31, 2 ^ 31, true)
 
 function check.weight(field, value)
   if type(value) ~= "number" or not (value > 0 and value <= 1e6) then
@@ -108,7 +109,7 @@ end
 local fields = {
   strategy = check.strategy, rules = check.rules, script_dirs = check.strings, script_limit = check.entries,
   auto_migrate = check.auto_migrate, directory = check.directory, mapping_secret = check.string,
-  mapping_cache_ttl = check.seconds, mapping_cache_size = check.entries, check_keys = check.boolean,
+  mapping_cache_ttl = check.life, mapping_cache_size = check.entries, check_keys = check.boolean,
   on_event = check["function"], kv = true, shards = true,
 }
 

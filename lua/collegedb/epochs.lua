@@ -12,10 +12,10 @@ local function register(tx, shards)
   for _, shard in ipairs(shards) do
     local row = tx:first("SELECT id, keyspace FROM _collegedb_shards WHERE name = ?", { shard.name })
     if not row then
-      local empty = shard.is_empty() and 1 or 0
+      local empty = shard:is_empty() and 1 or 0
       shard.id = tx:run("INSERT INTO _collegedb_shards (name, keyspace, integrated) VALUES (?, ?, ?)",
         { shard.name, shard.keyspace or core.null, empty }).meta.last_row_id
-      shard.is_new, changed = true, true
+      changed = true
     else
       shard.id = row.id
       if row.keyspace ~= shard.keyspace then
@@ -40,10 +40,11 @@ local function wanted_homes(shards)
   return homes
 end
 
+-- By name, so that it can be compared before new shards have an id.
 local function homes_text(homes)
   local parts = {}
   for i, home in ipairs(homes) do
-    parts[i] = ("%d:%.17g:%s"):format(home.shard, home.weight, home.keyspace or "")
+    parts[i] = ("%q:%.17g:%s"):format(home.name, home.weight, home.keyspace or "")
   end
   table.sort(parts)
   return table.concat(parts, "\n")
@@ -58,18 +59,17 @@ local function current_placement(shard)
   return shard:first "SELECT number, family FROM _collegedb_placements ORDER BY number DESC LIMIT 1"
 end
 
+local function same_placement(shard, now, family, homes)
+  return now.family == family
+    and (family ~= "hash" or homes_text(read_homes(shard, now.number)) == homes_text(homes))
+end
+
 local function add_placement(tx, family, homes)
   local number = tx:run("INSERT INTO _collegedb_placements (family) VALUES (?)", { family }).meta.last_row_id
   for _, home in ipairs(homes) do
     tx:run("INSERT INTO _collegedb_homes VALUES (?, ?, ?, ?)",
       { number, home.shard, home.weight, home.keyspace or core.null })
   end
-end
-
-local function same_placement(shard, family, homes)
-  local now = current_placement(shard)
-  return now and now.family == family
-    and (family ~= "hash" or homes_text(read_homes(shard, now.number)) == homes_text(homes))
 end
 
 --- Brings the directory's record in line with the config: registers new shards,
@@ -81,21 +81,23 @@ end
 ---@param shards table[] with name, weight, keyspace, allocate, is_empty; their id is filled in
 ---@param family "hash"|"claims"
 function epochs.reconcile(dir, shards, family)
-  dir:change(function(tx) return register(tx, shards) end)
-  local homes = family == "hash" and wanted_homes(shards) or {}
-  if same_placement(dir.shard, family, homes) then return end
-  local function place(tx)
-    if same_placement(tx, family, homes) then return false end
-    add_placement(tx, family, homes)
-    return true
+  -- Returns whether the change needs the directory for itself; then nothing was done.
+  local function apply(alone)
+    local refused = false
+    dir:change(function(tx)
+      local now = current_placement(tx)
+      local homes = family == "hash" and wanted_homes(shards) or {}
+      local same = now and same_placement(tx, now, family, homes)
+      refused = now and not same and not alone
+      if refused then return false end
+      local registered = register(tx, shards)
+      if not same then add_placement(tx, family, family == "hash" and wanted_homes(shards) or {}) end
+      return registered or not same
+    end)
+    return refused
   end
-  local first = false
-  dir:change(function(tx)
-    first = current_placement(tx) == nil
-    return first and place(tx)
-  end)
-  if first or same_placement(dir.shard, family, homes) then return end
-  if not dir:alone(function() dir:change(place) end) then
+  if not apply(false) then return end
+  if not dir:alone(function() apply(true) end) then
     errors.raise("BUSY", { field = "shards" }, "the shards, weights or strategy of the config are not those that the "
       .. "directory %s was opened with, and another program has it open: close that one first", dir.path)
   end

@@ -15,6 +15,8 @@ local stats = require "collegedb.stats"
 
 local instance = {}
 
+local LIFE_MAX = 1000 * 3600 * 24 * 365 * 100 -- ms: what the mapping cache has bits for, and then some
+
 local State = {}
 State.__index = State
 
@@ -88,21 +90,50 @@ end
 
 -- --- opening ------------------------------------------------------------------
 
-local function open_shard(state, given)
-  local shard = given
-  if given.value.handle then
-    shard.handle = given.value.handle
-  else
-    shard.handle = core.sqlite(given.value.path, {
-      name = given.name, journal_mode = given.journal_mode, synchronous = given.synchronous,
-      busy_timeout_ms = given.busy_timeout and math.floor(given.busy_timeout * 1000 + 0.5),
-      mmap_size = given.mmap_size, cache_size = given.cache_size,
-    })
-    state.owned[#state.owned + 1] = shard.handle
-  end
-  shard.is_empty = function() return stats.is_empty(shard.handle) end
-  return shard
+local function exists(path)
+  local file = io.open(path, "r")
+  if file then file:close() end
+  return file ~= nil
 end
+
+local function is_file(path) return path and path ~= ":memory:" and path ~= "memory:" end
+
+-- Nothing is made before it is clear that everything can be.
+local function check_folder(what, path)
+  local folder = is_file(path) and path:match "^(.*)/[^/]*$"
+  if folder and folder ~= "" and not exists(folder .. "/.") then
+    errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
+  end
+end
+
+local function check_one_file(seen, what, path)
+  local id = is_file(path) and core.file_id(path)
+  if not id then return end
+  if seen[id] then errors.raise("CONFIG", { shard = what }, "%s and %s are one file, %s", seen[id], what, path) end
+  seen[id] = what
+end
+
+local function check_paths(settings)
+  local seen = {}
+  check_folder("the directory", settings.kv)
+  check_one_file(seen, "the directory", settings.kv)
+  for _, shard in ipairs(settings.shards) do
+    check_folder(shard.name, shard.value.path)
+    check_one_file(seen, "shard " .. shard.name, shard.value.path)
+  end
+end
+
+local function open_shard(state, shard)
+  shard.handle = shard.value.handle or core.sqlite(shard.value.path, {
+    name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
+    busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
+    mmap_size = shard.mmap_size, cache_size = shard.cache_size,
+  })
+  shard.inner = core.inner(shard.handle)
+  if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
+end
+
+local function is_empty(shard) return not shard.handle or stats.is_empty(shard.inner) end
 
 local function load_strategy(settings)
   local given = settings.strategy
@@ -129,15 +160,21 @@ local function load_rules(settings)
     settings.rules, looked or "a table with a function table")
 end
 
+-- Files that are there are opened first, and new ones made last, when nothing can refuse any more.
 local function open_parts(state)
   local settings = state.config
   state.rules, state.strategy = load_rules(settings), load_strategy(settings)
-  for index, given in ipairs(settings.shards) do
-    state.shards[index] = open_shard(state, given)
-    state.by_name[given.name] = index
+  check_paths(settings)
+  for index, shard in ipairs(settings.shards) do
+    state.shards[index], state.by_name[shard.name] = shard, index
+    shard.is_empty = is_empty
+    if not is_file(shard.value.path) or exists(shard.value.path) then open_shard(state, shard) end
   end
   state.directory = directory.open(settings.kv, settings.mapping_secret)
   epochs.reconcile(state.directory, state.shards, state.strategy.family == "hash" and "hash" or "claims")
+  for _, shard in ipairs(state.shards) do
+    if not shard.handle then open_shard(state, shard) end
+  end
   state:read_epoch()
   schema.welcome(state)
   state:refresh_catalog()
@@ -175,7 +212,7 @@ function instance.open(given)
     local handles = {}
     for index, shard in ipairs(state.shards) do handles[index] = shard.handle end
     db = core.router(state, handles, router.resolve, router.describe, {
-      cache_size = settings.mapping_cache_size, life_ms = math.floor(settings.mapping_cache_ttl * 1000),
+      cache_size = settings.mapping_cache_size, life_ms = math.floor(math.min(settings.mapping_cache_ttl * 1000, LIFE_MAX)),
       check_keys = settings.check_keys,
     })
     state.weak.db = db

@@ -17,6 +17,13 @@ local function sql_for(state, index, keyspace)
   return sql
 end
 
+--- Brings the catalog up to date where others may have made tables meanwhile.
+function probe.prepare(state)
+  for _, index in ipairs(state.epoch.probed) do
+    if state.catalog.versions[index] ~= catalog.version(state.shards[index]) then return state:refresh_catalog() end
+  end
+end
+
 --- Has shard `index` a row with this key in a table of the keyspace?
 ---@param tag string? the keyspace's tag; only the shards that carry it have such keys
 ---@param keyspace string without the tag
@@ -26,7 +33,7 @@ function probe.has(state, index, tag, keyspace, text)
   if (tag or keyspace ~= "") and shard.keyspace ~= tag then return false end
   local sql = sql_for(state, index, keyspace)
   if not sql then return false end
-  return shard.handle:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
+  return shard.inner:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
 end
 
 local function add(list, seen, index)

@@ -53,25 +53,39 @@ local function homes_of(state, tag, keyspace, text)
   local old = {}
   for i = 2, #placements do
     local node = home_in(placements[i], tag, keyspace, text)
-    if node and not (home and node.id == home.id) and node.index then old[#old + 1] = node.index end
+    if node and not (home and node.id == home.id) then
+      if not node.index then missing_shard(node.id, state) end
+      old[#old + 1] = node.index
+    end
   end
   return home, old
 end
 
+-- A tagged string has no entry of its own: its shard is the one with the tag, or one of them.
+local function add_tagged(state, places, tag)
+  local tagged = {}
+  for index, shard in ipairs(state.shards) do
+    if shard.keyspace == tag then tagged[#tagged + 1] = index end
+  end
+  if #tagged > 1 then table.move(tagged, 1, #tagged, #places + 1, places) end
+end
+
 local function find(state, places, tag, keyspace, text)
+  if #places > 0 then probe.prepare(state) end
   for _, index in ipairs(places) do
     if probe.has(state, index, tag, keyspace, text) then return index end
   end
 end
 
 -- A key of a strategy without homes.
-local function place_new(state, full, tag, keyspace, text, insert)
-  local index = allocate.select(state, tag, keyspace, text, insert and "write" or "read")
+local function place_new(state, full, tag, keyspace, text, name, insert)
+  local index = allocate.select(state, { tag = tag, keyspace = keyspace, text = text, table = name },
+    insert and "write" or "read")
   if not insert then return index, UNCLAIMED, false end
   return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
 end
 
-local function resolve_once(state, full, tag, keyspace, text, insert)
+local function resolve_once(state, full, tag, keyspace, text, name, insert)
   local number, id = state.directory:lookup(full, text)
   router.refresh(state, number)
   if id then
@@ -81,8 +95,9 @@ local function resolve_once(state, full, tag, keyspace, text, insert)
   end
   local home, old_homes = homes_of(state, tag, keyspace, text)
   local places = probe.where(state, home and home.index, old_homes)
+  if tag and keyspace == "" then add_tagged(state, places, tag) end
   local found = find(state, places, tag, keyspace, text)
-  if not home and not found then return place_new(state, full, tag, keyspace, text, insert) end
+  if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
   local index = found or home.index
   if not index then missing_shard(home.id, state) end
   -- Where only a look at the shards told that the key is new, or where it is, two
@@ -98,14 +113,14 @@ end
 ---@param state table of lua/collegedb/instance.lua
 ---@param full string keyspace, with its tag if it has one
 ---@param text string the canonical key
----@param _ string? the statement's main table
+---@param name string? the statement's main table
 ---@param insert boolean the statement is an INSERT: the key may be given a place
 ---@return integer index of the shard, integer why, boolean keep in the cache
-function router.resolve(state, full, text, _, insert)
+function router.resolve(state, full, text, name, insert)
   local tag, keyspace = catalog.untag(full)
   if not tag and keyspace ~= "" and all_tagged(state) then refuse_untagged(state, keyspace, text) end
   for _ = 1, 20 do
-    local index, why, keep = resolve_once(state, full, tag, keyspace, text, insert)
+    local index, why, keep = resolve_once(state, full, tag, keyspace, text, name, insert)
     if index then return index, why, keep end
   end
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)

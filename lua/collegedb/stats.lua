@@ -12,7 +12,7 @@ local function count(shard, sql) return shard:first(sql).n end
 -- distinct keys over all tables that share the global keyspace.
 ---@return integer
 function stats.keys(state, index)
-  local shard = state.shards[index].handle
+  local shard = state.shards[index].inner
   local total, global = 0, {}
   for _, each in pairs(state.catalog.tables) do
     if each.shards[index] then
@@ -41,12 +41,10 @@ function stats.count(state, name)
   end
   local total, by_shard, known = 0, {}, false
   for _, shard in ipairs(state.shards) do
-    local row = shard.handle:first([[SELECT name FROM pragma_table_list
-      WHERE schema = 'main' AND name = ? COLLATE NOCASE]], { name })
-    local sql = row and ("SELECT count(*) AS n FROM %s"):format(quote.name(row.name))
-    by_shard[shard.name] = sql and count(shard.handle, sql) or 0
+    local found = catalog.find(shard.inner, name)
+    by_shard[shard.name] = found and count(shard.inner, ("SELECT count(*) AS n FROM %s"):format(quote.name(found))) or 0
     total = total + by_shard[shard.name]
-    known = known or row ~= nil
+    known = known or found ~= nil
   end
   if not known then errors.raise("TABLE_NOT_FOUND", { table = name }, "no shard has a table %s", name) end
   return total, by_shard
@@ -67,8 +65,8 @@ end
 
 --- Has the shard no row of a user's?
 function stats.is_empty(shard)
-  for _, each in ipairs(catalog.tables(shard)) do
-    if each.type == "table" and shard:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
+  for _, each in ipairs(catalog.list(shard)) do
+    if each.kind == "table" and shard:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
       return false
     end
   end

@@ -44,6 +44,7 @@ typedef struct {
 typedef struct {
   bind_shard *shard;
   int depth; /* 0 once ended */
+  bool inner; /* no transaction at all, but CollegeDB's own reads, which none of the user's keeps out */
   bool has_key;
   cdb__hash key; /* the one it was routed by, for check_keys */
 } bind_tx;
@@ -115,6 +116,7 @@ typedef struct {
  * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table),
  * 5: what `homes` points to. */
 struct bind_db {
+  const void *magic; /* see test_db in route.c */
   bool open;
   bool check_keys;
   int shard_count;
@@ -228,6 +230,6 @@ void bind_open_keys(lua_State *L);
 void bind_open_route(lua_State *L);
 void bind_open_directory(lua_State *L);
 void bind_open_takeover(lua_State *L);
-void bind_open_filelock(lua_State *L);
+void bind_open_files(lua_State *L);
 
 #endif

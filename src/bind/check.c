@@ -93,7 +93,8 @@ static void look(watch *w, const struct bind_check_table *table, sqlite3_value *
   if (sqlite3_value_type(value) == SQLITE_INTEGER) {
     cdb__key_integer(&key, &table->space, sqlite3_value_int64(value));
   } else {
-    const char *text = (const char *)sqlite3_value_blob(value);
+    const bool is_blob = sqlite3_value_type(value) == SQLITE_BLOB;
+    const char *text = is_blob ? sqlite3_value_blob(value) : (const char *)sqlite3_value_text(value);
     const size_t size = (size_t)sqlite3_value_bytes(value);
     if (!text || size > sizeof folded) return; /* no key that could have been routed */
     cdb__key_text(&key, table->kind == BIND_KEY_INTEGER ? &w->db->global : &table->space, text, size);
@@ -143,7 +144,7 @@ int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_ca
   cdb__fault fault, ignored;
   watch w = {.db = db, .shard = shard, .expected = call->key};
   protected_call p = {shard, call, run};
-  if (strcmp(shard->handle->ops->kind, "sqlite") != 0 || shard->cursors) return run(L, shard, call);
+  if (strcmp(shard->handle->ops->kind, "sqlite") != 0) return run(L, shard, call);
   lua_pushcfunction(L, call_runner);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);

@@ -19,6 +19,21 @@ void bind_cursor_end(bind_cursor *cursor, cdb__fault *fault) {
   cdb__stmt_give(stmt);
 }
 
+/* Pushes a copy of the params table (or what else stands there); returns its index. */
+static int copy_params(lua_State *L, int params) {
+  if (lua_type(L, params) != LUA_TTABLE) {
+    lua_pushvalue(L, params);
+    return lua_gettop(L);
+  }
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, params);) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    lua_rawset(L, -4);
+  }
+  return lua_gettop(L);
+}
+
 int bind_each(lua_State *L, bind_shard *shard, int shard_index, const bind_call *call) {
   lua_pushcfunction(L, next_row);
   bind_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 2);
@@ -26,9 +41,13 @@ int bind_each(lua_State *L, bind_shard *shard, int shard_index, const bind_call 
   luaL_setmetatable(L, CDB__CURSOR_CLASS);
   lua_pushvalue(L, shard_index);
   lua_setiuservalue(L, -2, 1);
-  lua_pushvalue(L, call->params);
-  lua_setiuservalue(L, -2, 2);
-  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  /* The loop may change its params table; SQLite reads the values until the end. */
+  bind_call own = *call;
+  own.params = copy_params(L, call->params);
+  lua_pushvalue(L, own.params);
+  lua_setiuservalue(L, own.params - 1, 2);
+  cdb__stmt *stmt = bind_begin(L, shard, &own, BIND_FRAME);
+  lua_settop(L, own.params - 1);
   /* From here on the cursor owns the statement, not the list of running calls. */
   shard->running = stmt->running_next;
   cursor->stmt = stmt;

@@ -54,7 +54,7 @@ int luaopen_collegedb_core(lua_State *L) {
   bind_open_route(L);
   bind_open_directory(L);
   bind_open_takeover(L);
-  bind_open_filelock(L);
+  bind_open_files(L);
   push_codes(L);
   lua_setfield(L, -2, "codes");
   lua_pushstring(L, CDB_VERSION);

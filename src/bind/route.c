@@ -12,13 +12,13 @@
 
 static const char *const WHY[BIND_WHY_COUNT] = {"home", "directory", "found", "claimed", "unclaimed"};
 
+/* Its address in each router proves what a userdata is, at a fraction of the
+ * cost of comparing metatables; the size says that it may be read at all. */
+static const char MAGIC = 0;
+
 static bind_db *test_db(lua_State *L, int arg) {
-  /* Upvalue 1 of every method is the class's metatable: cheaper than its name. */
   bind_db *db = lua_touserdata(L, arg);
-  if (!db || !lua_getmetatable(L, arg)) return NULL;
-  const bool same = lua_rawequal(L, -1, lua_upvalueindex(1));
-  lua_pop(L, 1);
-  return same ? db : NULL;
+  return db && lua_rawlen(L, arg) == sizeof *db && db->magic == &MAGIC ? db : NULL;
 }
 
 bind_db *bind_check_db(lua_State *L, int arg) {
@@ -115,12 +115,29 @@ static int method_run(lua_State *L) { return routed(L, bind_run); }
 static int method_first(lua_State *L) { return routed(L, bind_first); }
 static int method_all(lua_State *L) { return routed(L, bind_all); }
 
+/* Iterates over an array of rows: upvalue 1 the array, 2 the position. */
+static int next_of_array(lua_State *L) {
+  const lua_Integer position = lua_tointeger(L, lua_upvalueindex(2)) + 1;
+  lua_pushinteger(L, position);
+  lua_replace(L, lua_upvalueindex(2));
+  lua_rawgeti(L, lua_upvalueindex(1), position);
+  return 1;
+}
+
 static int method_each(lua_State *L) {
   bind_call call;
   int index;
   lua_settop(L, 4);
   bind_db *db = bind_check_db(L, 1);
   bind_shard *shard = route(L, db, &call, &index);
+  const bool writes = call.kind != CDB__SQL_SELECT;
+  if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
+  if (db->check_keys && writes) { /* what it touches is known only at its end */
+    bind_checked_run(L, db, shard, &call, bind_all);
+    lua_pushinteger(L, 0);
+    lua_pushcclosure(L, next_of_array, 2);
+    return 1;
+  }
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);
   return bind_each(L, shard, lua_gettop(L), &call);
@@ -207,6 +224,7 @@ static int new_router(lua_State *L) {
   const int count = (int)lua_rawlen(L, 2);
   bind_db *db = lua_newuserdatauv(L, sizeof *db, 5);
   memset(db, 0, sizeof *db);
+  db->magic = &MAGIC;
   luaL_setmetatable(L, CDB__DB_CLASS);
   for (int i = 1; i <= 4; i++) {
     lua_pushvalue(L, i);
@@ -354,16 +372,12 @@ void bind_open_route(lua_State *L) {
   luaL_newmetatable(L, CDB__DB_CLASS);
   lua_pushcfunction(L, close_router);
   lua_setfield(L, -2, "__gc");
-  lua_newtable(L);
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, methods, 1);
+  luaL_newlib(L, methods);
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "__index");
   lua_setfield(L, -3, "db_methods");
   lua_pushvalue(L, -1);
   lua_setfield(L, -3, "db_class"); /* Lua adds __close and __tostring */
-  lua_pushvalue(L, -2);
-  lua_pushvalue(L, -2);
-  luaL_setfuncs(L, functions, 1);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  luaL_setfuncs(L, functions, 0);
 }

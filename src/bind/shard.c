@@ -86,10 +86,38 @@ static int method_close(lua_State *L) {
 
 /* --- statements ------------------------------------------------------------ */
 
+/* INSERT OR ROLLBACK, a RAISE(ROLLBACK) or a full disk end the whole
+ * transaction inside SQLite. What follows in it must not run outside of it. */
+static void check_alive(lua_State *L, bind_tx *tx) {
+  bind_shard *shard = tx->shard;
+  if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  if (tx->inner || shard->tx_depth == 0 || shard->handle->ops->in_transaction(shard->handle)) return;
+  shard->tx_depth = 0;
+  tx->depth = 0;
+  bind_fail(L, CDB_CLOSED, "the transaction on %s was rolled back by an earlier statement of it", shard->name);
+}
+
+/* core.inner(shard): reads past a transaction that is open on the shard. */
+static int inner(lua_State *L) {
+  bind_shard *shard = bind_check_shard(L, 1);
+  bind_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
+  *tx = (bind_tx){.shard = shard, .inner = true};
+  luaL_setmetatable(L, CDB__TX_CLASS);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
 /* The shard of `shard:run(…)` or `tx:run(…)`, pushed; its index in *index. */
 static bind_shard *target(lua_State *L, int *index) {
-  const bind_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+  bind_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
   if (tx) {
+    check_alive(L, tx);
+    if (tx->inner) {
+      lua_getiuservalue(L, 1, 1);
+      *index = lua_gettop(L);
+      return tx->shard;
+    }
     if (tx->depth == 0 || !tx->shard->handle || tx->depth > tx->shard->tx_depth)
       bind_fail(L, CDB_CLOSED, "the transaction on %s has ended", tx->shard->name);
     if (tx->depth < tx->shard->tx_depth)
@@ -181,6 +209,15 @@ static int shard_tostring(lua_State *L) {
   return 1;
 }
 
+/* core.collation(shard, table, column): the collation of a column, "BINARY" where it can not be told. */
+static int collation(lua_State *L) {
+  bind_shard *shard = bind_check_shard(L, 1);
+  const char *table = luaL_checkstring(L, 2), *column = luaL_checkstring(L, 3);
+  const char *(*read)(cdb__shard *, const char *, const char *) = shard->handle->ops->collation;
+  lua_pushstring(L, read ? read(shard->handle, table, column) : "BINARY");
+  return 1;
+}
+
 /* --- transactions ---------------------------------------------------------- */
 
 static void control(lua_State *L, bind_shard *shard, const char *sql) {
@@ -255,7 +292,8 @@ void bind_open_shard(lua_State *L) {
                                        {"shard_name", method_name},
                                        {"begin", begin},
                                        {"commit", commit},
-                                       {"rollback", rollback},
+                                       {"rollback", rollback},    {"inner", inner},
+                                       {"collation", collation},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);

@@ -83,40 +83,20 @@ static int superfluous(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
   return CDB_USAGE;
 }
 
-/* Any key that is no position 1…count. */
-static int check_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
-  for (lua_pushnil(L); lua_next(L, arg);) {
-    lua_pop(L, 1);
-    int is_integer;
-    const lua_Integer position = lua_tointegerx(L, -1, &is_integer);
-    if (lua_type(L, -1) == LUA_TNUMBER && is_integer && position >= 1 && position <= stmt->parameters)
-      continue;
-    superfluous(L, stmt, fault);
-    lua_pop(L, 1);
-    return CDB_USAGE;
-  }
-  return CDB_OK;
-}
-
-static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
-  const int count = stmt->parameters;
-  for (int i = 1; i <= count; i++) {
+/* The first position without a value. */
+static int missing(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
+  for (int i = 1; i <= stmt->parameters; i++) {
     lua_rawgeti(L, arg, i);
     const int code = bind_top(L, stmt, i, fault);
     if (code != CDB_OK) return code;
   }
-  /* One look behind the last position tells, for an ordinary array, that nothing else is there. */
-  if (count) lua_pushinteger(L, count);
-  else lua_pushnil(L);
-  if (!lua_next(L, arg)) return CDB_OK;
-  lua_pop(L, 2);
-  return check_positions(L, arg, stmt, fault);
+  return CDB_OK;
 }
 
-/* The params key of a parameter: "id" for :id, @id and $id; 3 for ?3. */
-static void push_parameter_key(lua_State *L, const char *name) {
-  if (name[0] != '?') lua_pushstring(L, name + 1);
-  else if (!lua_stringtonumber(L, name + 1)) lua_pushnil(L);
+/* The params key of a parameter: "id" for :id, @id and $id; its position for ? and ?3. */
+static void push_parameter_key(lua_State *L, const char *name, int index) {
+  if (name && name[0] != '?') lua_pushstring(L, name + 1);
+  else lua_pushinteger(L, index);
 }
 
 static int check_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
@@ -124,7 +104,7 @@ static int check_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault
     lua_pop(L, 1);
     bool known = false;
     for (int i = 1; i <= stmt->parameters && !known; i++) {
-      push_parameter_key(L, stmt->shard->ops->parameter_name(stmt, i));
+      push_parameter_key(L, stmt->shard->ops->parameter_name(stmt, i), i);
       known = lua_rawequal(L, -1, -2);
       lua_pop(L, 1);
     }
@@ -138,11 +118,7 @@ static int check_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault
 
 static int bind_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
   for (int i = 1; i <= stmt->parameters; i++) {
-    const char *name = stmt->shard->ops->parameter_name(stmt, i);
-    if (!name)
-      return cdb__fail(fault, CDB_USAGE, "parameter %d is missing: the statement takes %d by position", i,
-                       stmt->parameters);
-    push_parameter_key(L, name);
+    push_parameter_key(L, stmt->shard->ops->parameter_name(stmt, i), i);
     lua_rawget(L, arg);
     const int code = bind_top(L, stmt, i, fault);
     if (code != CDB_OK) return code;
@@ -150,17 +126,38 @@ static int bind_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault)
   return check_names(L, arg, stmt, fault);
 }
 
-int bind_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
-  if (lua_isnoneornil(L, arg)) {
-    if (stmt->parameters == 0) return CDB_OK;
-    return cdb__fail(fault, CDB_USAGE, "the statement takes %d parameter%s and none was given",
-                     stmt->parameters, stmt->parameters == 1 ? "" : "s");
+/* Walks the table once: each key must be a position, and all positions be there. */
+static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
+  const int count = stmt->parameters;
+  int seen = 0;
+  for (lua_pushnil(L); lua_next(L, arg); seen++) {
+    if (!lua_isinteger(L, -2)) {
+      lua_pop(L, 2);
+      return bind_names(L, arg, stmt, fault);
+    }
+    const lua_Integer position = lua_tointeger(L, -2);
+    int code;
+    if (position >= 1 && position <= count) {
+      code = bind_top(L, stmt, (int)position, fault);
+    } else {
+      lua_pop(L, 1);
+      code = superfluous(L, stmt, fault);
+    }
+    if (code == CDB_OK) continue;
+    lua_pop(L, 1);
+    return code;
   }
-  if (!lua_istable(L, arg))
+  return seen == count ? CDB_OK : missing(L, arg, stmt, fault);
+}
+
+int bind_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
+  const int type = lua_type(L, arg);
+  if (type == LUA_TTABLE) return bind_positions(L, arg, stmt, fault);
+  if (type != LUA_TNIL && type != LUA_TNONE)
     return cdb__fail(fault, CDB_USAGE, "the parameters must be a table, not %s", luaL_typename(L, arg));
-  const bool positions = stmt->parameters == 0 || lua_rawgeti(L, arg, 1) != LUA_TNIL;
-  if (stmt->parameters) lua_pop(L, 1);
-  return positions ? bind_positions(L, arg, stmt, fault) : bind_names(L, arg, stmt, fault);
+  if (stmt->parameters == 0) return CDB_OK;
+  return cdb__fail(fault, CDB_USAGE, "the statement takes %d parameter%s and none was given", stmt->parameters,
+                   stmt->parameters == 1 ? "" : "s");
 }
 
 /* --- rows ------------------------------------------------------------------ */

@@ -19,6 +19,7 @@ struct cdb__cache {
 };
 
 static const uint64_t DROPPED = 1;
+static const uint64_t MAX_ENTRIES = (uint64_t)1 << 40; /* more than any memory; keeps the sizes from overflowing */
 
 static int64_t slot_ends(const slot *s) { return (int64_t)(s->life >> 20); }
 
@@ -35,6 +36,7 @@ cdb__cache *cdb__cache_new(uint64_t max_entries) {
   cdb__cache *cache = calloc(1, sizeof *cache);
   if (!cache) return NULL;
   if (max_entries < 64) max_entries = 64;
+  if (max_entries > MAX_ENTRIES) max_entries = MAX_ENTRIES;
   cache->max_size = max_entries + max_entries / 4;
   cache->size = cache->max_size < FIRST_SLOTS ? cache->max_size : FIRST_SLOTS;
   cache->slots = allocate(cache->size);

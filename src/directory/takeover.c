@@ -118,12 +118,13 @@ static bool to_key(const cdb__takeover *t, const cdb_value *value, cdb__key *key
 }
 
 /* Is the key also at its home? 1 yes, 0 no, < 0 a code. */
-static int probe(const cdb__takeover_home *home, const cdb_value *value, cdb__fault *fault) {
+static int probe(const cdb__takeover_home *home, const cdb__key *key, cdb__fault *fault) {
+  const cdb_value value = {.type = CDB_TEXT, .data = key->text, .size = key->size};
   cdb__stmt *stmt;
   const size_t size = strlen(home->probe);
   int code = cdb__stmt_take(home->shard, home->probe, size, cdb__sql_hash(home->probe, size), &stmt, fault);
   if (code != CDB_OK) return code;
-  code = home->shard->ops->bind(stmt, 1, value, fault);
+  code = home->shard->ops->bind(stmt, 1, &value, fault);
   if (code == CDB_OK) code = cdb__step(stmt, fault);
   cdb__fault ignored;
   cdb__reset(stmt, &ignored);
@@ -145,7 +146,7 @@ static int add(cdb__takeover *t, const cdb_value *value, cdb__fault *fault) {
     const cdb__takeover_home *home =
         &t->plan.homes[cdb__place(cdb__key_place_hash(&key), t->plan.nodes, t->plan.home_count)];
     to->at_home = home->shard_id == t->plan.shard_id;
-    const int found = to->at_home || !home->shard ? 0 : probe(home, value, fault);
+    const int found = to->at_home || !home->shard ? 0 : probe(home, &key, fault);
     if (found < 0) return found;
     if (found) {
       t->counts.conflicts++;

@@ -213,6 +213,12 @@ static uint64_t shard_stamp(cdb__shard *base) {
   return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
 }
 
+static const char *shard_collation(cdb__shard *base, const char *table, const char *column) {
+  const char *name = "BINARY";
+  sqlite3_table_column_metadata(shard_of(base)->db, "main", table, column, NULL, &name, NULL, NULL, NULL);
+  return name;
+}
+
 static void shard_close(cdb__shard *base) {
   sqlite_shard *shard = shard_of(base);
   cdb__shard_forget_statements(base);
@@ -228,6 +234,7 @@ static const cdb__shard_ops sqlite_ops = {
     .size = shard_size,
     .in_transaction = shard_in_transaction,
     .stamp = shard_stamp,
+    .collation = shard_collation,
     .close = shard_close,
     .bind = stmt_bind,
     .step = stmt_step,

@@ -123,13 +123,14 @@ local function select_tables(state, index, opts)
   end
   table.sort(all, function(a, b) return a.name < b.name end)
   if not opts.tables then return all, true end
-  local chosen = {}
+  local chosen, seen = {}, {}
   for _, name in ipairs(opts.tables) do
     local folded = quote.fold(name)
     local found = state.catalog.tables[folded]
     local unkeyed = state.catalog.unkeyed[folded]
     if found and found.shards[index] then
-      chosen[#chosen + 1] = found
+      if not seen[found] then chosen[#chosen + 1] = found end
+      seen[found] = true
     elseif unkeyed then
       errors.raise("USAGE", { table = name }, "table %s can not be integrated: %s", name, unkeyed.reason)
     else
@@ -141,12 +142,20 @@ local function select_tables(state, index, opts)
 end
 
 local function check_options(opts)
+  if type(opts) ~= "table" then
+    errors.raise("USAGE", nil, "the options of integrate are a table, not a %s", type(opts))
+  end
   local kinds = { tables = "table", dry_run = "boolean", on_progress = "function", page = "number" }
   for name, value in pairs(opts) do
     if not kinds[name] then
       errors.raise("USAGE", nil, "integrate has no option %s; it takes tables, dry_run and on_progress", tostring(name))
     elseif type(value) ~= kinds[name] then
       errors.raise("USAGE", nil, "the option %s takes a %s, not a %s", name, kinds[name], type(value))
+    end
+  end
+  for i, name in ipairs(opts.tables or {}) do
+    if type(name) ~= "string" then
+      errors.raise("USAGE", nil, "the option tables takes names; number %d is a %s", i, type(name))
     end
   end
 end
@@ -177,7 +186,7 @@ function integrate.run(state, index, opts)
   end
   if not opts.tables then
     for _, each in pairs(state.catalog.unkeyed) do
-      if each.shards[index] then
+      if each.shards[index] and not each.is_view then
         report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
       end
     end

@@ -1,5 +1,9 @@
-/* core.filelock(path): the lock that every open instance of a directory holds. */
+/* Files as such: the lock that every open instance of a directory holds, and
+ * whether two paths are one file. */
 #include "core/filelock.h"
+
+#include <stdio.h>
+#include <sys/stat.h>
 
 #include "bind/bind.h"
 
@@ -7,6 +11,7 @@
 
 static int *check_lock(lua_State *L) { return luaL_checkudata(L, 1, LOCK_CLASS); }
 
+/* core.filelock(path): holds the shared lock. */
 static int open_lock(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
   cdb__fault fault;
@@ -39,7 +44,17 @@ static int close_lock(lua_State *L) {
   return 0;
 }
 
-void bind_open_filelock(lua_State *L) {
+/* core.file_id(path): the same text for every path to one file; nil for none. */
+static int file_id(lua_State *L) {
+  struct stat info;
+  if (stat(luaL_checkstring(L, 1), &info) != 0) return 0;
+  char text[64];
+  snprintf(text, sizeof text, "%llx:%llx", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+void bind_open_files(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
   luaL_newmetatable(L, LOCK_CLASS);
@@ -50,4 +65,6 @@ void bind_open_filelock(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, open_lock);
   lua_setfield(L, -2, "filelock");
+  lua_pushcfunction(L, file_id);
+  lua_setfield(L, -2, "file_id");
 }
