@@ -27,6 +27,7 @@ end
 return {
   summary = "Take the existing rows of shards over.",
   usage = "integrate [SHARD…] [--tables a,b] [--dry-run]",
+  auto_migrate = false,
   options = function(parser)
     parser:argument("shards", "The shards; every one, if none is named."):args "*"
     parser:option("--tables", "Only these tables."):argname "a,b"

@@ -11,13 +11,20 @@ local reasons = {
 
 return {
   summary = "Say on which shard a key lives, and how that is known.",
-  usage = "locate KEY [--table T]",
+  usage = "locate KEY [--table T [--keyspace K]]",
+  auto_migrate = false,
   options = function(parser)
     parser:argument("key", "The key.")
     parser:option("--table", "The table whose key it is, where that is an integer."):argname "T"
+    parser:option("--keyspace", "The shard's keyspace that the key is of."):argname "K"
   end,
   run = function(ctx)
-    local shard, how = ctx.db:locate(ctx.args.key, ctx.args.table)
+    local key, table_name = ctx.args.key, ctx.args.table
+    if ctx.args.keyspace then
+      if not table_name then ctx.usage_error "--keyspace needs --table" end
+      key, table_name = ctx.db:key(table_name, key, ctx.args.keyspace), nil
+    end
+    local shard, how = ctx.db:locate(key, table_name)
     if ctx.args.json then
       ctx.print_json { key = ctx.args.key, shard = shard, how = how }
     else

@@ -1,6 +1,7 @@
 -- collegedb query: one statement, on the shard of a key, on a named shard, or on all.
 
 local collegedb = require "collegedb"
+local core = require "collegedb.core"
 
 -- The column that tells the shards apart; parentheses keep it from hiding a column of the statement.
 local shard_column <const> = "(shard)"
@@ -24,6 +25,14 @@ local function read_words(ctx)
   local sql = table.remove(words, 1)
   for i, word in ipairs(words) do words[i] = parameter(word, ctx.args.text) end
   return key, sql, words
+end
+
+---The key as the router takes it: with --keyspace, one of the statement's table.
+local function routed_key(ctx, key, sql)
+  if not ctx.args.keyspace then return key end
+  local table_name = core.scan(sql).table
+  if not table_name then ctx.usage_error "--keyspace needs a statement about a table" end
+  return ctx.db:key(table_name, key, ctx.args.keyspace)
 end
 
 local function print_result(ctx, result)
@@ -57,27 +66,33 @@ end
 
 return {
   summary = "Run a statement on the shard of a key, on a named shard, or on all.",
-  usage = "query [KEY] SQL [PARAM…] [--shard NAME | --all] [--text]",
+  usage = "query [KEY] SQL [PARAM…] [--shard NAME | --all] [--keyspace K] [--text]",
+  auto_migrate = false,
   description = "A PARAM `null` is NULL, an integer is one; with --text each is text. "
     .. "Write -- before a PARAM that begins with a dash.",
   options = function(parser)
     parser:argument("statement", "KEY (not with --shard or --all), SQL, PARAM…"):args "+"
     parser:option("--shard", "Run it on this shard; there is no KEY then."):argname "NAME"
     parser:flag("--all", "Run it on every shard; there is no KEY then.")
+    parser:option("--keyspace", "The shard's keyspace that KEY is of."):argname "K"
     parser:flag("--text", "Take every PARAM as text.")
   end,
   run = function(ctx)
     local key, sql, params = read_words(ctx)
     if ctx.args.all then
-      local results = ctx.db:run_all_shards(sql, params)
-      if ctx.args.json then ctx.print_json(results) else print_results(ctx, results) end
+      local done, answer = pcall(ctx.db.run_all_shards, ctx.db, sql, params)
+      local results = done and answer or type(answer) == "table" and answer.results
+      if results and next(results) then
+        if ctx.args.json then ctx.print_json(results) else print_results(ctx, results) end
+      end
+      if not done then error(answer, 0) end
       return 0
     end
     local result
     if ctx.args.shard then
       result = ctx.db:shard(ctx.args.shard):run(sql, params)
     else
-      result = ctx.db:run(key, sql, params)
+      result = ctx.db:run(routed_key(ctx, key, sql), sql, params)
     end
     if ctx.args.json then ctx.print_json(result) else print_result(ctx, result) end
     return 0

@@ -14,6 +14,7 @@ end
 return {
   summary = "Show the shards, their keys and sizes, and the balance.",
   usage = "status",
+  auto_migrate = false,
   run = function(ctx)
     local stats = ctx.db:get_shard_stats()
     if ctx.args.json then

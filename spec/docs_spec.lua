@@ -170,7 +170,7 @@ describe("the documentation", function()
     assert.same({}, unknown)
   end)
 
-  it("names every field of the config, with the default it has", function()
+  it("names every field of the config", function()
     local text = assert(process.read "docs/config.md")
     local source = assert(process.read "lua/collegedb/config.lua")
     for _, list in ipairs { "fields", "shard_fields" } do

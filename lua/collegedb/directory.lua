@@ -56,7 +56,7 @@ end
 ---@param path string
 ---@param secret string? mapping_secret
 function directory.open(path, secret)
-  local memory = path == "memory:"
+  local memory = path == "memory:" or path == ":memory:"
   local options = { name = "the directory", synchronous = "full" }
   local shard = core.sqlite(memory and ":memory:" or path, options)
   local self = setmetatable({

@@ -212,7 +212,8 @@ function instance.open(given)
     local handles = {}
     for index, shard in ipairs(state.shards) do handles[index] = shard.handle end
     db = core.router(state, handles, router.resolve, router.describe, {
-      cache_size = settings.mapping_cache_size, life_ms = math.floor(math.min(settings.mapping_cache_ttl * 1000, LIFE_MAX)),
+      cache_size = settings.mapping_cache_size,
+      life_ms = math.floor(math.min(settings.mapping_cache_ttl * 1000, LIFE_MAX)),
       check_keys = settings.check_keys,
     })
     state.weak.db = db

@@ -37,6 +37,11 @@ local function check_statements(statements)
   if type(statements) ~= "table" then
     errors.raise("USAGE", nil, "a batch takes an array of { sql, params }, not a %s", type(statements))
   end
+  for i in pairs(statements) do
+    if math.type(i) ~= "integer" or i < 1 or i > #statements then
+      errors.raise("USAGE", nil, "a batch takes an array of { sql, params }, and has the field %s", tostring(i))
+    end
+  end
   for i = 1, #statements do
     local each = statements[i]
     if type(each) ~= "table" or type(each[1]) ~= "string" then

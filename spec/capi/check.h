@@ -44,7 +44,7 @@ static inline int same(cdb_value a, cdb_value b) {
     case CDB_NULL: return 1;
     case CDB_INTEGER: return a.i == b.i;
     case CDB_REAL: return memcmp(&a.d, &b.d, sizeof a.d) == 0;
-    default: return a.size == b.size && memcmp(a.data, b.data, a.size) == 0;
+    default: return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
   }
 }
 

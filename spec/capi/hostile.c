@@ -2,6 +2,7 @@
  * configs that fail in every way, rows used too early, too late, and after
  * their router. Runs in an empty folder; prints "ok". */
 #include <math.h>
+#include <pthread.h>
 
 #include "check.h"
 
@@ -75,7 +76,6 @@ static void check_configs(void) {
   FAILS(CDB_SCRIPT, "", open_with("error(string.rep('\\xC3\\xA4', 5000), 0)"));
   CHECK(strlen(err.message) > 500 && (err.message[strlen(err.message) - 1] & 0xFF) == 0xA4);
   FAILS(CDB_USAGE, "mine", open_with("require('collegedb.errors').raise('USAGE', nil, 'mine')"));
-  FAILS(CDB_NOMEM, "memory", open_with("local s = string.rep('x', 1 << 45)"));
   FAILS(CDB_UNAVAILABLE, "no/such", open_with("return { kv = 'memory:', shards = { a = 'no/such/a.db' } }"));
   FAILS(CDB_CORRUPT, "config.lua",
         open_with("return { kv = 'memory:', shards = { a = 'config.lua' } } --" CDB_VERSION));
@@ -312,6 +312,41 @@ static void check_closing(cdb *db) {
   cdb_rows_close(ended);
 }
 
+/* A router in each of several threads, over the same files. */
+static void *work_in_thread(void *context) {
+  const cdb_value key = {.type = CDB_TEXT, .data = context, .size = strlen(context)};
+  cdb_error mine = {0};
+  cdb *db;
+  int64_t changes = 0;
+  int code = cdb_open(&db, "threads.lua", &mine);
+  for (int i = 0; i < 40 && code == CDB_OK; i++) {
+    const cdb_value params[] = {key, {.type = CDB_INTEGER, .i = i}};
+    cdb_rows *rows;
+    code = cdb_query(db, &key, "INSERT INTO t (id, v) VALUES (?1 || ?2, ?2) RETURNING v", params, 2, &rows,
+                     &mine);
+    while (code == CDB_OK && (code = cdb_rows_next(rows, &mine)) == 1) code = CDB_OK;
+    changes += cdb_rows_changes(rows);
+    cdb_rows_close(rows);
+  }
+  cdb_close(db);
+  if (code == CDB_OK && changes == 40) return NULL;
+  printf("%s: %d %s, %lld changes\n", (char *)context, code, mine.message, (long long)changes);
+  return context;
+}
+
+static void check_threads(void) {
+  static const char *const names[] = {"one", "two", "three", "four"};
+  pthread_t threads[4];
+  config("return { kv = 'dir.db', shards = { { name = 'db-east', 'east.db', synchronous = 'off' },"
+         "{ name = 'db-west', 'west.db', synchronous = 'off' } } }");
+  CHECK(rename("config.lua", "threads.lua") == 0);
+  for (int i = 0; i < 4; i++) CHECK(pthread_create(&threads[i], NULL, work_in_thread, (void *)names[i]) == 0);
+  for (int i = 0; i < 4; i++) {
+    void *failed;
+    CHECK(pthread_join(threads[i], &failed) == 0 && failed == NULL);
+  }
+}
+
 int main(void) {
   CHECK(strcmp(cdb_code_name(CDB_BUSY), "BUSY") == 0 && strcmp(cdb_code_name(-999), "UNKNOWN") == 0);
   check_configs();
@@ -330,5 +365,6 @@ int main(void) {
   check_closing(db);
   check_checked_keys();
   check_scripts();
+  check_threads();
   return finish();
 }

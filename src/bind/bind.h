@@ -43,7 +43,7 @@ typedef struct {
 /* A transaction (depth 1) or savepoint (deeper) on a shard; user value 1 is the shard. */
 typedef struct {
   bind_shard *shard;
-  int depth; /* 0 once ended */
+  int depth;  /* 0 once ended */
   bool inner; /* no transaction at all, but CollegeDB's own reads, which none of the user's keeps out */
   bool has_key;
   cdb__hash key; /* the one it was routed by, for check_keys */

@@ -54,14 +54,16 @@ static int lookup(lua_State *L) {
   return 3;
 }
 
-/* directory:claim(keyspace, text, shard id, epoch): id and version that stand, or nothing when the epoch changed. */
+/* directory:claim(keyspace, text, shard id, epoch): id and version that stand, or nothing when the epoch
+ * changed. */
 static int claim(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
   cdb__entry entry;
   bind_directory *directory = check_digest(L, digest);
   const cdb__entry wanted = {.shard = luaL_checkinteger(L, 4), .version = 1};
-  const int found = cdb__directory_claim(&directory->entries, digest, wanted, luaL_checkinteger(L, 5), &entry, &fault);
+  const int found =
+      cdb__directory_claim(&directory->entries, digest, wanted, luaL_checkinteger(L, 5), &entry, &fault);
   if (found < 0) return bind_raise(L, &fault, directory->shard->name, NULL);
   if (!found) return 0;
   lua_pushinteger(L, entry.shard);

@@ -94,7 +94,8 @@ static void check_alive(lua_State *L, bind_tx *tx) {
   if (tx->inner || shard->tx_depth == 0 || shard->handle->ops->in_transaction(shard->handle)) return;
   shard->tx_depth = 0;
   tx->depth = 0;
-  bind_fail(L, CDB_CLOSED, "the transaction on %s was rolled back by an earlier statement of it", shard->name);
+  bind_fail(L, CDB_CLOSED, "the transaction on %s was rolled back by an earlier statement of it",
+            shard->name);
 }
 
 /* core.inner(shard): reads past a transaction that is open on the shard. */
@@ -287,14 +288,10 @@ void bind_open_shard(lua_State *L) {
   static const luaL_Reg calls[] = {{"run", method_run},   {"first", method_first}, {"all", method_all},
                                    {"each", method_each}, {"exec", method_exec},   {NULL, NULL}};
   static const luaL_Reg methods[] = {{"size", method_size}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {{"sqlite", open_sqlite},
-                                       {"close", method_close},
-                                       {"shard_name", method_name},
-                                       {"begin", begin},
-                                       {"commit", commit},
-                                       {"rollback", rollback},    {"inner", inner},
-                                       {"collation", collation},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"sqlite", open_sqlite}, {"close", method_close},  {"shard_name", method_name},
+      {"begin", begin},        {"commit", commit},       {"rollback", rollback},
+      {"inner", inner},        {"collation", collation}, {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);
   lua_setfield(L, -2, "__gc");

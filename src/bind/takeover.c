@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
   cdb__takeover *handle;
   cdb__node *nodes;
-  cdb__takeover_home *homes;
+  cdb__takeover_place *homes, *others;
   size_t conflict_count;
   conflict conflicts[CONFLICTS_KEPT];
 } takeover;
@@ -63,7 +63,16 @@ static cdb__shard *shard_field(lua_State *L, int table, const char *name) {
   return shard;
 }
 
-/* homes = { { name, weight, id, shard or nil, probe or nil }, … } */
+/* Reads { id, shard or nil, probe or nil } from the table on top. */
+static cdb__takeover_place read_place(lua_State *L) {
+  size_t size;
+  const int table = lua_gettop(L);
+  return (cdb__takeover_place){.shard_id = integer_field(L, table, "id"),
+                               .shard = shard_field(L, table, "shard"),
+                               .probe = text_field(L, table, "probe", &size)};
+}
+
+/* homes = { { name, weight, id, shard, probe }, … } */
 static size_t read_homes(lua_State *L, takeover *t, int plan) {
   lua_getfield(L, plan, "homes");
   const size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
@@ -73,14 +82,27 @@ static size_t read_homes(lua_State *L, takeover *t, int plan) {
   for (size_t i = 0; i < count; i++) {
     size_t size = 0;
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
-    const int home = lua_gettop(L);
-    const char *name = text_field(L, home, "name", &size);
-    lua_getfield(L, home, "weight");
+    const char *name = text_field(L, lua_gettop(L), "name", &size);
+    lua_getfield(L, -1, "weight");
     t->nodes[i] = (cdb__node){cdb__node_seed(name, size), lua_tonumber(L, -1)};
-    t->homes[i].shard_id = integer_field(L, home, "id");
-    t->homes[i].shard = shard_field(L, home, "shard");
-    t->homes[i].probe = text_field(L, home, "probe", &size);
-    lua_settop(L, home - 1);
+    lua_pop(L, 1);
+    t->homes[i] = read_place(L);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return count;
+}
+
+/* others = { { id, shard, probe }, … } */
+static size_t read_others(lua_State *L, takeover *t, int plan) {
+  lua_getfield(L, plan, "others");
+  const size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
+  t->others = calloc(count + 1, sizeof *t->others);
+  if (!t->others) bind_fail(L, CDB_NOMEM, "no memory for a placement");
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer)i + 1);
+    t->others[i] = read_place(L);
+    lua_pop(L, 1);
   }
   lua_pop(L, 1);
   return count;
@@ -112,6 +134,8 @@ static int new_takeover(lua_State *L) {
   plan.home_count = read_homes(L, t, 1);
   plan.nodes = t->nodes;
   plan.homes = t->homes;
+  plan.other_count = read_others(L, t, 1);
+  plan.others = t->others;
   t->handle = cdb__takeover_new(&plan, keep_conflict, t);
   if (!t->handle) return bind_fail(L, CDB_NOMEM, "no memory for a page of keys");
   return 1;
@@ -167,8 +191,9 @@ static int collect(lua_State *L) {
   t->conflict_count = 0;
   free(t->nodes);
   free(t->homes);
+  free(t->others);
   t->nodes = NULL;
-  t->homes = NULL;
+  t->homes = t->others = NULL;
   return 0;
 }
 

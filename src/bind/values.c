@@ -156,8 +156,8 @@ int bind_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
   if (type != LUA_TNIL && type != LUA_TNONE)
     return cdb__fail(fault, CDB_USAGE, "the parameters must be a table, not %s", luaL_typename(L, arg));
   if (stmt->parameters == 0) return CDB_OK;
-  return cdb__fail(fault, CDB_USAGE, "the statement takes %d parameter%s and none was given", stmt->parameters,
-                   stmt->parameters == 1 ? "" : "s");
+  return cdb__fail(fault, CDB_USAGE, "the statement takes %d parameter%s and none was given",
+                   stmt->parameters, stmt->parameters == 1 ? "" : "s");
 }
 
 /* --- rows ------------------------------------------------------------------ */

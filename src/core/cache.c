@@ -19,7 +19,8 @@ struct cdb__cache {
 };
 
 static const uint64_t DROPPED = 1;
-static const uint64_t MAX_ENTRIES = (uint64_t)1 << 40; /* more than any memory; keeps the sizes from overflowing */
+static const uint64_t MAX_ENTRIES = (uint64_t)1
+                                    << 40; /* more than any memory; keeps the sizes from overflowing */
 
 static int64_t slot_ends(const slot *s) { return (int64_t)(s->life >> 20); }
 

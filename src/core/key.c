@@ -63,14 +63,16 @@ void cdb__sha256(const void *data, size_t size, uint8_t out[32]) {
   sha256_digest(&state, SHA256_DIGEST_SIZE, out);
 }
 
-void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, size_t size, uint8_t out[32]) {
+void cdb__hmac_sha256(const void *secret, size_t secret_size, const void *data, size_t size,
+                      uint8_t out[32]) {
   struct hmac_sha256_ctx state;
   hmac_sha256_set_key(&state, secret_size, secret);
   hmac_sha256_update(&state, size, data);
   hmac_sha256_digest(&state, SHA256_DIGEST_SIZE, out);
 }
 
-void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size, uint8_t out[CDB__DIGEST_SIZE]) {
+void cdb__key_digest(const cdb__key *key, const char *secret, size_t secret_size,
+                     uint8_t out[CDB__DIGEST_SIZE]) {
   uint8_t length[8];
   for (unsigned i = 0; i < 8; i++) length[i] = (uint8_t)((uint64_t)key->space->size >> (8 * i));
   struct hmac_sha256_ctx hmac;

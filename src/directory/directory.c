@@ -89,8 +89,8 @@ int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__D
 
 int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
                          int64_t epoch, cdb__entry *out, cdb__fault *fault) {
-  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard), integer_value(wanted.version),
-                              integer_value(epoch)};
+  const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard),
+                              integer_value(wanted.version), integer_value(epoch)};
   int64_t columns[3];
   const int found = run(directory->shard, CLAIM, values, 4, columns, fault);
   if (found == 1) *out = (cdb__entry){columns[0], columns[1]};

@@ -19,7 +19,8 @@ typedef struct {
 } cdb__entry;
 
 /* The entry alone: 1: found, 0: none, < 0: a code. */
-int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out, cdb__fault *fault);
+int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
+                         cdb__fault *fault);
 
 /* The number of the current epoch. */
 int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault);

@@ -14,6 +14,8 @@ typedef struct {
   uint32_t offset;
   uint16_t size;
   bool at_home;
+  bool elsewhere; /* a row of the key was seen on `other` */
+  int32_t other;
 } item;
 
 struct cdb__takeover {
@@ -117,8 +119,8 @@ static bool to_key(const cdb__takeover *t, const cdb_value *value, cdb__key *key
   return true;
 }
 
-/* Is the key also at its home? 1 yes, 0 no, < 0 a code. */
-static int probe(const cdb__takeover_home *home, const cdb__key *key, cdb__fault *fault) {
+/* Has the place a row of the key? 1 yes, 0 no, < 0 a code. */
+static int probe(const cdb__takeover_place *home, const cdb__key *key, cdb__fault *fault) {
   const cdb_value value = {.type = CDB_TEXT, .data = key->text, .size = key->size};
   cdb__stmt *stmt;
   const size_t size = strlen(home->probe);
@@ -132,6 +134,29 @@ static int probe(const cdb__takeover_home *home, const cdb__key *key, cdb__fault
   return code;
 }
 
+static int ask(const cdb__takeover_place *place, const cdb__key *key, item *to, cdb__fault *fault) {
+  if (!place->shard || to->elsewhere) return CDB_OK;
+  const int found = probe(place, key, fault);
+  if (found < 0) return found;
+  to->elsewhere = found;
+  to->other = (int32_t)place->shard_id;
+  return CDB_OK;
+}
+
+/* Whether the key is at home here, and whether it is also where it would stand before ours. */
+static int look_around(cdb__takeover *t, const cdb__key *key, item *to, cdb__fault *fault) {
+  int code = CDB_OK;
+  to->at_home = to->elsewhere = false;
+  if (t->plan.home_count) {
+    const size_t node = cdb__place(cdb__key_place_hash(key), t->plan.nodes, t->plan.home_count);
+    to->at_home = t->plan.homes[node].shard_id == t->plan.shard_id;
+    if (!to->at_home) code = ask(&t->plan.homes[node], key, to, fault);
+  }
+  for (size_t i = 0; i < t->plan.other_count && code == CDB_OK; i++)
+    code = ask(&t->plan.others[i], key, to, fault);
+  return code;
+}
+
 static int add(cdb__takeover *t, const cdb_value *value, cdb__fault *fault) {
   cdb__key key;
   char folded[CDB__KEY_MAX];
@@ -141,19 +166,8 @@ static int add(cdb__takeover *t, const cdb_value *value, cdb__fault *fault) {
     return CDB_OK;
   }
   item *to = &t->items[t->count];
-  to->at_home = false;
-  if (t->plan.home_count) {
-    const cdb__takeover_home *home =
-        &t->plan.homes[cdb__place(cdb__key_place_hash(&key), t->plan.nodes, t->plan.home_count)];
-    to->at_home = home->shard_id == t->plan.shard_id;
-    const int found = to->at_home || !home->shard ? 0 : probe(home, &key, fault);
-    if (found < 0) return found;
-    if (found) {
-      t->counts.conflicts++;
-      t->on_conflict(t->context, key.text, key.size, home->shard_id);
-      return CDB_OK;
-    }
-  }
+  const int looked = look_around(t, &key, to, fault);
+  if (looked != CDB_OK) return looked;
   cdb__key_digest(&key, t->plan.secret, t->plan.secret_size, to->digest);
   const int code = add_text(t, key.text, key.size, to, fault);
   if (code == CDB_OK) t->count++;
@@ -201,10 +215,11 @@ static int read_page(cdb__takeover *t, cdb__fault *fault) {
 
 /* Probing reads each home in one transaction a page: a lock for each key would
  * cost more than the lookup. Where one is open already, that one serves. */
-static void homes_exec(cdb__takeover *t, const char *sql, bool inside) {
+static void places_exec(cdb__takeover *t, const char *sql, bool inside) {
   cdb__fault ignored;
-  for (size_t i = 0; i < t->plan.home_count; i++) {
-    cdb__shard *shard = t->plan.homes[i].shard;
+  for (size_t i = 0; i < t->plan.home_count + t->plan.other_count; i++) {
+    const bool home = i < t->plan.home_count;
+    cdb__shard *shard = home ? t->plan.homes[i].shard : t->plan.others[i - t->plan.home_count].shard;
     if (shard && shard->ops->in_transaction(shard) == inside) cdb__exec(shard, sql, &ignored);
   }
 }
@@ -242,7 +257,7 @@ static void count_entry(cdb__takeover *t, const item *it, int64_t owner) {
 
 static int write_item(cdb__takeover *t, cdb__stmt *stmt, const item *it, cdb__fault *fault) {
   bool inserted = false;
-  if (!it->at_home && !t->plan.dry_run) {
+  if (!it->at_home && !it->elsewhere && !t->plan.dry_run) {
     const int code = insert(t, stmt, it, &inserted, fault);
     if (code != CDB_OK) return code;
   }
@@ -253,7 +268,8 @@ static int write_item(cdb__takeover *t, cdb__stmt *stmt, const item *it, cdb__fa
   cdb__entry entry;
   const int found = cdb__directory_entry(t->plan.directory, it->digest, &entry, fault);
   if (found < 0) return found;
-  if (found) count_entry(t, it, entry.shard);
+  if (found) count_entry(t, it, entry.shard); /* an entry says who stands, whatever was seen elsewhere */
+  else if (it->elsewhere) count_entry(t, it, it->other);
   else if (it->at_home) t->counts.at_home++;
   else t->counts.created++;
   return CDB_OK;
@@ -295,9 +311,9 @@ static int write_page(cdb__takeover *t, cdb__fault *fault) {
 
 int cdb__takeover_step(cdb__takeover *t, cdb__fault *fault) {
   if (t->ended) return 0;
-  homes_exec(t, "BEGIN", false);
+  places_exec(t, "BEGIN", false);
   int code = read_page(t, fault);
-  homes_exec(t, "COMMIT", true);
+  places_exec(t, "COMMIT", true);
   if (code == CDB_OK) code = write_page(t, fault);
   if (code != CDB_OK) return code;
   return t->ended ? 0 : 1;

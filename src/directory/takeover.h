@@ -21,12 +21,13 @@ typedef struct {
   int64_t unusable;  /* NULL, empty, too long, or not of the column's type */
 } cdb__takeover_counts;
 
-/* What lies behind a node of the hash family's placement, and how to look a key up there. */
+/* A shard that may have the key too, and how to look it up there: what lies
+ * behind a node of the hash family's placement, or another one to ask. */
 typedef struct {
   int64_t shard_id;
   cdb__shard *shard; /* NULL: nothing there can clash */
   const char *probe; /* SQL with the key as ?1; a row means it is there */
-} cdb__takeover_home;
+} cdb__takeover_place;
 
 typedef struct {
   cdb__shard *source;
@@ -38,9 +39,11 @@ typedef struct {
   size_t secret_size;
   cdb__shard *directory;
   int64_t shard_id, epoch;
-  const cdb__node *nodes;          /* the placement; none: every key gets an entry */
-  const cdb__takeover_home *homes; /* one for each node */
+  const cdb__node *nodes;           /* the placement; none: every key gets an entry */
+  const cdb__takeover_place *homes; /* one for each node */
   size_t home_count;
+  const cdb__takeover_place *others; /* asked for every key: shards whose rows come before ours */
+  size_t other_count;
   bool dry_run;
   size_t page; /* keys a page; 0 is the default, about half a million */
 } cdb__takeover_plan;

@@ -25,26 +25,42 @@ local function nulls(shard, found)
     quote.name(found.key_column))).n
 end
 
--- The nodes a key of the table may be at home on, with the SQL that finds it
--- there. A home that still awaits its own integration is not asked: the key is
--- found here first, and the other row is that integration's conflict.
+-- A shard as a place where a key of the table may be too; without `probe` where it has no such rows.
+local function place(state, index, found)
+  local tables = catalog.in_keyspace(state.catalog, index, found.keyspace)
+  local shard = state.shards[index]
+  for _, each in ipairs(tables) do
+    if shard.inner:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
+      return { id = shard.id, shard = shard.handle, probe = catalog.probe_sql(tables) }
+    end
+  end
+  return { id = shard.id }
+end
+
+-- The nodes a key of the table may be at home on. A home that still awaits its
+-- own integration is not asked: the key is found here first, and the other row
+-- is that integration's conflict.
 local function homes(state, index, found, tag)
   if state.config.directory == "full" then return nil end
   local candidates = epochs.candidates(state.epoch.placements[1], tag, found.keyspace ~= "")
   if not candidates then return nil end
   local list = {}
   for i, node in ipairs(candidates.nodes) do
-    local home = { name = node.name, weight = node.weight, id = node.id }
     local asked = node.index and node.index ~= index and not state.epoch.awaits[node.index]
-    local tables = asked and catalog.in_keyspace(state.catalog, node.index, found.keyspace)
-    local sql = tables and catalog.probe_sql(tables)
-    local handle = sql and state.shards[node.index].handle
-    for _, each in ipairs(tables or {}) do
-      if not home.shard and handle:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
-        home.shard, home.probe = handle, sql
-      end
-    end
+    local home = asked and place(state, node.index, found) or { id = node.id }
+    home.name, home.weight = node.name, node.weight
     list[i] = home
+  end
+  return list
+end
+
+-- A dry run writes nothing that the next shard's could meet: it looks at the
+-- shards before this one that await their integration, whose rows would stand.
+local function others(state, index, found, tag, dry_run)
+  local list = {}
+  for before = 1, dry_run and index - 1 or 0 do
+    local same = found.keyspace == "" or state.shards[before].keyspace == tag
+    if state.epoch.awaits[before] and same then list[#list + 1] = place(state, before, found) end
   end
   return list
 end
@@ -60,6 +76,7 @@ local function take_table(state, index, found, opts, total)
       keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
       secret = state.directory.secret, directory = state.directory.shard, shard_id = shard.id,
       epoch = state.epoch.number, homes = homes(state, index, found, tag), dry_run = opts.dry_run, page = opts.page,
+      others = others(state, index, found, tag, opts.dry_run),
     }
     local done, err = pcall(function()
       repeat
@@ -75,7 +92,7 @@ local function take_table(state, index, found, opts, total)
   end
   counts.known = counts.known - (created - counts.created)
   counts.created = created
-  counts.nulls = nulls(shard.handle, found)
+  counts.nulls = nulls(shard.inner, found)
   return counts, takeover:conflicts()
 end
 
