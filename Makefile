@@ -33,7 +33,7 @@ endif
 
 PACKAGES := lua5.4 sqlite3 libxxhash nettle
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS := $(shell pkg-config --libs sqlite3 libxxhash nettle 2>/dev/null) -lm
+PKG_LIBS := $(shell pkg-config --libs sqlite3 nettle 2>/dev/null) -lm
 VERSION := $(shell sed -n 's/^\#define CDB_VERSION "\(.*\)"/\1/p' include/collegedb.h)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
@@ -152,7 +152,7 @@ install: all
 	cd lua/collegedb && find . -name '*.lua' -exec install -D -m 644 {} $(abspath $(share))/{} \;
 	install -m 644 $(commands) $(share)/commands/
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: collegedb' 'Description: many SQLite files as one database, routed by key' \
-	  'Version: $(VERSION)' 'Requires.private: $(PACKAGES)' 'Libs: -L$${prefix}/lib -lcollegedb' 'Libs.private: -lm -pthread' \
+	  'Version: $(VERSION)' 'Requires.private: lua5.4 sqlite3 nettle' 'Libs: -L$${prefix}/lib -lcollegedb' 'Libs.private: -lm -pthread' \
 	  'Cflags: -I$${prefix}/include' > $(dest)/lib/pkgconfig/collegedb.pc
 
 uninstall:

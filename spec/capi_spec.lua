@@ -6,7 +6,7 @@ local process = require "spec.support.process"
 local compiler = os.getenv "CC" or "gcc"
 local cxx = os.getenv "CXX" or (compiler:find "clang" and "clang++" or "g++")
 local sanitize = os.getenv "CDB_SANITIZE" or ""
-local libraries = "$(pkg-config --libs lua5.4 sqlite3 libxxhash libmd) -lm -pthread"
+local libraries = "$(pkg-config --libs lua5.4 sqlite3 nettle) -lm -pthread"
 local root = process.run({ "pwd" }).stdout:gsub("\n$", "")
 local build = process.build:sub(1, 1) == "/" and process.build or root .. "/" .. process.build
 

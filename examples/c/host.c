@@ -4,7 +4,7 @@
  * From the source tree, after `make`:
  *
  *   cc -o host -Iinclude examples/c/host.c build/libcollegedb.a \
- *      $(pkg-config --libs lua5.4 sqlite3 libxxhash libmd) -lm -pthread
+ *      $(pkg-config --libs lua5.4 sqlite3 nettle) -lm -pthread
  *
  * After `make install`:
  *

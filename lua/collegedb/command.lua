@@ -82,7 +82,7 @@ local function read_config(path)
     errors.raise("CONFIG", nil, "there is no config file %s: `collegedb init` writes one, --config FILE names another",
       path)
   end
-  local config = loader.run_file("config", path, config_limit)
+  local config = loader.run_file(nil, path, config_limit)
   if type(config) ~= "table" then
     errors.raise("CONFIG", nil, "%s must return a table, and returned a %s", path, type(config))
   end

@@ -25,12 +25,14 @@ errors.codes = core.codes
 
 -- Chunks of CollegeDB itself share this prefix; the first frame without it is the caller's.
 local own = debug.getinfo(1, "S").source:match "^(.*)errors%.lua$"
+local embedded = "@[collegedb]/"
 
 local function find_caller()
   for level = 3, 60 do
     local frame = debug.getinfo(level, "Sl")
     if not frame then return nil end
-    if frame.what ~= "C" and frame.currentline > 0 and frame.source:sub(1, #own) ~= own then
+    local ours = frame.source:sub(1, #own) == own or frame.source:sub(1, #embedded) == embedded
+    if frame.what ~= "C" and frame.currentline > 0 and not ours then
       return ("%s:%d"):format(frame.short_src, frame.currentline)
     end
   end

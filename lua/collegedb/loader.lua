@@ -16,13 +16,13 @@ local function folders(config)
 end
 
 local function script_error(what, message)
-  errors.raise("SCRIPT", { cause = message }, "%s failed: %s", what, tostring(message))
+  errors.raise("SCRIPT", { cause = message }, "%s%s", what and what .. " failed: " or "", tostring(message))
 end
 
 --- Calls `f` and raises SCRIPT when it fails or runs more than `limit`
 -- instructions. A guard against mistakes, not a wall against malice: a script
 -- that catches errors can go on.
----@param what string for the error, such as "strategy least_keys"
+---@param what string? for the error, such as "strategy least_keys"
 ---@param limit integer
 ---@return any ... what f returns
 function loader.call(what, limit, f, ...)
@@ -37,11 +37,12 @@ function loader.call(what, limit, f, ...)
   debug.sethook(old, mask, count)
   if results[1] then return table.unpack(results, 2, results.n) end
   if errors.is_error(results[2]) then error(results[2], 0) end
+  if results[2] == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "") end
   script_error(what, results[2])
 end
 
 --- Runs the Lua file at `path` (text only) and returns what it returns.
----@param what string for the error
+---@param what string? for the error
 function loader.run_file(what, path, limit, ...)
   local chunk, message = loadfile(path, "t")
   if not chunk then script_error(what, message) end

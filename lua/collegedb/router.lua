@@ -126,10 +126,23 @@ function router.resolve(state, full, text, name, insert)
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
 
+-- The one table with integer keys, or nil without any.
+local function only_integer_table(state)
+  local names = {}
+  for _, each in pairs(state.catalog.tables) do
+    if each.kind == "integer" then names[#names + 1] = each.name end
+  end
+  table.sort(names)
+  if #names < 2 then return names[1] end
+  errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])
+end
+
 --- What the catalog says of a table: kind of key, keyspace of integer keys, NOCASE.
+-- Without a name, the name of the only table with integer keys.
 ---@param state table
----@param name string
+---@param name string?
 function router.describe(state, name)
+  if not name then return only_integer_table(state) end
   local found = state:table(name)
   if not found then return nil end
   return found.kind == "blob" and "text" or found.kind, found.keyspace, found.fold

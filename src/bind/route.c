@@ -162,12 +162,24 @@ static bind_plan *table_plan(lua_State *L, bind_db *db, int arg) {
   return plan;
 }
 
+/* Where no statement names a table, an integer key can only be of the one that
+ * has integer keys: describe(state, nil) returns its name, or raises USAGE. */
+static void name_only_table(lua_State *L, int key, int table) {
+  if (lua_type(L, key) != LUA_TNUMBER || !lua_isnil(L, table)) return;
+  lua_getiuservalue(L, 1, 4);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushnil(L);
+  lua_call(L, 2, 1);
+  lua_replace(L, table);
+}
+
 /* db:locate(key[, table]): the shard's name and why, or nil; allocates nothing. */
 static int method_locate(lua_State *L) {
   bind_key_arg key;
   int why = 0;
   lua_settop(L, 3);
   bind_db *db = bind_check_db(L, 1);
+  name_only_table(L, 2, 3);
   bind_plan *plan = lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
   bind_check_key(L, 2, db, plan, &key);
   const int index =
@@ -190,7 +202,10 @@ static int route_only(lua_State *L) {
   lua_settop(L, 4);
   bind_db *db = bind_check_db(L, 1);
   bind_plan *plan = NULL;
-  if (!lua_isnil(L, 3)) {
+  if (lua_isnil(L, 3)) {
+    name_only_table(L, 2, 3);
+    if (!lua_isnil(L, 3)) plan = table_plan(L, db, 3);
+  } else {
     bind_call call = {0};
     call.sql = bind_check_string(L, 3, "the SQL text", &call.size);
     call.hash = cdb__sql_hash(call.sql, call.size);

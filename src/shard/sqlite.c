@@ -105,20 +105,22 @@ static int stmt_bind(cdb__stmt *base, int index, const cdb_value *value, cdb__fa
   return rc == SQLITE_OK ? CDB_OK : fail(shard_of(base->shard), rc, fault);
 }
 
+/* A schema change makes SQLite prepare anew inside step, and the columns may differ. */
+static void follow_schema(sqlite_stmt *stmt) {
+  const int prepared = sqlite3_stmt_status(stmt->handle, SQLITE_STMTSTATUS_REPREPARE, 0);
+  if (prepared == stmt->base.prepared) return;
+  stmt->base.prepared = prepared;
+  stmt->base.columns = sqlite3_column_count(stmt->handle);
+}
+
 static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   sqlite_stmt *stmt = stmt_of(base);
   sqlite_shard *shard = shard_of(base->shard);
-  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle))
-    stmt->changes_before = sqlite3_total_changes64(shard->db);
+  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle)) stmt->changes_before = sqlite3_total_changes64(shard->db);
   const int rc = sqlite3_step(stmt->handle);
-  if (rc == SQLITE_ROW) {
-    /* A schema change makes SQLite prepare anew inside step, and the columns may differ. */
-    base->prepared = sqlite3_stmt_status(stmt->handle, SQLITE_STMTSTATUS_REPREPARE, 0);
-    if (base->prepared != base->host_prepared) base->columns = sqlite3_column_count(stmt->handle);
-    return CDB__ROW;
-  }
-  if (rc == SQLITE_DONE) return CDB__DONE;
-  return fail(shard, rc, fault);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return fail(shard, rc, fault);
+  follow_schema(stmt);
+  return rc == SQLITE_ROW ? CDB__ROW : CDB__DONE;
 }
 
 static int stmt_reset(cdb__stmt *base, cdb__fault *fault) {
