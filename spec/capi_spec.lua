@@ -31,6 +31,11 @@ local function compile(source, program, library)
   shell(("%s %s -o %s %s %s"):format(compiler, flags, process.quote(program), source, linked))
 end
 
+---Runs one of the programs in a folder, where it finds no Lua files but those that the library carries.
+local function run(program, folder, argument)
+  return process.run({ program, argument }, { folder = folder, timeout = 120, env = { LUA_PATH = "", LUA_CPATH = "" } })
+end
+
 local function lines(text)
   local list = {}
   for line in text:gmatch "[^\n]+" do list[#list + 1] = line end
@@ -49,8 +54,7 @@ describe("the C interface", function()
     it("runs the example, linked to the " .. library .. " library", function()
       local host = folder .. "/host-" .. library
       compile("examples/c/host.c", host, library)
-      local words, opts = { host, root .. "/examples/c/config.lua" }, { folder = files }
-      local first = process.run(words, opts)
+      local first = run(host, files, root .. "/examples/c/config.lua")
       assert.equal("", first.stderr)
       assert.equal(0, first.status)
       local printed = lines(first.stdout)
@@ -60,7 +64,7 @@ describe("the C interface", function()
       assert.matches("^a second ada: CONSTRAINT: UNIQUE constraint failed: users%.id %(shard db%-%a+%)$",
         printed[#printed])
       -- Once more, over the rows of the first time, which it deletes.
-      local second = process.run(words, opts)
+      local second = run(host, files, root .. "/examples/c/config.lua")
       assert.equal(0, second.status)
       assert.equal(#printed + 4, #lines(second.stdout))
       local names = process.run({ "ls" }, { folder = files }).stdout
@@ -68,17 +72,22 @@ describe("the C interface", function()
     end)
   end
 
+  it("has the same line for linking in the example", function()
+    local line = process.read("examples/c/host.c"):gsub("\\\n %*", ""):gsub(" +", " ")
+    assert.truthy(line:find("libcollegedb.a " .. libraries, 1, true))
+  end)
+
   it("says what is wrong with a config", function()
     local host = folder .. "/host-static"
     process.write(files .. "/bad.lua", "return { kv = 'memory:', shards = {} }")
-    local result = process.run({ host, "bad.lua" }, { folder = files })
+    local result = run(host, files, "bad.lua")
     assert.equal("host: CONFIG: shards is empty: at least one shard is needed\n", result.stderr)
     assert.equal(1, result.status)
   end)
 
   it("withstands a hostile program", function()
     compile("spec/capi/hostile.c", folder .. "/hostile", "static")
-    local result = process.run({ folder .. "/hostile" }, { folder = files, timeout = 120 })
+    local result = run(folder .. "/hostile", files)
     assert.equal("ok\n", result.stdout .. result.stderr)
     assert.equal(0, result.status)
   end)
@@ -86,7 +95,7 @@ describe("the C interface", function()
   it("withstands the end of memory", function()
     if sanitize ~= "" then pending "sanitizers have an allocator of their own" end
     compile("spec/capi/starve.c", folder .. "/starve", "static")
-    local result = process.run({ folder .. "/starve" }, { folder = files, timeout = 120 })
+    local result = run(folder .. "/starve", files)
     assert.matches("ok\n$", result.stdout .. result.stderr)
     assert.equal(0, result.status)
   end)

@@ -4,6 +4,7 @@
  * Lua error runs in cdb__capi_protect, so that none escapes. The host owns cdb
  * and cdb_rows until it closes them; rows are on their router's list, so that
  * closing the router can detach them. capi_query.c has the rest. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,8 +70,12 @@ static const char *raw_string(lua_State *L, int table, const char *name) {
   return lua_rawget(L, table) == LUA_TSTRING ? lua_tostring(L, -1) : "";
 }
 
-/* Code that caught and wrapped it has left of a memory error only this text. */
-static bool is_memory_error(const char *message) { return strcmp(message, "not enough memory") == 0; }
+/* Code that caught and wrapped it (`require`, a script's pcall) has left of a memory error only its text. */
+static bool is_memory_error(const char *message) {
+  static const char text[] = "not enough memory";
+  const size_t size = strlen(message), end = sizeof text - 1;
+  return size >= end && strcmp(message + size - end, text) == 0;
+}
 
 typedef struct {
   cdb_error *err;
@@ -168,8 +173,10 @@ static void push_config(lua_State *L, const char *path) {
   lua_remove(L, -2);
   lua_pushfstring(L, "config %s", path);
   lua_pushinteger(L, SCRIPT_LIMIT);
+  errno = 0;
   const int status = luaL_loadfilex(L, path, "t");
-  if (status == LUA_ERRMEM) lua_error(L);
+  if (status == LUA_ERRMEM || errno == ENOMEM)
+    bind_fail(L, CDB_NOMEM, "no memory to read the config %s", path);
   if (status == LUA_ERRFILE) bind_fail(L, CDB_CONFIG, "%s", lua_tostring(L, -1));
   if (status != LUA_OK) bind_fail(L, CDB_SCRIPT, "config %s failed: %s", path, lua_tostring(L, -1));
   lua_call(L, 3, 1);

@@ -274,9 +274,12 @@ static void check_two_routers(cdb *db) {
 
 static void check_checked_keys(void) {
   cdb *db = opened("return { kv = 'memory:', check_keys = true, shards = { a = ':memory:' } }");
+  int count;
   run(db, "k", "CREATE TABLE t (id TEXT PRIMARY KEY, v)");
-  run(db, "k", "INSERT INTO t VALUES ('k', 1)");
+  CHECK(run(db, "k", "INSERT INTO t VALUES ('k', 1)") == 1);
   FAILS(CDB_USAGE, "check_keys", failing(db, "k", "INSERT INTO t VALUES ('l', 1)"));
+  CHECK(run_n(db, "k", "UPDATE t SET v = x'00' WHERE id = 'k' RETURNING v", NULL, 0, &count) == 1);
+  CHECK(count == 1 && run_n(db, "k", "SELECT * FROM t", NULL, 0, &count) == 0 && count == 1);
   cdb_close(db);
 }
 

@@ -2,6 +2,7 @@
  * all fail, for many n. (Lua asks a second time, after collecting garbage.) Every call must answer CDB_OK or
  * CDB_NOMEM, the router must work again once there is memory, and nothing may be left when it is closed. Not
  * for sanitized builds, which have an allocator of their own. */
+#include <errno.h>
 #include <stdbool.h>
 
 #include "check.h"
@@ -14,7 +15,9 @@ static long live, allocations, limit = -1, width; /* limit -1: there is memory f
 
 static bool refused(void) {
   const long n = allocations++;
-  return limit >= 0 && n >= limit && n - limit < width;
+  if (limit < 0 || n < limit || n - limit >= width) return false;
+  errno = ENOMEM;
+  return true;
 }
 
 void *malloc(size_t size) {

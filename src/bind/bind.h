@@ -98,7 +98,7 @@ typedef struct bind_plan {
   char sql[];
 } bind_plan;
 
-enum { BIND_PLAN_BUCKETS = 512, BIND_PLAN_LIMIT = 1000 };
+enum { BIND_PLAN_BUCKETS = 512, BIND_PLAN_LIMIT = 1000, BIND_PLAN_GUESSES = 64 };
 
 /* How C alone finds the key that is not in the cache, while that is simple:
  * no shard is probed, one placement counts, and an INSERT claims nothing. Set by
@@ -132,6 +132,7 @@ struct bind_db {
   struct bind_check_table *checked; /* tables to look at, for check_keys */
   int plan_count;
   bind_plan *plans[BIND_PLAN_BUCKETS];
+  bind_plan *guesses[BIND_PLAN_GUESSES]; /* by the text's address, which saves its hash */
 };
 
 struct bind_call;
@@ -141,8 +142,12 @@ struct bind_call;
 /* Raises an error object made of the fault; `shard` and `call` may be NULL. */
 int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const struct bind_call *call);
 __attribute__((format(printf, 3, 4))) int bind_fail(lua_State *L, int code, const char *format, ...);
+int bind_fail_string(lua_State *L, int arg, const char *what);
 /* Raises USAGE unless the argument is a string; returns it. */
-const char *bind_check_string(lua_State *L, int arg, const char *what, size_t *size);
+static inline const char *bind_check_string(lua_State *L, int arg, const char *what, size_t *size) {
+  if (lua_type(L, arg) != LUA_TSTRING) bind_fail_string(L, arg, what);
+  return lua_tolstring(L, arg, size);
+}
 
 /* --- values (values.c) ---------------------------------------------------- */
 
@@ -182,8 +187,8 @@ void bind_cursor_end(bind_cursor *cursor, cdb__fault *fault);
 
 /* --- plans and keys (plan.c, key.c) --------------------------------------- */
 
-/* The plan of the text at stack index `sql`; asks Lua's describe for what the catalog says. */
-bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, const bind_call *call);
+/* The plan of call->sql, and its hash into call->hash; asks Lua's describe for what the catalog says. */
+bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, bind_call *call);
 void bind_plans_free(bind_db *db);
 
 /* What a key argument is read into: the key may point into the other two. */

@@ -42,10 +42,8 @@ int bind_fail(lua_State *L, int code, const char *format, ...) {
   return bind_raise(L, &fault, NULL, NULL);
 }
 
-const char *bind_check_string(lua_State *L, int arg, const char *what, size_t *size) {
-  if (lua_type(L, arg) != LUA_TSTRING)
-    bind_fail(L, CDB_USAGE, "%s must be a string, not %s", what, luaL_typename(L, arg));
-  return lua_tolstring(L, arg, size);
+int bind_fail_string(lua_State *L, int arg, const char *what) {
+  return bind_fail(L, CDB_USAGE, "%s must be a string, not %s", what, luaL_typename(L, arg));
 }
 
 /* core.on_error(constructor): constructor(code, message, fields) returns the object. */

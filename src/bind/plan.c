@@ -15,6 +15,7 @@ void bind_plans_free(bind_db *db) {
     }
     db->plans[i] = NULL;
   }
+  memset(db->guesses, 0, sizeof db->guesses);
   db->plan_count = 0;
 }
 
@@ -77,24 +78,36 @@ static void describe(lua_State *L, bind_db *db, int db_index, bind_plan *plan) {
   lua_settop(L, top);
 }
 
-static bind_plan *find(const bind_db *db, const bind_call *call) {
-  bind_plan *plan = db->plans[call->hash % BIND_PLAN_BUCKETS];
-  for (; plan; plan = plan->next)
-    if (plan->hash == call->hash && plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0)
-      return plan;
-  return NULL;
+static bool same_text(const bind_plan *plan, const bind_call *call) {
+  return plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0;
 }
 
-bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, const bind_call *call) {
-  bind_plan *plan = find(db, call);
-  if (plan && plan->catalog == db->catalog) return plan;
+static bind_plan *find(const bind_db *db, const bind_call *call) {
+  bind_plan *plan = db->plans[call->hash % BIND_PLAN_BUCKETS];
+  while (plan && !(plan->hash == call->hash && same_text(plan, call))) plan = plan->next;
+  return plan;
+}
+
+/* A program's text mostly is at the same address, so its plan is guessed by that. */
+static bind_plan **guess(bind_db *db, const bind_call *call) {
+  return &db->guesses[(uintptr_t)call->sql / 16 % BIND_PLAN_GUESSES];
+}
+
+bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, bind_call *call) {
+  bind_plan *plan = *guess(db, call);
+  if (plan && plan->catalog == db->catalog && same_text(plan, call)) {
+    call->hash = plan->hash;
+    return plan;
+  }
+  call->hash = cdb__sql_hash(call->sql, call->size);
+  plan = find(db, call);
   if (!plan) plan = new_plan(L, db, call);
-  if (plan->table[0]) {
+  if (!plan->table[0]) plan->catalog = db->catalog;
+  if (plan->catalog != db->catalog) {
     describe(L, db, db_index, plan);
     plan = find(db, call);
     if (!plan) return bind_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
-  } else {
-    plan->catalog = db->catalog;
   }
+  *guess(db, call) = plan;
   return plan;
 }

@@ -16,7 +16,7 @@ static const char *const WHY[BIND_WHY_COUNT] = {"home", "directory", "found", "c
  * cost of comparing metatables; the size says that it may be read at all. */
 static const char MAGIC = 0;
 
-static bind_db *test_db(lua_State *L, int arg) {
+static inline bind_db *test_db(lua_State *L, int arg) {
   bind_db *db = lua_touserdata(L, arg);
   return db && lua_rawlen(L, arg) == sizeof *db && db->magic == &MAGIC ? db : NULL;
 }
@@ -62,8 +62,8 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
 
 /* Index of the key's shard, or -1. Where a row was merely found, an INSERT asks
  * again: the row may be gone, and another process giving the key a new place. */
-static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key,
-                   cdb__hash hash, int *why) {
+static inline int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key,
+                          cdb__hash hash, int *why) {
   int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
   if (index >= 0 && !(insert && *why == BIND_FOUND)) return index;
   index = bind_find_home(L, db, key, why);
@@ -74,7 +74,7 @@ static int resolve(lua_State *L, bind_db *db, const char *table, bool insert, co
   return ask(L, db, table, insert, key, hash, why);
 }
 
-static bind_shard *ready(lua_State *L, const bind_db *db, int index) {
+static inline bind_shard *ready(lua_State *L, const bind_db *db, int index) {
   if (index < 0) bind_fail(L, CDB_INTERNAL, "the router answered with a shard that does not exist");
   bind_shard *shard = db->shards[index];
   if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
@@ -85,11 +85,10 @@ static bind_shard *ready(lua_State *L, const bind_db *db, int index) {
 }
 
 /* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
-static bind_shard *route(lua_State *L, bind_db *db, bind_call *call, int *index) {
+static inline bind_shard *route(lua_State *L, bind_db *db, bind_call *call, int *index) {
   bind_key_arg key;
   int why;
   call->sql = bind_check_string(L, 3, "the SQL text", &call->size);
-  call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 4;
   call->key_arg = 2;
   bind_plan *plan = bind_plan_for(L, db, 1, call);
@@ -103,7 +102,7 @@ static bind_shard *route(lua_State *L, bind_db *db, bind_call *call, int *index)
 static int routed(lua_State *L, bind_runner run) {
   bind_call call;
   int index;
-  lua_settop(L, 4);
+  if (lua_gettop(L) != 4) lua_settop(L, 4);
   bind_db *db = bind_check_db(L, 1);
   bind_shard *shard = route(L, db, &call, &index);
   const int results = db->check_keys ? bind_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
@@ -155,7 +154,6 @@ static bind_plan *table_plan(lua_State *L, bind_db *db, int arg) {
   luaL_pushresult(&text);
   bind_call call = {0};
   call.sql = lua_tolstring(L, -1, &call.size);
-  call.hash = cdb__sql_hash(call.sql, call.size);
   bind_plan *plan = bind_plan_for(L, db, 1, &call);
   if (plan->key_kind == BIND_KEY_UNKNOWN)
     bind_fail(L, CDB_TABLE_NOT_FOUND, "no shard has a table %s with a known key", table);
@@ -208,7 +206,6 @@ static int route_only(lua_State *L) {
   } else {
     bind_call call = {0};
     call.sql = bind_check_string(L, 3, "the SQL text", &call.size);
-    call.hash = cdb__sql_hash(call.sql, call.size);
     plan = bind_plan_for(L, db, 1, &call);
   }
   bind_check_key(L, 2, db, plan, &key);

@@ -11,7 +11,7 @@
 #include "bind/bind.h"
 
 /* Returns a statement that was unwound, or that ended, to the cache. */
-static int take_back(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
+static inline int take_back(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
   for (cdb__stmt **link = &shard->running; *link; link = &(*link)->running_next) {
     if (*link != stmt) continue;
     *link = stmt->running_next;
@@ -45,7 +45,7 @@ static int check_kind(const bind_call *call, cdb__fault *fault) {
   }
 }
 
-static int take(bind_shard *shard, const bind_call *call, cdb__stmt **out, cdb__fault *fault) {
+static inline int take(bind_shard *shard, const bind_call *call, cdb__stmt **out, cdb__fault *fault) {
   int code = cdb__stmt_take(shard->handle, call->sql, call->size, call->hash, out, fault);
   if (code == CDB_OK && (*out)->checked) return CDB_OK;
   /* The reason for a refused text is ours to name, also where SQLite refused it as well. */
@@ -53,7 +53,7 @@ static int take(bind_shard *shard, const bind_call *call, cdb__stmt **out, cdb__
   const int kind_code = check_kind(call, &refused);
   if (kind_code == CDB_OK && code == CDB_OK) (*out)->checked = true;
   if (kind_code == CDB_OK) return code;
-  if (code == CDB_OK) shard->handle->ops->finalize(*out);
+  if (code == CDB_OK) cdb__stmt_drop(*out);
   *fault = refused;
   return kind_code;
 }
@@ -86,7 +86,7 @@ static int fail_step(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const cdb
   return bind_raise(L, fault, shard->name, call);
 }
 
-static void finish(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const bind_call *call) {
+static inline void finish(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const bind_call *call) {
   cdb__fault fault;
   if (take_back(shard, stmt, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, call);
 }

@@ -11,7 +11,7 @@ static const char NULL_VALUE = 0; /* its address is collegedb.null */
 /* --- parameters ------------------------------------------------------------ */
 
 /* Reads the value on top of the stack. False: it can not be bound. */
-static bool to_value(lua_State *L, cdb_value *value) {
+static inline bool to_value(lua_State *L, cdb_value *value) {
   switch (lua_type(L, -1)) {
     case LUA_TSTRING:
       value->type = CDB_TEXT;

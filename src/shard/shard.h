@@ -56,7 +56,7 @@ struct cdb__shard {
   void *host_context;
   cdb__stmt *buckets[CDB__STATEMENT_BUCKETS];
   cdb__stmt *newest, *oldest;
-  int idle; /* statements in the cache, not those taken */
+  int idle; /* statements that are not taken */
 };
 
 struct cdb__stmt {
@@ -64,6 +64,7 @@ struct cdb__stmt {
   char *sql; /* owned copy: the key of the cache */
   size_t sql_size;
   uint64_t hash;
+  bool taken;
   bool readonly;
   bool checked; /* the host looked at the text and allows it */
   int parameters;
@@ -87,6 +88,8 @@ uint64_t cdb__sql_hash(const char *sql, size_t size);
 /* A statement for the text: from the cache, else prepared. */
 int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
                    cdb__fault *fault);
+/* Instead of giving it back: finalizes a statement that was taken. */
+void cdb__stmt_drop(cdb__stmt *stmt);
 /* Back to the cache, where the least recently used one leaves. It must have been reset. */
 void cdb__stmt_give(cdb__stmt *stmt);
 /* Finalizes every idle statement. */

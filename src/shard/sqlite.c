@@ -116,7 +116,8 @@ static void follow_schema(sqlite_stmt *stmt) {
 static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   sqlite_stmt *stmt = stmt_of(base);
   sqlite_shard *shard = shard_of(base->shard);
-  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle)) stmt->changes_before = sqlite3_total_changes64(shard->db);
+  if (!base->readonly && !sqlite3_stmt_busy(stmt->handle))
+    stmt->changes_before = sqlite3_total_changes64(shard->db);
   const int rc = sqlite3_step(stmt->handle);
   if (rc != SQLITE_ROW && rc != SQLITE_DONE) return fail(shard, rc, fault);
   follow_schema(stmt);

@@ -1,5 +1,5 @@
 /* The statement cache that every kind of shard shares: a hash table by SQL
- * text with a list from newest to oldest. Idle statements only; see shard.h. */
+ * text, with a list from the newest to the oldest use; see shard.h. */
 #define XXH_INLINE_ALL
 #include <stdlib.h>
 #include <string.h>
@@ -35,48 +35,66 @@ static cdb__stmt **bucket_of(cdb__shard *shard, uint64_t hash) {
   return &shard->buckets[hash % CDB__STATEMENT_BUCKETS];
 }
 
-static void detach(cdb__stmt **link) {
-  cdb__stmt *stmt = *link;
+static void unlist(cdb__stmt *stmt) {
   cdb__shard *shard = stmt->shard;
-  *link = stmt->bucket_next;
   *(stmt->newer ? &stmt->newer->older : &shard->newest) = stmt->older;
   *(stmt->older ? &stmt->older->newer : &shard->oldest) = stmt->newer;
-  shard->idle--;
 }
 
-int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
-                   cdb__fault *fault) {
-  for (cdb__stmt **link = bucket_of(shard, hash); *link; link = &(*link)->bucket_next) {
-    cdb__stmt *stmt = *link;
-    if (stmt->hash != hash || stmt->sql_size != size || memcmp(stmt->sql, sql, size) != 0) continue;
-    detach(link);
-    *out = stmt;
-    return CDB_OK;
-  }
-  const int code = shard->ops->prepare(shard, sql, size, out, fault);
-  if (code == CDB_OK) (*out)->hash = hash;
-  return code;
-}
-
-static void evict_oldest(cdb__shard *shard) {
-  cdb__stmt *stmt = shard->oldest, **link = bucket_of(shard, stmt->hash);
-  while (*link != stmt) link = &(*link)->bucket_next;
-  detach(link);
-  shard->ops->finalize(stmt);
-}
-
-void cdb__stmt_give(cdb__stmt *stmt) {
+static void list_as_newest(cdb__stmt *stmt) {
   cdb__shard *shard = stmt->shard;
-  cdb__stmt **link = bucket_of(shard, stmt->hash);
-  stmt->bucket_next = *link;
-  *link = stmt;
   stmt->newer = NULL;
   stmt->older = shard->newest;
   *(shard->newest ? &shard->newest->newer : &shard->oldest) = stmt;
   shard->newest = stmt;
-  if (++shard->idle > CDB__STATEMENT_LIMIT) evict_oldest(shard);
+}
+
+int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
+                   cdb__fault *fault) {
+  cdb__stmt **bucket = bucket_of(shard, hash), *stmt = *bucket;
+  while (stmt &&
+         (stmt->taken || stmt->hash != hash || stmt->sql_size != size || memcmp(stmt->sql, sql, size) != 0))
+    stmt = stmt->bucket_next;
+  if (stmt) {
+    shard->idle--;
+    if (stmt != shard->newest) {
+      unlist(stmt);
+      list_as_newest(stmt);
+    }
+  } else {
+    const int code = shard->ops->prepare(shard, sql, size, &stmt, fault);
+    if (code != CDB_OK) return code;
+    stmt->hash = hash;
+    stmt->bucket_next = *bucket;
+    *bucket = stmt;
+    list_as_newest(stmt);
+  }
+  stmt->taken = true;
+  *out = stmt;
+  return CDB_OK;
+}
+
+void cdb__stmt_drop(cdb__stmt *stmt) {
+  cdb__shard *shard = stmt->shard;
+  cdb__stmt **link = bucket_of(shard, stmt->hash);
+  while (*link != stmt) link = &(*link)->bucket_next;
+  *link = stmt->bucket_next;
+  unlist(stmt);
+  shard->ops->finalize(stmt);
+}
+
+static void drop_oldest(cdb__shard *shard) {
+  cdb__stmt *stmt = shard->oldest;
+  while (stmt->taken) stmt = stmt->newer;
+  cdb__stmt_drop(stmt);
+  shard->idle--;
+}
+
+void cdb__stmt_give(cdb__stmt *stmt) {
+  stmt->taken = false;
+  if (++stmt->shard->idle > CDB__STATEMENT_LIMIT) drop_oldest(stmt->shard);
 }
 
 void cdb__shard_forget_statements(cdb__shard *shard) {
-  while (shard->oldest) evict_oldest(shard);
+  while (shard->idle) drop_oldest(shard);
 }
