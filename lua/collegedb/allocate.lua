@@ -28,11 +28,16 @@ local function view(state, index)
   })
 end
 
-local function open_shards(state, tag, keyspace)
+-- May a new key like this one be placed on the shard?
+local function is_open(shard, key)
+  local any = key.keyspace == "" and not key.tag
+  return shard.allocate and (any or shard.keyspace == key.tag)
+end
+
+local function open_shards(state, key)
   local views = {}
   for index, shard in ipairs(state.shards) do
-    local fits = keyspace == "" and not tag or shard.keyspace == tag
-    if shard.allocate and fits then views[#views + 1] = view(state, index) end
+    if is_open(shard, key) then views[#views + 1] = view(state, index) end
   end
   return views
 end
@@ -54,7 +59,7 @@ end
 function allocate.select(state, key, operation)
   local strategy = state.strategy
   local name = strategy.name or "of the config"
-  local views = open_shards(state, key.tag, key.keyspace)
+  local views = open_shards(state, key)
   if #views == 0 then
     errors.raise("NO_SHARDS", { key = key.text }, "no shard is open for new keys of this keyspace")
   end
@@ -62,10 +67,10 @@ function allocate.select(state, key, operation)
   local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, value, views,
     context(state, key, operation))
   local index = type(answer) == "string" and state.by_name[answer]
-  if not index then
+  if not index or not is_open(state.shards[index], key) then
     errors.raise("SCRIPT", { key = value },
-      "strategy %s returned %s for the key %s; it must return the name of a shard", name,
-      type(answer) == "string" and ("%q, which is no shard"):format(answer) or tostring(answer), key.text)
+      "strategy %s returned %s for the key %s; it must return the name of one of the shards it was given", name,
+      type(answer) == "string" and ("%q"):format(answer) or tostring(answer), key.text)
   end
   return index
 end

@@ -74,7 +74,11 @@ function loader.load(config, kind, name, default)
     local path = ("%s/%s/%s.lua"):format(folder, kind, name)
     if readable(path) then
       local base = shipped(kind, name) or (default and shipped(kind, default))
-      return loader.run_file(("%s %s"):format(kind, path), path, config.script_limit, base)
+      local script = loader.run_file(("%s %s"):format(kind, path), path, config.script_limit, base)
+      if type(script) ~= "table" then
+        errors.raise("SCRIPT", nil, "%s returned a %s; it must return a table", path, type(script))
+      end
+      return script
     end
     looked[#looked + 1] = path
   end
