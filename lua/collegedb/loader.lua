@@ -37,7 +37,9 @@ function loader.call(what, limit, f, ...)
   debug.sethook(old, mask, count)
   if results[1] then return table.unpack(results, 2, results.n) end
   if errors.is_error(results[2]) then error(results[2], 0) end
-  if results[2] == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "") end
+  if results[2] == "not enough memory" then
+    errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "")
+  end
   script_error(what, results[2])
 end
 

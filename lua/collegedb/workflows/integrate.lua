@@ -20,7 +20,6 @@ local function pages(found)
 end
 
 local function nulls(shard, found)
-  if found.kind == "integer" and found.unique then return 0 end
   return shard:first(("SELECT count(*) AS n FROM %s WHERE %s IS NULL"):format(quote.name(found.name),
     quote.name(found.key_column))).n
 end
