@@ -126,10 +126,10 @@ static int explain_top(lua_State *L, int base, int status, cdb_error *err) {
 }
 
 /* Nothing runs between two calls: a statement still listed was left behind by an error (src/bind/run.c). */
-static void take_back_statements(const bind_db *db) {
+static void take_back_statements(const cdb__lua_db *db) {
   cdb__fault ignored;
   for (int i = 0; i < db->shard_count; i++)
-    while (db->shards[i]->running) bind_end(db->shards[i], db->shards[i]->running, &ignored);
+    while (db->shards[i]->running) cdb__lua_end(db->shards[i], db->shards[i]->running, &ignored);
 }
 
 int cdb__capi_protect(cdb *db, lua_CFunction f, void *context, int results, cdb_error *err) {
@@ -176,12 +176,13 @@ static void push_config(lua_State *L, const char *path) {
   errno = 0;
   const int status = luaL_loadfilex(L, path, "t");
   if (status == LUA_ERRMEM || errno == ENOMEM)
-    bind_fail(L, CDB_NOMEM, "no memory to read the config %s", path);
-  if (status == LUA_ERRFILE) bind_fail(L, CDB_CONFIG, "%s", lua_tostring(L, -1));
-  if (status != LUA_OK) bind_fail(L, CDB_SCRIPT, "config %s failed: %s", path, lua_tostring(L, -1));
+    cdb__lua_fail(L, CDB_NOMEM, "no memory to read the config %s", path);
+  if (status == LUA_ERRFILE) cdb__lua_fail(L, CDB_CONFIG, "%s", lua_tostring(L, -1));
+  if (status != LUA_OK) cdb__lua_fail(L, CDB_SCRIPT, "config %s failed: %s", path, lua_tostring(L, -1));
   lua_call(L, 3, 1);
   if (!lua_istable(L, -1))
-    bind_fail(L, CDB_CONFIG, "config %s must return a table, and returned a %s", path, luaL_typename(L, -1));
+    cdb__lua_fail(L, CDB_CONFIG, "config %s must return a table, and returned a %s", path,
+                  luaL_typename(L, -1));
 }
 
 /* Returns the database of the config file whose path is the context. */

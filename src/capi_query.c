@@ -17,9 +17,9 @@ enum { MAX_PARAMS = 1000000 }; /* SQLite allows fewer */
 struct cdb_rows {
   cdb *db; /* NULL once the router was closed */
   cdb_rows *next, **link;
-  bind_cursor *cursor; /* NULL: no row is left */
-  int anchor;          /* registry reference of the cursor */
-  bool waiting;        /* the first row was read by cdb_query and not handed out yet */
+  cdb__lua_cursor *cursor; /* NULL: no row is left */
+  int anchor;              /* registry reference of the cursor */
+  bool waiting;            /* the first row was read by cdb_query and not handed out yet */
   bool on_row;
   size_t columns;
   const char **names; /* one block, with the texts behind the pointers */
@@ -80,7 +80,7 @@ static void push_text(lua_State *L, const cdb_value *value) {
 }
 
 static void push_blob(lua_State *L, const cdb_value *value) {
-  bind_blob *blob = lua_newuserdatauv(L, sizeof *blob + value->size, 0);
+  cdb__lua_blob *blob = lua_newuserdatauv(L, sizeof *blob + value->size, 0);
   blob->size = value->size;
   if (value->size) memcpy(blob->data, value->data, value->size);
   luaL_setmetatable(L, CDB__BLOB_CLASS);
@@ -156,7 +156,7 @@ static void call_unchecked(lua_State *L, const char *sql) {
  * which also does what is only done there: check_keys, and noticing changes of the schema. */
 static int start(lua_State *L) {
   const query *q = lua_touserdata(L, CAPI_CONTEXT);
-  const bind_db *db = bind_check_db(L, CAPI_DATABASE);
+  const cdb__lua_db *db = cdb__lua_check_db(L, CAPI_DATABASE);
   cdb__fault ignored;
   lua_pushboolean(L, 0); /* the reference is made first: what comes after the cursor must not raise */
   q->rows->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
@@ -165,14 +165,14 @@ static int start(lua_State *L) {
   push_params(L, q->params, q->count);
   if (db->check_keys) call_unchecked(L, q->sql);
   else call_routed(L, "each", 4);
-  bind_cursor *cursor = luaL_testudata(L, -1, CDB__CURSOR_CLASS);
-  if (!cursor || !cursor->stmt) return bind_fail(L, CDB_INTERNAL, "db:each returned no open cursor");
+  cdb__lua_cursor *cursor = luaL_testudata(L, -1, CDB__CURSOR_CLASS);
+  if (!cursor || !cursor->stmt) return cdb__lua_fail(L, CDB_INTERNAL, "db:each returned no open cursor");
   if (cursor->stmt->columns) {
     lua_rawseti(L, LUA_REGISTRYINDEX, q->rows->anchor);
     q->rows->cursor = cursor;
     return 0;
   }
-  bind_cursor_end(cursor, &ignored);
+  cdb__lua_cursor_end(cursor, &ignored);
   call_routed(L, "run", 1);
   q->rows->changes = changes_of(L);
   return 0;
@@ -181,7 +181,7 @@ static int start(lua_State *L) {
 /* Lets the cursor and the reference go; asks Lua for no memory. */
 static void release_cursor(cdb_rows *rows) {
   cdb__fault ignored;
-  if (rows->cursor) bind_cursor_end(rows->cursor, &ignored);
+  if (rows->cursor) cdb__lua_cursor_end(rows->cursor, &ignored);
   if (rows->db) luaL_unref(rows->db->L, LUA_REGISTRYINDEX, rows->anchor);
   rows->anchor = LUA_NOREF;
   rows->cursor = NULL;
@@ -226,14 +226,14 @@ static const char CLOSED[] = "the router was closed while these rows were read";
 
 /* Reads one row: 1, or 0 or a code when no more can come. */
 static int step(cdb_rows *rows, cdb_error *err) {
-  bind_cursor *cursor = rows->cursor;
+  cdb__lua_cursor *cursor = rows->cursor;
   cdb__stmt *stmt = cursor->stmt;
   if (!stmt) return end_with(rows, CDB_CLOSED, CLOSED, NULL, err);
   cdb__fault fault, ending;
   const int code = cdb__step(stmt, &fault);
   if (code == CDB__ROW) return code;
   if (code == CDB__DONE) rows->changes = stmt->shard->ops->changes(stmt);
-  bind_cursor_end(cursor, &ending);
+  cdb__lua_cursor_end(cursor, &ending);
   if (code == CDB__DONE) fault = ending; /* a write may fail only when it is ended */
   if (fault.code != CDB_OK) return end_with(rows, fault.code, fault.message, cursor->shard->name, err);
   release_cursor(rows);
@@ -353,8 +353,9 @@ static void push_integer_table(lua_State *L, int64_t key) {
     lua_getfield(L, each, "name");
     lua_getfield(L, each, "keyspace");
     if (!lua_isnil(L, space) && !lua_rawequal(L, space, -1))
-      bind_fail(L, CDB_USAGE, "the integer key %lld could be of %s or of %s, and cdb_locate takes no table",
-                (long long)key, lua_tostring(L, name), lua_tostring(L, -2));
+      cdb__lua_fail(L, CDB_USAGE,
+                    "the integer key %lld could be of %s or of %s, and cdb_locate takes no table",
+                    (long long)key, lua_tostring(L, name), lua_tostring(L, -2));
     lua_replace(L, space);
     lua_replace(L, name);
   }
@@ -404,8 +405,8 @@ static int find_shard(lua_State *L) {
   size_t size;
   const char *name = luaL_checklstring(L, -1, &size);
   if (size >= l->size)
-    return bind_fail(L, CDB_TOO_LARGE, "the shard's name takes %zu bytes, and the buffer has %zu", size + 1,
-                     l->size);
+    return cdb__lua_fail(L, CDB_TOO_LARGE, "the shard's name takes %zu bytes, and the buffer has %zu",
+                         size + 1, l->size);
   memcpy(l->shard, name, size + 1);
   return 0;
 }

@@ -11,8 +11,8 @@
 #include "bind/bind.h"
 #include "shard/sqlite.h"
 
-struct bind_check_table {
-  struct bind_check_table *next;
+struct cdb__lua_check_table {
+  struct cdb__lua_check_table *next;
   char *name, *shard;
   int column; /* of the key, from 0 */
   int kind;
@@ -22,8 +22,8 @@ struct bind_check_table {
 };
 
 typedef struct {
-  const bind_db *db;
-  const bind_shard *shard;
+  const cdb__lua_db *db;
+  const cdb__lua_shard *shard;
   cdb__hash expected;
   bool found;
   char table[128], key[128];
@@ -31,9 +31,9 @@ typedef struct {
 
 /* --- the tables to look at ------------------------------------------------- */
 
-void bind_check_tables_free(bind_db *db) {
+void cdb__lua_check_tables_free(cdb__lua_db *db) {
   while (db->checked) {
-    struct bind_check_table *table = db->checked;
+    struct cdb__lua_check_table *table = db->checked;
     db->checked = table->next;
     free(table->name);
     free(table->shard);
@@ -50,20 +50,20 @@ static char *copy_field(lua_State *L, const char *name) {
   return copy;
 }
 
-static void add_table(lua_State *L, bind_db *db) {
-  struct bind_check_table *table = calloc(1, sizeof *table);
-  if (!table) bind_fail(L, CDB_NOMEM, "no memory for check_keys");
+static void add_table(lua_State *L, cdb__lua_db *db) {
+  struct cdb__lua_check_table *table = calloc(1, sizeof *table);
+  if (!table) cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
   table->next = db->checked;
   db->checked = table;
   table->name = copy_field(L, "name");
   table->shard = copy_field(L, "shard");
-  if (!table->name || !table->shard) bind_fail(L, CDB_NOMEM, "no memory for check_keys");
+  if (!table->name || !table->shard) cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
   lua_getfield(L, -1, "column");
   table->column = (int)lua_tointeger(L, -1);
   lua_getfield(L, -2, "fold");
   table->fold = lua_toboolean(L, -1);
   lua_getfield(L, -3, "kind");
-  table->kind = strcmp(lua_tostring(L, -1), "integer") == 0 ? BIND_KEY_INTEGER : BIND_KEY_TEXT;
+  table->kind = strcmp(lua_tostring(L, -1), "integer") == 0 ? CDB__KEY_INTEGER : CDB__KEY_TEXT;
   lua_getfield(L, -4, "keyspace");
   size_t size = 0;
   const char *space = lua_tolstring(L, -1, &size);
@@ -72,9 +72,9 @@ static void add_table(lua_State *L, bind_db *db) {
   lua_pop(L, 4);
 }
 
-int bind_check_tables(lua_State *L) {
-  bind_db *db = bind_check_db(L, 1);
-  bind_check_tables_free(db);
+int cdb__lua_check_tables(lua_State *L) {
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_check_tables_free(db);
   luaL_checktype(L, 2, LUA_TTABLE);
   const lua_Integer count = (lua_Integer)lua_rawlen(L, 2);
   for (lua_Integer i = 1; i <= count; i++) {
@@ -87,7 +87,7 @@ int bind_check_tables(lua_State *L) {
 
 /* --- watching --------------------------------------------------------------- */
 
-static void look(watch *w, const struct bind_check_table *table, sqlite3_value *value) {
+static void look(watch *w, const struct cdb__lua_check_table *table, sqlite3_value *value) {
   cdb__key key;
   char folded[CDB__KEY_MAX];
   if (sqlite3_value_type(value) == SQLITE_INTEGER) {
@@ -97,7 +97,7 @@ static void look(watch *w, const struct bind_check_table *table, sqlite3_value *
     const char *text = is_blob ? sqlite3_value_blob(value) : (const char *)sqlite3_value_text(value);
     const size_t size = (size_t)sqlite3_value_bytes(value);
     if (!text || size > sizeof folded) return; /* no key that could have been routed */
-    cdb__key_text(&key, table->kind == BIND_KEY_INTEGER ? &w->db->global : &table->space, text, size);
+    cdb__key_text(&key, table->kind == CDB__KEY_INTEGER ? &w->db->global : &table->space, text, size);
     for (size_t i = 0; table->fold && i < size; i++)
       folded[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
     if (table->fold) key.text = folded;
@@ -113,7 +113,7 @@ static void on_change(void *context, sqlite3 *handle, int operation, const char 
                       int64_t new_rowid) {
   watch *w = context;
   (void)old_rowid, (void)new_rowid;
-  const struct bind_check_table *table = w->db->checked;
+  const struct cdb__lua_check_table *table = w->db->checked;
   while (table && (strcasecmp(table->name, name) != 0 || strcmp(table->shard, w->shard->name) != 0))
     table = table->next;
   if (!table) return;
@@ -126,21 +126,22 @@ static void on_change(void *context, sqlite3 *handle, int operation, const char 
 
 /* The runner, called protected: (shard and call as light userdata, runner), then the stack of the call. */
 typedef struct {
-  bind_shard *shard;
-  const bind_call *call;
-  bind_runner run;
+  cdb__lua_shard *shard;
+  const cdb__lua_call *call;
+  cdb__lua_runner run;
 } protected_call;
 
 static int call_runner(lua_State *L) {
   const protected_call *p = lua_touserdata(L, 1);
   lua_remove(L, 1);
-  bind_call call = *p->call;
+  cdb__lua_call call = *p->call;
   call.params = 1;
   call.key_arg = 0; /* not on this stack */
   return p->run(L, p->shard, &call);
 }
 
-int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_call *call, bind_runner run) {
+int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
+                         cdb__lua_runner run) {
   cdb__fault fault, ignored;
   watch w = {.db = db, .shard = shard, .expected = call->key};
   protected_call p = {shard, call, run};
@@ -149,7 +150,7 @@ int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_ca
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);
   if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
-    bind_raise(L, &fault, shard->name, NULL);
+    cdb__lua_raise(L, &fault, shard->name, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
   if (!shard->handle) return lua_error(L);
@@ -160,11 +161,11 @@ int bind_checked_run(lua_State *L, bind_db *db, bind_shard *shard, const bind_ca
     cdb__fail(&fault, CDB_USAGE,
               "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
               w.key, w.table);
-    return bind_raise(L, &fault, shard->name, call);
+    return cdb__lua_raise(L, &fault, shard->name, call);
   }
   if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
     cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
-    return bind_raise(L, &fault, shard->name, call);
+    return cdb__lua_raise(L, &fault, shard->name, call);
   }
   return 1;
 }

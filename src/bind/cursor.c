@@ -4,12 +4,12 @@
 
 static int next_row(lua_State *L);
 
-static void unlink_cursor(bind_cursor *cursor) {
+static void unlink_cursor(cdb__lua_cursor *cursor) {
   *cursor->link = cursor->next;
   if (cursor->next) cursor->next->link = cursor->link;
 }
 
-void bind_cursor_end(bind_cursor *cursor, cdb__fault *fault) {
+void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault) {
   fault->code = CDB_OK;
   if (!cursor->stmt) return;
   cdb__stmt *stmt = cursor->stmt;
@@ -34,19 +34,19 @@ static int copy_params(lua_State *L, int params) {
   return lua_gettop(L);
 }
 
-int bind_each(lua_State *L, bind_shard *shard, int shard_index, const bind_call *call) {
+int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call) {
   lua_pushcfunction(L, next_row);
-  bind_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 2);
-  *cursor = (bind_cursor){.shard = shard};
+  cdb__lua_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 2);
+  *cursor = (cdb__lua_cursor){.shard = shard};
   luaL_setmetatable(L, CDB__CURSOR_CLASS);
   lua_pushvalue(L, shard_index);
   lua_setiuservalue(L, -2, 1);
   /* The loop may change its params table; SQLite reads the values until the end. */
-  bind_call own = *call;
+  cdb__lua_call own = *call;
   own.params = copy_params(L, call->params);
   lua_pushvalue(L, own.params);
   lua_setiuservalue(L, own.params - 1, 2);
-  cdb__stmt *stmt = bind_begin(L, shard, &own, BIND_FRAME);
+  cdb__stmt *stmt = cdb__lua_begin(L, shard, &own, CDB__FRAME);
   lua_settop(L, own.params - 1);
   /* From here on the cursor owns the statement, not the list of running calls. */
   shard->running = stmt->running_next;
@@ -61,40 +61,42 @@ int bind_each(lua_State *L, bind_shard *shard, int shard_index, const bind_call 
 }
 
 static int next_row(lua_State *L) {
-  bind_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
+  cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
   if (cursor->ended) return 0;
   if (!cursor->stmt)
-    return bind_fail(L, CDB_CLOSED, "the database was closed inside its loop over %s", cursor->shard->name);
+    return cdb__lua_fail(L, CDB_CLOSED, "the database was closed inside its loop over %s",
+                         cursor->shard->name);
   cdb__fault fault, ignored;
   const int code = cdb__step(cursor->stmt, &fault);
   if (code == CDB__ROW) {
-    bind_push_names(L, cursor->stmt);
-    bind_push_row(L, cursor->stmt, lua_gettop(L));
+    cdb__lua_push_names(L, cursor->stmt);
+    cdb__lua_push_row(L, cursor->stmt, lua_gettop(L));
     return 1;
   }
-  bind_cursor_end(cursor, code < 0 ? &ignored : &fault);
+  cdb__lua_cursor_end(cursor, code < 0 ? &ignored : &fault);
   cursor->ended = 1;
-  if (fault.code != CDB_OK) return bind_raise(L, &fault, cursor->shard->name, NULL);
+  if (fault.code != CDB_OK) return cdb__lua_raise(L, &fault, cursor->shard->name, NULL);
   lua_pushnil(L);
   return 1;
 }
 
 static int close_cursor(lua_State *L) {
-  bind_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
+  cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
   cdb__fault fault;
-  bind_cursor_end(cursor, &fault);
+  cdb__lua_cursor_end(cursor, &fault);
   cursor->ended = 1;
-  if (fault.code != CDB_OK && lua_isnoneornil(L, 2)) return bind_raise(L, &fault, cursor->shard->name, NULL);
+  if (fault.code != CDB_OK && lua_isnoneornil(L, 2))
+    return cdb__lua_raise(L, &fault, cursor->shard->name, NULL);
   return 0;
 }
 
 static int collect_cursor(lua_State *L) {
   cdb__fault ignored;
-  bind_cursor_end(luaL_checkudata(L, 1, CDB__CURSOR_CLASS), &ignored);
+  cdb__lua_cursor_end(luaL_checkudata(L, 1, CDB__CURSOR_CLASS), &ignored);
   return 0;
 }
 
-void bind_open_cursor(lua_State *L) {
+void cdb__lua_open_cursor(lua_State *L) {
   static const luaL_Reg methods[] = {{"__close", close_cursor}, {"__gc", collect_cursor}, {NULL, NULL}};
   luaL_newmetatable(L, CDB__CURSOR_CLASS);
   luaL_setfuncs(L, methods, 0);

@@ -5,16 +5,16 @@
 
 #include "bind/bind.h"
 
-bind_directory *bind_check_directory(lua_State *L, int arg) {
-  bind_directory *directory = luaL_checkudata(L, arg, CDB__DIRECTORY_CLASS);
-  if (!directory->shard->handle) bind_fail(L, CDB_CLOSED, "the directory was closed");
+cdb__lua_directory *cdb__lua_check_directory(lua_State *L, int arg) {
+  cdb__lua_directory *directory = luaL_checkudata(L, arg, CDB__DIRECTORY_CLASS);
+  if (!directory->shard->handle) cdb__lua_fail(L, CDB_CLOSED, "the directory was closed");
   return directory;
 }
 
 /* core.directory(shard, secret or nil): the entries of the directory in a shard. */
 static int new_directory(lua_State *L) {
-  bind_shard *shard = bind_check_shard(L, 1);
-  bind_directory *directory = lua_newuserdatauv(L, sizeof *directory, 2);
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
+  cdb__lua_directory *directory = lua_newuserdatauv(L, sizeof *directory, 2);
   memset(directory, 0, sizeof *directory);
   directory->shard = shard;
   directory->entries.shard = shard->handle;
@@ -28,8 +28,8 @@ static int new_directory(lua_State *L) {
 }
 
 /* Reads (directory, keyspace, text) from the first three arguments. */
-static bind_directory *check_digest(lua_State *L, uint8_t digest[CDB__DIGEST_SIZE]) {
-  bind_directory *directory = bind_check_directory(L, 1);
+static cdb__lua_directory *check_digest(lua_State *L, uint8_t digest[CDB__DIGEST_SIZE]) {
+  cdb__lua_directory *directory = cdb__lua_check_directory(L, 1);
   size_t space_size, size;
   const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
   const cdb__keyspace space = {.name = name, .size = space_size};
@@ -44,9 +44,9 @@ static int lookup(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
   cdb__entry entry;
-  bind_directory *directory = check_digest(L, digest);
+  cdb__lua_directory *directory = check_digest(L, digest);
   const int found = cdb__directory_lookup(&directory->entries, digest, &entry, &fault);
-  if (found < 0) return bind_raise(L, &fault, directory->shard->name, NULL);
+  if (found < 0) return cdb__lua_raise(L, &fault, directory->shard->name, NULL);
   lua_pushinteger(L, directory->entries.epoch);
   if (!found) return 1;
   lua_pushinteger(L, entry.shard);
@@ -60,11 +60,11 @@ static int claim(lua_State *L) {
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
   cdb__entry entry;
-  bind_directory *directory = check_digest(L, digest);
+  cdb__lua_directory *directory = check_digest(L, digest);
   const cdb__entry wanted = {.shard = luaL_checkinteger(L, 4), .version = 1};
   const int found =
       cdb__directory_claim(&directory->entries, digest, wanted, luaL_checkinteger(L, 5), &entry, &fault);
-  if (found < 0) return bind_raise(L, &fault, directory->shard->name, NULL);
+  if (found < 0) return cdb__lua_raise(L, &fault, directory->shard->name, NULL);
   if (!found) return 0;
   lua_pushinteger(L, entry.shard);
   lua_pushinteger(L, entry.version);
@@ -100,7 +100,7 @@ static int sha256(lua_State *L) {
 static int new_placement(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   const size_t count = lua_rawlen(L, 1);
-  bind_placement *p = lua_newuserdatauv(L, sizeof *p + count * sizeof *p->nodes, 0);
+  cdb__lua_placement *p = lua_newuserdatauv(L, sizeof *p + count * sizeof *p->nodes, 0);
   p->count = count;
   luaL_setmetatable(L, CDB__PLACEMENT_CLASS);
   for (size_t i = 0; i < count; i++) {
@@ -117,7 +117,7 @@ static int new_placement(lua_State *L) {
 
 /* placement:place(keyspace, text): the index of the node, from 1; nil without nodes. */
 static int place(lua_State *L) {
-  const bind_placement *p = luaL_checkudata(L, 1, CDB__PLACEMENT_CLASS);
+  const cdb__lua_placement *p = luaL_checkudata(L, 1, CDB__PLACEMENT_CLASS);
   size_t space_size, size;
   const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
   if (p->count == 0) return 0;
@@ -139,7 +139,7 @@ static int hash(lua_State *L) {
   return 1;
 }
 
-void bind_open_directory(lua_State *L) {
+void cdb__lua_open_directory(lua_State *L) {
   static const luaL_Reg functions[] = {{"directory", new_directory}, {"digest", digest}, {"sha256", sha256},
                                        {"placement", new_placement}, {"hash", hash},     {NULL, NULL}};
   static const luaL_Reg methods[] = {{"lookup", lookup}, {"claim", claim}, {NULL, NULL}};

@@ -7,7 +7,7 @@
 
 static const char ERRORS[] = "collegedb.errors";
 
-int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const bind_call *call) {
+int cdb__lua_raise(lua_State *L, const cdb__fault *fault, const char *shard, const cdb__lua_call *call) {
   if (lua_getfield(L, LUA_REGISTRYINDEX, ERRORS) != LUA_TFUNCTION)
     return luaL_error(L, "%s: %s", cdb_code_name(fault->code), fault->message);
   lua_pushstring(L, cdb_code_name(fault->code));
@@ -33,21 +33,21 @@ int bind_raise(lua_State *L, const cdb__fault *fault, const char *shard, const b
   return lua_error(L);
 }
 
-int bind_fail(lua_State *L, int code, const char *format, ...) {
+int cdb__lua_fail(lua_State *L, int code, const char *format, ...) {
   cdb__fault fault = {.code = code};
   va_list args;
   va_start(args, format);
   vsnprintf(fault.message, sizeof fault.message, format, args);
   va_end(args);
-  return bind_raise(L, &fault, NULL, NULL);
+  return cdb__lua_raise(L, &fault, NULL, NULL);
 }
 
-int bind_fail_string(lua_State *L, int arg, const char *what) {
-  return bind_fail(L, CDB_USAGE, "%s must be a string, not %s", what, luaL_typename(L, arg));
+int cdb__lua_fail_string(lua_State *L, int arg, const char *what) {
+  return cdb__lua_fail(L, CDB_USAGE, "%s must be a string, not %s", what, luaL_typename(L, arg));
 }
 
 /* core.on_error(constructor): constructor(code, message, fields) returns the object. */
-int bind_on_error(lua_State *L) {
+int cdb__lua_on_error(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
   lua_setfield(L, LUA_REGISTRYINDEX, ERRORS);

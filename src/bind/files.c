@@ -18,7 +18,7 @@ static int open_lock(lua_State *L) {
   int *lock = lua_newuserdatauv(L, sizeof *lock, 0);
   *lock = -1;
   luaL_setmetatable(L, LOCK_CLASS);
-  if (cdb__filelock_open(lock, path, 5000, &fault) != CDB_OK) return bind_raise(L, &fault, NULL, NULL);
+  if (cdb__filelock_open(lock, path, 5000, &fault) != CDB_OK) return cdb__lua_raise(L, &fault, NULL, NULL);
   return 1;
 }
 
@@ -54,7 +54,7 @@ static int file_id(lua_State *L) {
   return 1;
 }
 
-void bind_open_files(lua_State *L) {
+void cdb__lua_open_files(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
   luaL_newmetatable(L, LOCK_CLASS);

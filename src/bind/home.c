@@ -6,11 +6,11 @@
 
 #include "bind/bind.h"
 
-void bind_homes_free(bind_db *db) {
+void cdb__lua_homes_free(cdb__lua_db *db) {
   free(db->homes.global_index);
   free(db->homes.integer_index);
   free(db->homes.ids);
-  db->homes = (bind_homes){0};
+  db->homes = (cdb__lua_homes){0};
 }
 
 /* The array of integers in a field of the table on top, less `base`. */
@@ -27,24 +27,24 @@ static int *int_field(lua_State *L, const char *name, int base) {
   return out;
 }
 
-static const bind_placement *placement_field(lua_State *L, const char *name) {
+static const cdb__lua_placement *placement_field(lua_State *L, const char *name) {
   lua_getfield(L, -1, name);
-  const bind_placement *placement = luaL_checkudata(L, -1, CDB__PLACEMENT_CLASS);
+  const cdb__lua_placement *placement = luaL_checkudata(L, -1, CDB__PLACEMENT_CLASS);
   lua_pop(L, 1);
   return placement;
 }
 
 /* core.set_homes(db, nil or { epoch, directory, global, integers, global_index, integer_index, ids }) */
-int bind_set_homes(lua_State *L) {
-  bind_db *db = bind_check_db(L, 1);
+int cdb__lua_set_homes(lua_State *L) {
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
   lua_settop(L, 2);
-  bind_homes_free(db);
+  cdb__lua_homes_free(db);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, 5);
   if (!lua_istable(L, 2)) return 0;
-  bind_homes *homes = &db->homes;
+  cdb__lua_homes *homes = &db->homes;
   lua_getfield(L, 2, "directory");
-  homes->directory = bind_check_directory(L, -1);
+  homes->directory = cdb__lua_check_directory(L, -1);
   lua_getfield(L, 2, "epoch");
   homes->epoch = lua_tointeger(L, -1);
   lua_settop(L, 2);
@@ -63,18 +63,18 @@ int bind_set_homes(lua_State *L) {
   return 0;
 }
 
-static int index_of_id(const bind_db *db, int64_t id) {
+static int index_of_id(const cdb__lua_db *db, int64_t id) {
   for (int i = 0; i < db->shard_count; i++)
     if (db->homes.ids[i] == id) return i;
   return -1;
 }
 
-int bind_find_home(lua_State *L, bind_db *db, const cdb__key *key, int *why) {
-  const bind_homes *homes = &db->homes;
+int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *why) {
+  const cdb__lua_homes *homes = &db->homes;
   const cdb__keyspace *space = key->space;
   if (!homes->set || !homes->directory->shard->handle) return -1;
   if (space->size && memchr(space->name, '\0', space->size)) return -1; /* a shard's own keyspace */
-  const bind_placement *nodes = space->size ? homes->integers : homes->global;
+  const cdb__lua_placement *nodes = space->size ? homes->integers : homes->global;
   if (nodes->count == 0) return -1;
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
@@ -82,9 +82,9 @@ int bind_find_home(lua_State *L, bind_db *db, const cdb__key *key, int *why) {
   cdb__directory *directory = &homes->directory->entries;
   cdb__key_digest(key, homes->directory->secret, homes->directory->secret_size, digest);
   const int found = cdb__directory_lookup(directory, digest, &entry, &fault);
-  if (found < 0) bind_raise(L, &fault, homes->directory->shard->name, NULL);
+  if (found < 0) cdb__lua_raise(L, &fault, homes->directory->shard->name, NULL);
   if (directory->epoch != homes->epoch) return -1;
-  *why = found ? BIND_DIRECTORY : BIND_HOME;
+  *why = found ? CDB__DIRECTORY : CDB__HOME;
   if (found) return index_of_id(db, entry.shard);
   const size_t node = cdb__place(cdb__key_place_hash(key), nodes->nodes, nodes->count);
   return (space->size ? homes->integer_index : homes->global_index)[node];

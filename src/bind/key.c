@@ -8,13 +8,13 @@
 
 static void use_text(lua_State *L, cdb__key *key, const cdb__keyspace *space, const char *text, size_t size) {
   if (size == 0)
-    bind_fail(L, CDB_USAGE, "the key is an empty string; it must have 1 to %d bytes", CDB__KEY_MAX);
+    cdb__lua_fail(L, CDB_USAGE, "the key is an empty string; it must have 1 to %d bytes", CDB__KEY_MAX);
   if (size > CDB__KEY_MAX)
-    bind_fail(L, CDB_USAGE, "the key is %zu bytes long; it must have 1 to %d bytes", size, CDB__KEY_MAX);
+    cdb__lua_fail(L, CDB_USAGE, "the key is %zu bytes long; it must have 1 to %d bytes", size, CDB__KEY_MAX);
   cdb__key_text(key, space, text, size);
 }
 
-static void use_folded(lua_State *L, bind_key_arg *out, const cdb__keyspace *space, const char *text,
+static void use_folded(lua_State *L, cdb__lua_key_arg *out, const cdb__keyspace *space, const char *text,
                        size_t size) {
   use_text(L, &out->key, space, text, size);
   for (size_t i = 0; i < size; i++)
@@ -22,35 +22,38 @@ static void use_folded(lua_State *L, bind_key_arg *out, const cdb__keyspace *spa
   out->key.text = out->folded;
 }
 
-static void use_integer(lua_State *L, bind_db *db, const bind_plan *plan, int64_t value, bool was_float,
-                        bind_key_arg *out) {
-  switch (plan ? plan->key_kind : BIND_KEY_UNKNOWN) {
-    case BIND_KEY_INTEGER: cdb__key_integer(&out->key, &plan->space, value); return;
-    case BIND_KEY_UNKNOWN:
+static void use_integer(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, int64_t value,
+                        bool was_float, cdb__lua_key_arg *out) {
+  switch (plan ? plan->key_kind : CDB__KEY_UNKNOWN) {
+    case CDB__KEY_INTEGER: cdb__key_integer(&out->key, &plan->space, value); return;
+    case CDB__KEY_UNKNOWN:
       if (plan && plan->table[0])
-        bind_fail(
+        cdb__lua_fail(
             L, CDB_USAGE,
             "the integer key %lld needs a table with a known key, and %s has none: write db:key(table, %lld)",
             (long long)value, plan->table, (long long)value);
-      bind_fail(L, CDB_USAGE, "the integer key %lld needs a table to belong to: write db:key(table, %lld)",
-                (long long)value, (long long)value);
+      cdb__lua_fail(L, CDB_USAGE,
+                    "the integer key %lld needs a table to belong to: write db:key(table, %lld)",
+                    (long long)value, (long long)value);
       return;
     default:
       if (was_float)
-        bind_fail(L, CDB_USAGE,
-                  "a float can not be the key of %s, whose key column holds text: write the key as a string",
-                  plan->table);
+        cdb__lua_fail(
+            L, CDB_USAGE,
+            "a float can not be the key of %s, whose key column holds text: write the key as a string",
+            plan->table);
       cdb__key_integer(&out->key, &db->global, value);
   }
 }
 
-void bind_check_key(lua_State *L, int arg, bind_db *db, const bind_plan *plan, bind_key_arg *out) {
+void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_plan *plan,
+                        cdb__lua_key_arg *out) {
   switch (lua_type(L, arg)) {
     case LUA_TSTRING: {
       size_t size;
       int64_t value;
       const char *text = lua_tolstring(L, arg, &size);
-      if (plan && plan->key_kind == BIND_KEY_INTEGER && cdb__decimal(text, size, &value))
+      if (plan && plan->key_kind == CDB__KEY_INTEGER && cdb__decimal(text, size, &value))
         cdb__key_integer(&out->key, &plan->space, value);
       else if (plan && plan->fold) use_folded(L, out, &db->global, text, size);
       else use_text(L, &out->key, &db->global, text, size);
@@ -60,13 +63,13 @@ void bind_check_key(lua_State *L, int arg, bind_db *db, const bind_plan *plan, b
       int is_integral;
       const lua_Integer value = lua_tointegerx(L, arg, &is_integral);
       if (!is_integral)
-        bind_fail(L, CDB_USAGE, "the key is the float %s; a key is a string, an integer or db:key(…)",
-                  luaL_tolstring(L, arg, NULL));
+        cdb__lua_fail(L, CDB_USAGE, "the key is the float %s; a key is a string, an integer or db:key(…)",
+                      luaL_tolstring(L, arg, NULL));
       use_integer(L, db, plan, value, !lua_isinteger(L, arg), out);
       return;
     }
     case LUA_TUSERDATA: {
-      const bind_key *key = luaL_testudata(L, arg, CDB__KEY_CLASS);
+      const cdb__lua_key *key = luaL_testudata(L, arg, CDB__KEY_CLASS);
       if (!key) break;
       out->space = cdb__keyspace_make(key->data, key->space_size, db->seed);
       cdb__key_text(&out->key, &out->space, key->data + key->space_size, key->text_size);
@@ -74,18 +77,18 @@ void bind_check_key(lua_State *L, int arg, bind_db *db, const bind_plan *plan, b
     }
     default: break;
   }
-  bind_fail(L, CDB_USAGE, "the key is a %s; a key is a string, an integer or db:key(…)",
-            luaL_typename(L, arg));
+  cdb__lua_fail(L, CDB_USAGE, "the key is a %s; a key is a string, an integer or db:key(…)",
+                luaL_typename(L, arg));
 }
 
 /* core.key(keyspace, text, label): the value that db:key returns. */
 static int new_key(lua_State *L) {
   size_t space_size, text_size;
-  const char *space = bind_check_string(L, 1, "a keyspace", &space_size);
-  const char *text = bind_check_string(L, 2, "a key", &text_size);
+  const char *space = cdb__lua_check_string(L, 1, "a keyspace", &space_size);
+  const char *text = cdb__lua_check_string(L, 2, "a key", &text_size);
   cdb__key checked;
   use_text(L, &checked, NULL, text, text_size);
-  bind_key *key = lua_newuserdatauv(L, sizeof *key + space_size + text_size, 1);
+  cdb__lua_key *key = lua_newuserdatauv(L, sizeof *key + space_size + text_size, 1);
   key->space_size = space_size;
   key->text_size = text_size;
   memcpy(key->data, space, space_size);
@@ -98,7 +101,7 @@ static int new_key(lua_State *L) {
 
 /* core.key_parts(value): keyspace and text, or nothing for any other value. */
 static int key_parts(lua_State *L) {
-  const bind_key *key = luaL_testudata(L, 1, CDB__KEY_CLASS);
+  const cdb__lua_key *key = luaL_testudata(L, 1, CDB__KEY_CLASS);
   if (!key) return 0;
   lua_pushlstring(L, key->data, key->space_size);
   lua_pushlstring(L, key->data + key->space_size, key->text_size);
@@ -112,7 +115,7 @@ static int key_tostring(lua_State *L) {
 }
 
 static int key_equals(lua_State *L) {
-  const bind_key *a = luaL_testudata(L, 1, CDB__KEY_CLASS), *b = luaL_testudata(L, 2, CDB__KEY_CLASS);
+  const cdb__lua_key *a = luaL_testudata(L, 1, CDB__KEY_CLASS), *b = luaL_testudata(L, 2, CDB__KEY_CLASS);
   lua_pushboolean(L, a && b && a->space_size == b->space_size && a->text_size == b->text_size &&
                          memcmp(a->data, b->data, a->space_size + a->text_size) == 0);
   return 1;
@@ -122,13 +125,13 @@ static int key_equals(lua_State *L) {
 static int decimal(lua_State *L) {
   size_t size;
   int64_t value;
-  const char *text = bind_check_string(L, 1, "a key", &size);
+  const char *text = cdb__lua_check_string(L, 1, "a key", &size);
   if (cdb__decimal(text, size, &value)) lua_pushinteger(L, value);
   else lua_pushnil(L);
   return 1;
 }
 
-void bind_open_keys(lua_State *L) {
+void cdb__lua_open_keys(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"key", new_key}, {"key_parts", key_parts}, {"decimal", decimal}, {NULL, NULL}};
   luaL_newmetatable(L, CDB__KEY_CLASS);

@@ -12,7 +12,7 @@ static int scan(lua_State *L) {
   static const char *const kinds[] = {"empty",       "select", "insert", "update",  "delete", "schema",
                                       "transaction", "attach", "pragma", "explain", "other"};
   size_t size;
-  const char *sql = bind_check_string(L, 1, "the SQL text", &size);
+  const char *sql = cdb__lua_check_string(L, 1, "the SQL text", &size);
   cdb__sql_info info;
   cdb__sql_scan(sql, size, &info);
   lua_createtable(L, 0, 4);
@@ -45,16 +45,16 @@ static void push_codes(lua_State *L) {
 }
 
 int luaopen_collegedb_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"scan", scan}, {"on_error", bind_on_error}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"scan", scan}, {"on_error", cdb__lua_on_error}, {NULL, NULL}};
   luaL_newlib(L, functions);
-  bind_open_values(L);
-  bind_open_keys(L);
-  bind_open_cursor(L);
-  bind_open_shard(L);
-  bind_open_route(L);
-  bind_open_directory(L);
-  bind_open_takeover(L);
-  bind_open_files(L);
+  cdb__lua_open_values(L);
+  cdb__lua_open_keys(L);
+  cdb__lua_open_cursor(L);
+  cdb__lua_open_shard(L);
+  cdb__lua_open_route(L);
+  cdb__lua_open_directory(L);
+  cdb__lua_open_takeover(L);
+  cdb__lua_open_files(L);
   push_codes(L);
   lua_setfield(L, -2, "codes");
   lua_pushstring(L, CDB_VERSION);

@@ -5,11 +5,11 @@
 
 #include "bind/bind.h"
 
-void bind_plans_free(bind_db *db) {
-  for (int i = 0; i < BIND_PLAN_BUCKETS; i++) {
-    bind_plan *plan = db->plans[i];
+void cdb__lua_plans_free(cdb__lua_db *db) {
+  for (int i = 0; i < CDB__PLAN_BUCKETS; i++) {
+    cdb__lua_plan *plan = db->plans[i];
     while (plan) {
-      bind_plan *next = plan->next;
+      cdb__lua_plan *next = plan->next;
       free(plan);
       plan = next;
     }
@@ -19,12 +19,12 @@ void bind_plans_free(bind_db *db) {
   db->plan_count = 0;
 }
 
-static bind_plan *new_plan(lua_State *L, bind_db *db, const bind_call *call) {
+static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_call *call) {
   /* A program that writes its values into its SQL makes endless texts. Starting
    * over is cheaper than keeping score, and as good for everybody else. */
-  if (db->plan_count >= BIND_PLAN_LIMIT) bind_plans_free(db);
-  bind_plan *plan = calloc(1, sizeof *plan + call->size);
-  if (!plan) bind_fail(L, CDB_NOMEM, "no memory for a statement of %zu bytes", call->size);
+  if (db->plan_count >= CDB__PLAN_LIMIT) cdb__lua_plans_free(db);
+  cdb__lua_plan *plan = calloc(1, sizeof *plan + call->size);
+  if (!plan) cdb__lua_fail(L, CDB_NOMEM, "no memory for a statement of %zu bytes", call->size);
   memcpy(plan->sql, call->sql, call->size);
   plan->size = call->size;
   plan->hash = call->hash;
@@ -35,7 +35,7 @@ static bind_plan *new_plan(lua_State *L, bind_db *db, const bind_call *call) {
   if (info.table &&
       cdb__sql_name(info.table, info.table_size, plan->table, sizeof plan->table) >= sizeof plan->table)
     plan->table[0] = '\0'; /* longer than any table the catalog keeps */
-  bind_plan **bucket = &db->plans[call->hash % BIND_PLAN_BUCKETS];
+  cdb__lua_plan **bucket = &db->plans[call->hash % CDB__PLAN_BUCKETS];
   plan->next = *bucket;
   *bucket = plan;
   db->plan_count++;
@@ -44,7 +44,7 @@ static bind_plan *new_plan(lua_State *L, bind_db *db, const bind_call *call) {
 
 /* describe(state, table) returns the kind of key ("text", "integer", "numeric"
  * or nil), the keyspace of integer keys, and whether the column is NOCASE. */
-static void describe(lua_State *L, bind_db *db, int db_index, bind_plan *plan) {
+static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan *plan) {
   const unsigned catalog = db->catalog;
   const int top = lua_gettop(L);
   char table[sizeof plan->table];
@@ -56,21 +56,21 @@ static void describe(lua_State *L, bind_db *db, int db_index, bind_plan *plan) {
   lua_pushstring(L, table);
   lua_call(L, 2, 3);
   /* Lua code ran: the plans may have been started over. Find ours again. */
-  for (plan = db->plans[hash % BIND_PLAN_BUCKETS]; plan && plan->hash != hash;) plan = plan->next;
+  for (plan = db->plans[hash % CDB__PLAN_BUCKETS]; plan && plan->hash != hash;) plan = plan->next;
   if (plan) {
     const char *kind = lua_tostring(L, top + 1);
     size_t size = 0;
     const char *space = lua_tolstring(L, top + 2, &size);
-    plan->key_kind = !kind                          ? BIND_KEY_UNKNOWN
-                     : strcmp(kind, "integer") == 0 ? BIND_KEY_INTEGER
-                     : strcmp(kind, "numeric") == 0 ? BIND_KEY_NUMERIC
-                                                    : BIND_KEY_TEXT;
+    plan->key_kind = !kind                          ? CDB__KEY_UNKNOWN
+                     : strcmp(kind, "integer") == 0 ? CDB__KEY_INTEGER
+                     : strcmp(kind, "numeric") == 0 ? CDB__KEY_NUMERIC
+                                                    : CDB__KEY_TEXT;
     plan->fold = lua_toboolean(L, top + 3);
     if (space && size < sizeof plan->space_name) {
       memcpy(plan->space_name, space, size);
       plan->space = cdb__keyspace_make(plan->space_name, size, db->seed);
-    } else if (plan->key_kind == BIND_KEY_INTEGER) {
-      plan->key_kind = BIND_KEY_UNKNOWN;
+    } else if (plan->key_kind == CDB__KEY_INTEGER) {
+      plan->key_kind = CDB__KEY_UNKNOWN;
     }
     /* A table that is not known yet may be there at the next call. */
     if (kind) plan->catalog = db->catalog == catalog ? catalog : db->catalog;
@@ -78,23 +78,23 @@ static void describe(lua_State *L, bind_db *db, int db_index, bind_plan *plan) {
   lua_settop(L, top);
 }
 
-static bool same_text(const bind_plan *plan, const bind_call *call) {
+static bool same_text(const cdb__lua_plan *plan, const cdb__lua_call *call) {
   return plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0;
 }
 
-static bind_plan *find(const bind_db *db, const bind_call *call) {
-  bind_plan *plan = db->plans[call->hash % BIND_PLAN_BUCKETS];
+static cdb__lua_plan *find(const cdb__lua_db *db, const cdb__lua_call *call) {
+  cdb__lua_plan *plan = db->plans[call->hash % CDB__PLAN_BUCKETS];
   while (plan && !(plan->hash == call->hash && same_text(plan, call))) plan = plan->next;
   return plan;
 }
 
 /* A program's text mostly is at the same address, so its plan is guessed by that. */
-static bind_plan **guess(bind_db *db, const bind_call *call) {
-  return &db->guesses[(uintptr_t)call->sql / 16 % BIND_PLAN_GUESSES];
+static cdb__lua_plan **guess(cdb__lua_db *db, const cdb__lua_call *call) {
+  return &db->guesses[(uintptr_t)call->sql / 16 % CDB__PLAN_GUESSES];
 }
 
-bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, bind_call *call) {
-  bind_plan *plan = *guess(db, call);
+cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call) {
+  cdb__lua_plan *plan = *guess(db, call);
   if (plan && plan->catalog == db->catalog && same_text(plan, call)) {
     call->hash = plan->hash;
     return plan;
@@ -106,7 +106,7 @@ bind_plan *bind_plan_for(lua_State *L, bind_db *db, int db_index, bind_call *cal
   if (plan->catalog != db->catalog) {
     describe(L, db, db_index, plan);
     plan = find(db, call);
-    if (!plan) return bind_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
+    if (!plan) return cdb__lua_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
   }
   *guess(db, call) = plan;
   return plan;

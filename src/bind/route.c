@@ -10,36 +10,36 @@
 
 #include "bind/bind.h"
 
-static const char *const WHY[BIND_WHY_COUNT] = {"home", "directory", "found", "claimed", "unclaimed"};
+static const char *const WHY[CDB__WHY_COUNT] = {"home", "directory", "found", "claimed", "unclaimed"};
 
 /* Its address in each router proves what a userdata is, at a fraction of the
  * cost of comparing metatables; the size says that it may be read at all. */
 static const char MAGIC = 0;
 
-static inline bind_db *test_db(lua_State *L, int arg) {
-  bind_db *db = lua_touserdata(L, arg);
+static inline cdb__lua_db *test_db(lua_State *L, int arg) {
+  cdb__lua_db *db = lua_touserdata(L, arg);
   return db && lua_rawlen(L, arg) == sizeof *db && db->magic == &MAGIC ? db : NULL;
 }
 
-bind_db *bind_check_db(lua_State *L, int arg) {
-  bind_db *db = test_db(L, arg);
+cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg) {
+  cdb__lua_db *db = test_db(L, arg);
   if (!db)
-    bind_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)",
-              luaL_typename(L, arg));
-  if (!db->open) bind_fail(L, CDB_CLOSED, "the database was closed");
+    cdb__lua_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)",
+                  luaL_typename(L, arg));
+  if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed");
   return db;
 }
 
-static int64_t now_ms(const bind_db *db) { return cdb__clock_now(&db->clock); }
+static int64_t now_ms(const cdb__lua_db *db) { return cdb__clock_now(&db->clock); }
 
-static void keep(bind_db *db, cdb__hash hash, int index, int why) {
+static void keep(cdb__lua_db *db, cdb__hash hash, int index, int why) {
   const int64_t now = now_ms(db);
   cdb__cache_put(db->cache, hash, now, now + db->life_ms, index, why);
 }
 
 /* Asks Lua where the key is. Afterwards the plan may be gone, and with it what the key points to. */
-static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key, cdb__hash hash,
-               int *why) {
+static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, const cdb__key *key,
+               cdb__hash hash, int *why) {
   luaL_checkstack(L, 8, NULL);
   lua_getiuservalue(L, 1, 3);
   lua_getiuservalue(L, 1, 1);
@@ -49,12 +49,12 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
   else lua_pushnil(L);
   lua_pushboolean(L, insert);
   lua_call(L, 5, 3);
-  if (!db->open) bind_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
+  if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
   const int index = (int)lua_tointeger(L, -3) - 1;
   *why = (int)lua_tointeger(L, -2);
   const bool kept = lua_toboolean(L, -1);
   lua_pop(L, 3);
-  if (*why < 0 || *why >= BIND_WHY_COUNT) *why = BIND_HOME;
+  if (*why < 0 || *why >= CDB__WHY_COUNT) *why = CDB__HOME;
   if (index < 0 || index >= db->shard_count) return -1;
   if (kept) keep(db, hash, index, *why);
   return index;
@@ -62,11 +62,11 @@ static int ask(lua_State *L, bind_db *db, const char *table, bool insert, const 
 
 /* Index of the key's shard, or -1. Where a row was merely found, an INSERT asks
  * again: the row may be gone, and another process giving the key a new place. */
-static inline int resolve(lua_State *L, bind_db *db, const char *table, bool insert, const cdb__key *key,
+static inline int resolve(lua_State *L, cdb__lua_db *db, const char *table, bool insert, const cdb__key *key,
                           cdb__hash hash, int *why) {
   int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
-  if (index >= 0 && !(insert && *why == BIND_FOUND)) return index;
-  index = bind_find_home(L, db, key, why);
+  if (index >= 0 && !(insert && *why == CDB__FOUND)) return index;
+  index = cdb__lua_find_home(L, db, key, why);
   if (index >= 0) {
     keep(db, hash, index, *why);
     return index;
@@ -74,45 +74,45 @@ static inline int resolve(lua_State *L, bind_db *db, const char *table, bool ins
   return ask(L, db, table, insert, key, hash, why);
 }
 
-static inline bind_shard *ready(lua_State *L, const bind_db *db, int index) {
-  if (index < 0) bind_fail(L, CDB_INTERNAL, "the router answered with a shard that does not exist");
-  bind_shard *shard = db->shards[index];
-  if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int index) {
+  if (index < 0) cdb__lua_fail(L, CDB_INTERNAL, "the router answered with a shard that does not exist");
+  cdb__lua_shard *shard = db->shards[index];
+  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   if (shard->tx_depth)
-    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
-              shard->name);
+    cdb__lua_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
+                  shard->name);
   return shard;
 }
 
 /* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
-static inline bind_shard *route(lua_State *L, bind_db *db, bind_call *call, int *index) {
-  bind_key_arg key;
+static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, int *index) {
+  cdb__lua_key_arg key;
   int why;
-  call->sql = bind_check_string(L, 3, "the SQL text", &call->size);
+  call->sql = cdb__lua_check_string(L, 3, "the SQL text", &call->size);
   call->params = 4;
   call->key_arg = 2;
-  bind_plan *plan = bind_plan_for(L, db, 1, call);
+  cdb__lua_plan *plan = cdb__lua_plan_for(L, db, 1, call);
   call->kind = plan->kind;
-  bind_check_key(L, 2, db, plan, &key);
+  cdb__lua_check_key(L, 2, db, plan, &key);
   call->key = cdb__key_cache_hash(&key.key);
   *index = resolve(L, db, plan->table, call->kind == CDB__SQL_INSERT, &key.key, call->key, &why);
   return ready(L, db, *index);
 }
 
-static int routed(lua_State *L, bind_runner run) {
-  bind_call call;
+static int routed(lua_State *L, cdb__lua_runner run) {
+  cdb__lua_call call;
   int index;
   if (lua_gettop(L) != 4) lua_settop(L, 4);
-  bind_db *db = bind_check_db(L, 1);
-  bind_shard *shard = route(L, db, &call, &index);
-  const int results = db->check_keys ? bind_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_shard *shard = route(L, db, &call, &index);
+  const int results = db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
   if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
   return results;
 }
 
-static int method_run(lua_State *L) { return routed(L, bind_run); }
-static int method_first(lua_State *L) { return routed(L, bind_first); }
-static int method_all(lua_State *L) { return routed(L, bind_all); }
+static int method_run(lua_State *L) { return routed(L, cdb__lua_run); }
+static int method_first(lua_State *L) { return routed(L, cdb__lua_first); }
+static int method_all(lua_State *L) { return routed(L, cdb__lua_all); }
 
 /* Iterates over an array of rows: upvalue 1 the array, 2 the position. */
 static int next_of_array(lua_State *L) {
@@ -124,39 +124,39 @@ static int next_of_array(lua_State *L) {
 }
 
 static int method_each(lua_State *L) {
-  bind_call call;
+  cdb__lua_call call;
   int index;
   lua_settop(L, 4);
-  bind_db *db = bind_check_db(L, 1);
-  bind_shard *shard = route(L, db, &call, &index);
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_shard *shard = route(L, db, &call, &index);
   const bool writes = call.kind != CDB__SQL_SELECT;
   if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
   if (db->check_keys && writes) { /* what it touches is known only at its end */
-    bind_checked_run(L, db, shard, &call, bind_all);
+    cdb__lua_checked_run(L, db, shard, &call, cdb__lua_all);
     lua_pushinteger(L, 0);
     lua_pushcclosure(L, next_of_array, 2);
     return 1;
   }
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);
-  return bind_each(L, shard, lua_gettop(L), &call);
+  return cdb__lua_each(L, shard, lua_gettop(L), &call);
 }
 
 /* A plan for a table's name alone. */
-static bind_plan *table_plan(lua_State *L, bind_db *db, int arg) {
+static cdb__lua_plan *table_plan(lua_State *L, cdb__lua_db *db, int arg) {
   size_t size;
-  const char *table = bind_check_string(L, arg, "the table", &size);
+  const char *table = cdb__lua_check_string(L, arg, "the table", &size);
   luaL_Buffer text;
   luaL_buffinit(L, &text);
   luaL_addstring(&text, "DELETE FROM \"");
   luaL_addgsub(&text, table, "\"", "\"\"");
   luaL_addchar(&text, '"');
   luaL_pushresult(&text);
-  bind_call call = {0};
+  cdb__lua_call call = {0};
   call.sql = lua_tolstring(L, -1, &call.size);
-  bind_plan *plan = bind_plan_for(L, db, 1, &call);
-  if (plan->key_kind == BIND_KEY_UNKNOWN)
-    bind_fail(L, CDB_TABLE_NOT_FOUND, "no shard has a table %s with a known key", table);
+  cdb__lua_plan *plan = cdb__lua_plan_for(L, db, 1, &call);
+  if (plan->key_kind == CDB__KEY_UNKNOWN)
+    cdb__lua_fail(L, CDB_TABLE_NOT_FOUND, "no shard has a table %s with a known key", table);
   return plan;
 }
 
@@ -173,16 +173,16 @@ static void name_only_table(lua_State *L, int key, int table) {
 
 /* db:locate(key[, table]): the shard's name and why, or nil; allocates nothing. */
 static int method_locate(lua_State *L) {
-  bind_key_arg key;
+  cdb__lua_key_arg key;
   int why = 0;
   lua_settop(L, 3);
-  bind_db *db = bind_check_db(L, 1);
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
   name_only_table(L, 2, 3);
-  bind_plan *plan = lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
-  bind_check_key(L, 2, db, plan, &key);
+  cdb__lua_plan *plan = lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
+  cdb__lua_check_key(L, 2, db, plan, &key);
   const int index =
       resolve(L, db, plan ? plan->table : NULL, false, &key.key, cdb__key_cache_hash(&key.key), &why);
-  if (index < 0 || why == BIND_UNCLAIMED) {
+  if (index < 0 || why == CDB__UNCLAIMED) {
     lua_pushnil(L);
     lua_pushstring(L, "unknown");
     return 2;
@@ -195,20 +195,20 @@ static int method_locate(lua_State *L) {
 /* core.route(db, key, sql or nil, insert): the shard for a transaction or batch, and the key's cache hash
  * kept in it. */
 static int route_only(lua_State *L) {
-  bind_key_arg key;
+  cdb__lua_key_arg key;
   int why;
   lua_settop(L, 4);
-  bind_db *db = bind_check_db(L, 1);
-  bind_plan *plan = NULL;
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_plan *plan = NULL;
   if (lua_isnil(L, 3)) {
     name_only_table(L, 2, 3);
     if (!lua_isnil(L, 3)) plan = table_plan(L, db, 3);
   } else {
-    bind_call call = {0};
-    call.sql = bind_check_string(L, 3, "the SQL text", &call.size);
-    plan = bind_plan_for(L, db, 1, &call);
+    cdb__lua_call call = {0};
+    call.sql = cdb__lua_check_string(L, 3, "the SQL text", &call.size);
+    plan = cdb__lua_plan_for(L, db, 1, &call);
   }
-  bind_check_key(L, 2, db, plan, &key);
+  cdb__lua_check_key(L, 2, db, plan, &key);
   const cdb__hash hash = cdb__key_cache_hash(&key.key);
   const int index = resolve(L, db, plan ? plan->table : NULL, lua_toboolean(L, 4), &key.key, hash, &why);
   ready(L, db, index);
@@ -234,7 +234,7 @@ static int new_router(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 5, LUA_TTABLE);
   const int count = (int)lua_rawlen(L, 2);
-  bind_db *db = lua_newuserdatauv(L, sizeof *db, 5);
+  cdb__lua_db *db = lua_newuserdatauv(L, sizeof *db, 5);
   memset(db, 0, sizeof *db);
   db->magic = &MAGIC;
   luaL_setmetatable(L, CDB__DB_CLASS);
@@ -252,10 +252,10 @@ static int new_router(lua_State *L) {
   db->catalog = 1;
   db->shards = calloc((size_t)count + 1, sizeof *db->shards);
   db->cache = cdb__cache_new((uint64_t)integer_field(L, 5, "cache_size"));
-  if (!db->shards || !db->cache) return bind_fail(L, CDB_NOMEM, "no memory for the mapping cache");
+  if (!db->shards || !db->cache) return cdb__lua_fail(L, CDB_NOMEM, "no memory for the mapping cache");
   for (int i = 0; i < count; i++) {
     lua_rawgeti(L, 2, i + 1);
-    db->shards[i] = bind_check_shard(L, -1);
+    db->shards[i] = cdb__lua_check_shard(L, -1);
     db->shards[i]->db = db;
     lua_pop(L, 1);
   }
@@ -264,9 +264,9 @@ static int new_router(lua_State *L) {
   return 1;
 }
 
-static void free_router(bind_db *db) {
+static void free_router(cdb__lua_db *db) {
   db->open = false;
-  bind_plans_free(db);
+  cdb__lua_plans_free(db);
   cdb__cache_free(db->cache);
   db->cache = NULL;
   for (int i = 0; i < db->shard_count; i++)
@@ -274,8 +274,8 @@ static void free_router(bind_db *db) {
   db->shard_count = 0;
   free(db->shards);
   db->shards = NULL;
-  bind_check_tables_free(db);
-  bind_homes_free(db);
+  cdb__lua_check_tables_free(db);
+  cdb__lua_homes_free(db);
 }
 
 /* core.close_router(db), and __gc: frees what is C's; Lua closes the shards. */
@@ -286,25 +286,25 @@ static int close_router(lua_State *L) {
 
 /* core.state(db): the Lua state of an open database. */
 static int get_state(lua_State *L) {
-  bind_check_db(L, 1);
+  cdb__lua_check_db(L, 1);
   lua_getiuservalue(L, 1, 1);
   return 1;
 }
 
 static int is_open(lua_State *L) {
-  const bind_db *db = test_db(L, 1);
+  const cdb__lua_db *db = test_db(L, 1);
   lua_pushboolean(L, db && db->open);
   return 1;
 }
 
 static int flush_cache(lua_State *L) {
-  cdb__cache_clear(bind_check_db(L, 1)->cache);
+  cdb__cache_clear(cdb__lua_check_db(L, 1)->cache);
   return 0;
 }
 
 /* core.forget(db, keyspace, text): drops one mapping from the cache. */
 static int forget(lua_State *L) {
-  bind_db *db = bind_check_db(L, 1);
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
   size_t space_size, size;
   const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
   const cdb__keyspace space = cdb__keyspace_make(name, space_size, db->seed);
@@ -315,7 +315,7 @@ static int forget(lua_State *L) {
 }
 
 static int cache_stats(lua_State *L) {
-  const cdb__cache_stats stats = cdb__cache_get_stats(bind_check_db(L, 1)->cache);
+  const cdb__cache_stats stats = cdb__cache_get_stats(cdb__lua_check_db(L, 1)->cache);
   const struct {
     const char *name;
     uint64_t value;
@@ -334,18 +334,18 @@ static int cache_stats(lua_State *L) {
 
 /* core.catalog_changed(db): plans ask describe again. */
 static int catalog_changed(lua_State *L) {
-  bind_check_db(L, 1)->catalog++;
+  cdb__lua_check_db(L, 1)->catalog++;
   return 0;
 }
 
 static int catalog_version(lua_State *L) {
-  lua_pushinteger(L, bind_check_db(L, 1)->catalog);
+  lua_pushinteger(L, cdb__lua_check_db(L, 1)->catalog);
   return 1;
 }
 
 /* core.set_clock(db, ms or nil): a clock that stands at ms, or the system's; for tests. */
 static int set_clock(lua_State *L) {
-  bind_db *db = bind_check_db(L, 1);
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
   if (lua_isnoneornil(L, 2)) {
     db->clock = cdb__clock_system();
   } else {
@@ -356,7 +356,7 @@ static int set_clock(lua_State *L) {
   return 1;
 }
 
-void bind_open_route(lua_State *L) {
+void cdb__lua_open_route(lua_State *L) {
   static const luaL_Reg methods[] = {{"run", method_run},
                                      {"insert", method_run},
                                      {"select_by_primary_key", method_run},
@@ -378,8 +378,8 @@ void bind_open_route(lua_State *L) {
                                        {"catalog_changed", catalog_changed},
                                        {"catalog_version", catalog_version},
                                        {"set_clock", set_clock},
-                                       {"check_tables", bind_check_tables},
-                                       {"set_homes", bind_set_homes},
+                                       {"check_tables", cdb__lua_check_tables},
+                                       {"set_homes", cdb__lua_set_homes},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__DB_CLASS);
   lua_pushcfunction(L, close_router);

@@ -11,7 +11,7 @@
 #include "bind/bind.h"
 
 /* Returns a statement that was unwound, or that ended, to the cache. */
-static inline int take_back(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
+static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
   for (cdb__stmt **link = &shard->running; *link; link = &(*link)->running_next) {
     if (*link != stmt) continue;
     *link = stmt->running_next;
@@ -22,13 +22,13 @@ static inline int take_back(bind_shard *shard, cdb__stmt *stmt, cdb__fault *faul
   return code;
 }
 
-static void recover_unwound(bind_shard *shard, uintptr_t frame) {
+static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
   cdb__fault ignored;
   while (shard->running && shard->running->running_frame <= frame) take_back(shard, shard->running, &ignored);
 }
 
 /* What routed SQL may not do, checked when a text is prepared for the first time. */
-static int check_kind(const bind_call *call, cdb__fault *fault) {
+static int check_kind(const cdb__lua_call *call, cdb__fault *fault) {
   cdb__sql_info info;
   cdb__sql_scan(call->sql, call->size, &info);
   if (info.second)
@@ -45,7 +45,7 @@ static int check_kind(const bind_call *call, cdb__fault *fault) {
   }
 }
 
-static inline int take(bind_shard *shard, const bind_call *call, cdb__stmt **out, cdb__fault *fault) {
+static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt **out, cdb__fault *fault) {
   int code = cdb__stmt_take(shard->handle, call->sql, call->size, call->hash, out, fault);
   if (code == CDB_OK && (*out)->checked) return CDB_OK;
   /* The reason for a refused text is ours to name, also where SQLite refused it as well. */
@@ -58,7 +58,7 @@ static inline int take(bind_shard *shard, const bind_call *call, cdb__stmt **out
   return kind_code;
 }
 
-cdb__stmt *bind_begin(lua_State *L, bind_shard *shard, const bind_call *call, uintptr_t frame) {
+cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame) {
   cdb__fault fault;
   cdb__stmt *stmt = NULL;
   if (shard->running) recover_unwound(shard, frame);
@@ -67,37 +67,39 @@ cdb__stmt *bind_begin(lua_State *L, bind_shard *shard, const bind_call *call, ui
     stmt->running_frame = frame;
     stmt->running_next = shard->running;
     shard->running = stmt;
-    code = bind_params(L, call->params, stmt, &fault);
+    code = cdb__lua_params(L, call->params, stmt, &fault);
     if (code == CDB_OK) return stmt;
     cdb__fault ignored;
     take_back(shard, stmt, &ignored);
   }
-  bind_raise(L, &fault, shard->name, call);
+  cdb__lua_raise(L, &fault, shard->name, call);
   return NULL;
 }
 
-int bind_end(bind_shard *shard, cdb__stmt *stmt, cdb__fault *fault) { return take_back(shard, stmt, fault); }
+int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
+  return take_back(shard, stmt, fault);
+}
 
 /* Ends a statement that failed in step: its own fault stands, not the reset's. */
-static int fail_step(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const cdb__fault *fault,
-                     const bind_call *call) {
+static int fail_step(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__fault *fault,
+                     const cdb__lua_call *call) {
   cdb__fault ignored;
   take_back(shard, stmt, &ignored);
-  return bind_raise(L, fault, shard->name, call);
+  return cdb__lua_raise(L, fault, shard->name, call);
 }
 
-static inline void finish(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const bind_call *call) {
+static inline void finish(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
   cdb__fault fault;
-  if (take_back(shard, stmt, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, call);
+  if (take_back(shard, stmt, &fault) != CDB_OK) cdb__lua_raise(L, &fault, shard->name, call);
 }
 
-int bind_first(lua_State *L, bind_shard *shard, const bind_call *call) {
+int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   cdb__fault fault;
-  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  cdb__stmt *stmt = cdb__lua_begin(L, shard, call, CDB__FRAME);
   int code = cdb__step(stmt, &fault);
   if (code == CDB__ROW) {
-    bind_push_names(L, stmt);
-    bind_push_row(L, stmt, lua_gettop(L));
+    cdb__lua_push_names(L, stmt);
+    cdb__lua_push_row(L, stmt, lua_gettop(L));
   } else {
     lua_pushnil(L);
   }
@@ -109,22 +111,22 @@ int bind_first(lua_State *L, bind_shard *shard, const bind_call *call) {
 }
 
 /* Pushes the array of all rows; leaves the names below it. */
-static void push_rows(lua_State *L, bind_shard *shard, cdb__stmt *stmt, const bind_call *call) {
+static void push_rows(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
   cdb__fault fault;
   int code = cdb__step(stmt, &fault);
-  bind_push_names(L, stmt);
+  cdb__lua_push_names(L, stmt);
   const int names = lua_gettop(L);
   lua_newtable(L);
   for (lua_Integer n = 1; code == CDB__ROW; n++) {
-    bind_push_row(L, stmt, names);
+    cdb__lua_push_row(L, stmt, names);
     lua_rawseti(L, -2, n);
     code = cdb__step(stmt, &fault);
   }
   if (code < 0) fail_step(L, shard, stmt, &fault, call);
 }
 
-int bind_all(lua_State *L, bind_shard *shard, const bind_call *call) {
-  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  cdb__stmt *stmt = cdb__lua_begin(L, shard, call, CDB__FRAME);
   push_rows(L, shard, stmt, call);
   finish(L, shard, stmt, call);
   return 1;
@@ -135,7 +137,7 @@ static void set_integer(lua_State *L, const char *name, int64_t value) {
   lua_setfield(L, -2, name);
 }
 
-static void push_meta(lua_State *L, const bind_shard *shard, double milliseconds, int64_t changes,
+static void push_meta(lua_State *L, const cdb__lua_shard *shard, double milliseconds, int64_t changes,
                       int64_t row_id) {
   lua_createtable(L, 0, 4);
   lua_pushnumber(L, milliseconds);
@@ -154,9 +156,9 @@ static void push_copy(lua_State *L, int array, int count) {
   }
 }
 
-int bind_run(lua_State *L, bind_shard *shard, const bind_call *call) {
+int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   const int64_t start = cdb__clock_ticks();
-  cdb__stmt *stmt = bind_begin(L, shard, call, BIND_FRAME);
+  cdb__stmt *stmt = cdb__lua_begin(L, shard, call, CDB__FRAME);
   push_rows(L, shard, stmt, call);
   const int rows = lua_gettop(L), names = rows - 1, columns = stmt->columns;
   const int64_t changes = stmt->shard->ops->changes(stmt), row_id = stmt->shard->ops->last_row_id(stmt);

@@ -7,28 +7,29 @@
 #include "bind/bind.h"
 #include "shard/sqlite.h"
 
-bind_shard *bind_new_shard(lua_State *L, const char *name) {
-  bind_shard *shard = lua_newuserdatauv(L, sizeof *shard, 0);
+cdb__lua_shard *cdb__lua_new_shard(lua_State *L, const char *name) {
+  cdb__lua_shard *shard = lua_newuserdatauv(L, sizeof *shard, 0);
   memset(shard, 0, sizeof *shard);
   snprintf(shard->name, sizeof shard->name, "%s", name);
   luaL_setmetatable(L, CDB__SHARD_CLASS);
   return shard;
 }
 
-bind_shard *bind_check_shard(lua_State *L, int arg) {
-  bind_shard *shard = luaL_testudata(L, arg, CDB__SHARD_CLASS);
-  if (!shard) bind_fail(L, CDB_USAGE, "a shard was expected, not %s (call with `:`)", luaL_typename(L, arg));
-  if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg) {
+  cdb__lua_shard *shard = luaL_testudata(L, arg, CDB__SHARD_CLASS);
+  if (!shard)
+    cdb__lua_fail(L, CDB_USAGE, "a shard was expected, not %s (call with `:`)", luaL_typename(L, arg));
+  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   return shard;
 }
 
 static void release_names(void *context, int host) { luaL_unref(context, LUA_REGISTRYINDEX, host); }
 
-static void close_shard(bind_shard *shard) {
+static void close_shard(cdb__lua_shard *shard) {
   cdb__fault ignored;
   if (!shard->handle) return;
-  while (shard->cursors) bind_cursor_end(shard->cursors, &ignored);
-  while (shard->running) bind_end(shard, shard->running, &ignored);
+  while (shard->cursors) cdb__lua_cursor_end(shard->cursors, &ignored);
+  while (shard->running) cdb__lua_end(shard, shard->running, &ignored);
   shard->handle->ops->close(shard->handle);
   shard->handle = NULL;
   shard->tx_depth = 0;
@@ -54,10 +55,10 @@ static const char *string_option(lua_State *L, const char *name) {
 /* core.sqlite(path, options): options checked by lua/collegedb/config.lua. */
 static int open_sqlite(lua_State *L) {
   size_t size;
-  const char *path = bind_check_string(L, 1, "a database path", &size);
+  const char *path = cdb__lua_check_string(L, 1, "a database path", &size);
   luaL_checktype(L, 2, LUA_TTABLE);
   if (size == 0 || strlen(path) != size)
-    return bind_fail(L, CDB_CONFIG, "a database path must be a non-empty string");
+    return cdb__lua_fail(L, CDB_CONFIG, "a database path must be a non-empty string");
   const char *name = string_option(L, "name");
   const cdb__sqlite_options options = {
       .busy_timeout_ms = (int)integer_option(L, "busy_timeout_ms", 5000),
@@ -67,10 +68,10 @@ static int open_sqlite(lua_State *L) {
       .cache_size = integer_option(L, "cache_size", 0),
       .must_exist = integer_option(L, "must_exist", 0) != 0,
   };
-  bind_shard *shard = bind_new_shard(L, name ? name : path);
+  cdb__lua_shard *shard = cdb__lua_new_shard(L, name ? name : path);
   cdb__fault fault;
   if (cdb__sqlite_open(&shard->handle, path, &options, &fault) != CDB_OK)
-    return bind_raise(L, &fault, shard->name, NULL);
+    return cdb__lua_raise(L, &fault, shard->name, NULL);
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   shard->handle->host_context = lua_tothread(L, -1);
   shard->handle->release_host = release_names;
@@ -79,7 +80,7 @@ static int open_sqlite(lua_State *L) {
 }
 
 static int method_close(lua_State *L) {
-  bind_shard *shard = luaL_testudata(L, 1, CDB__SHARD_CLASS);
+  cdb__lua_shard *shard = luaL_testudata(L, 1, CDB__SHARD_CLASS);
   if (shard) close_shard(shard);
   return 0;
 }
@@ -88,21 +89,21 @@ static int method_close(lua_State *L) {
 
 /* INSERT OR ROLLBACK, a RAISE(ROLLBACK) or a full disk end the whole
  * transaction inside SQLite. What follows in it must not run outside of it. */
-static void check_alive(lua_State *L, bind_tx *tx) {
-  bind_shard *shard = tx->shard;
-  if (!shard->handle) bind_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+static void check_alive(lua_State *L, cdb__lua_tx *tx) {
+  cdb__lua_shard *shard = tx->shard;
+  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   if (tx->inner || shard->tx_depth == 0 || shard->handle->ops->in_transaction(shard->handle)) return;
   shard->tx_depth = 0;
   tx->depth = 0;
-  bind_fail(L, CDB_CLOSED, "the transaction on %s was rolled back by an earlier statement of it",
-            shard->name);
+  cdb__lua_fail(L, CDB_CLOSED, "the transaction on %s was rolled back by an earlier statement of it",
+                shard->name);
 }
 
 /* core.inner(shard): reads past a transaction that is open on the shard. */
 static int inner(lua_State *L) {
-  bind_shard *shard = bind_check_shard(L, 1);
-  bind_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
-  *tx = (bind_tx){.shard = shard, .inner = true};
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
+  cdb__lua_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
+  *tx = (cdb__lua_tx){.shard = shard, .inner = true};
   luaL_setmetatable(L, CDB__TX_CLASS);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
@@ -110,8 +111,8 @@ static int inner(lua_State *L) {
 }
 
 /* The shard of `shard:run(…)` or `tx:run(…)`, pushed; its index in *index. */
-static bind_shard *target(lua_State *L, int *index) {
-  bind_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+static cdb__lua_shard *target(lua_State *L, int *index) {
+  cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
   if (tx) {
     check_alive(L, tx);
     if (tx->inner) {
@@ -120,26 +121,26 @@ static bind_shard *target(lua_State *L, int *index) {
       return tx->shard;
     }
     if (tx->depth == 0 || !tx->shard->handle || tx->depth > tx->shard->tx_depth)
-      bind_fail(L, CDB_CLOSED, "the transaction on %s has ended", tx->shard->name);
+      cdb__lua_fail(L, CDB_CLOSED, "the transaction on %s has ended", tx->shard->name);
     if (tx->depth < tx->shard->tx_depth)
-      bind_fail(L, CDB_BUSY, "an inner transaction of this one is open: use its tx until it ends");
+      cdb__lua_fail(L, CDB_BUSY, "an inner transaction of this one is open: use its tx until it ends");
     lua_getiuservalue(L, 1, 1);
     *index = lua_gettop(L);
     return tx->shard;
   }
-  bind_shard *shard = bind_check_shard(L, 1);
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
   if (shard->tx_depth)
-    bind_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
-              shard->name);
+    cdb__lua_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
+                  shard->name);
   *index = 1;
   return shard;
 }
 
 /* Arguments 2 and 3 of a call on a shard: sql, params. */
-static bind_shard *check_call(lua_State *L, bind_call *call, int *index) {
+static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index) {
   lua_settop(L, 3);
-  bind_shard *shard = target(L, index);
-  call->sql = bind_check_string(L, 2, "the SQL text", &call->size);
+  cdb__lua_shard *shard = target(L, index);
+  call->sql = cdb__lua_check_string(L, 2, "the SQL text", &call->size);
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 3;
   call->key_arg = 0;
@@ -147,34 +148,34 @@ static bind_shard *check_call(lua_State *L, bind_call *call, int *index) {
 }
 
 /* In a transaction that was routed by a key, check_keys looks at its statements too. */
-static int run_as(lua_State *L, bind_runner run) {
-  bind_call call;
+static int run_as(lua_State *L, cdb__lua_runner run) {
+  cdb__lua_call call;
   int index;
-  bind_shard *shard = check_call(L, &call, &index);
-  const bind_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+  cdb__lua_shard *shard = check_call(L, &call, &index);
+  const cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
   if (!tx || !tx->has_key || !shard->db || !shard->db->check_keys) return run(L, shard, &call);
   call.key = tx->key;
-  return bind_checked_run(L, shard->db, shard, &call, run);
+  return cdb__lua_checked_run(L, shard->db, shard, &call, run);
 }
 
-static int method_run(lua_State *L) { return run_as(L, bind_run); }
-static int method_first(lua_State *L) { return run_as(L, bind_first); }
-static int method_all(lua_State *L) { return run_as(L, bind_all); }
+static int method_run(lua_State *L) { return run_as(L, cdb__lua_run); }
+static int method_first(lua_State *L) { return run_as(L, cdb__lua_first); }
+static int method_all(lua_State *L) { return run_as(L, cdb__lua_all); }
 
 static int method_each(lua_State *L) {
-  bind_call call;
+  cdb__lua_call call;
   int index;
-  bind_shard *shard = check_call(L, &call, &index);
-  return bind_each(L, shard, index, &call);
+  cdb__lua_shard *shard = check_call(L, &call, &index);
+  return cdb__lua_each(L, shard, index, &call);
 }
 
 static int method_exec(lua_State *L) {
   int index;
   lua_settop(L, 2);
-  bind_shard *shard = target(L, &index);
+  cdb__lua_shard *shard = target(L, &index);
   size_t size;
-  const char *script = bind_check_string(L, 2, "the SQL script", &size);
-  if (strlen(script) != size) return bind_fail(L, CDB_USAGE, "the SQL script holds a NUL byte");
+  const char *script = cdb__lua_check_string(L, 2, "the SQL script", &size);
+  if (strlen(script) != size) return cdb__lua_fail(L, CDB_USAGE, "the SQL script holds a NUL byte");
   cdb__fault fault, ignored;
   const bool inside = shard->handle->ops->in_transaction(shard->handle);
   int code = cdb__exec(shard->handle, script, &fault);
@@ -185,34 +186,34 @@ static int method_exec(lua_State *L) {
       code = cdb__fail(&fault, CDB_USAGE,
                        "the script left a transaction open; it was rolled back (end it with COMMIT)");
   }
-  return code == CDB_OK ? 0 : bind_raise(L, &fault, shard->name, NULL);
+  return code == CDB_OK ? 0 : cdb__lua_raise(L, &fault, shard->name, NULL);
 }
 
 static int method_size(lua_State *L) {
-  bind_shard *shard = bind_check_shard(L, 1);
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
   int64_t bytes = 0;
   cdb__fault fault;
   if (shard->handle->ops->size(shard->handle, &bytes, &fault) != CDB_OK)
-    return bind_raise(L, &fault, shard->name, NULL);
+    return cdb__lua_raise(L, &fault, shard->name, NULL);
   lua_pushinteger(L, bytes);
   return 1;
 }
 
 static int method_name(lua_State *L) {
-  const bind_shard *shard = luaL_checkudata(L, 1, CDB__SHARD_CLASS);
+  const cdb__lua_shard *shard = luaL_checkudata(L, 1, CDB__SHARD_CLASS);
   lua_pushstring(L, shard->name);
   return 1;
 }
 
 static int shard_tostring(lua_State *L) {
-  const bind_shard *shard = luaL_checkudata(L, 1, CDB__SHARD_CLASS);
+  const cdb__lua_shard *shard = luaL_checkudata(L, 1, CDB__SHARD_CLASS);
   lua_pushfstring(L, "shard %s%s", shard->name, shard->handle ? "" : " (closed)");
   return 1;
 }
 
 /* core.collation(shard, table, column): the collation of a column, "BINARY" where it can not be told. */
 static int collation(lua_State *L) {
-  bind_shard *shard = bind_check_shard(L, 1);
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
   const char *table = luaL_checkstring(L, 2), *column = luaL_checkstring(L, 3);
   const char *(*read)(cdb__shard *, const char *, const char *) = shard->handle->ops->collation;
   lua_pushstring(L, read ? read(shard->handle, table, column) : "BINARY");
@@ -221,19 +222,19 @@ static int collation(lua_State *L) {
 
 /* --- transactions ---------------------------------------------------------- */
 
-static void control(lua_State *L, bind_shard *shard, const char *sql) {
+static void control(lua_State *L, cdb__lua_shard *shard, const char *sql) {
   cdb__fault fault;
-  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) bind_raise(L, &fault, shard->name, NULL);
+  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) cdb__lua_raise(L, &fault, shard->name, NULL);
 }
 
 /* core.begin(shard or tx[, key hash of core.route]): a tx one level deeper. */
 static int begin(lua_State *L) {
   int index;
   lua_settop(L, 2);
-  bind_shard *shard = target(L, &index);
-  bind_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
-  *tx = (bind_tx){.shard = shard};
-  const bind_tx *outer = luaL_testudata(L, 1, CDB__TX_CLASS);
+  cdb__lua_shard *shard = target(L, &index);
+  cdb__lua_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
+  *tx = (cdb__lua_tx){.shard = shard};
+  const cdb__lua_tx *outer = luaL_testudata(L, 1, CDB__TX_CLASS);
   size_t size = 0;
   const char *key = lua_tolstring(L, 2, &size);
   tx->has_key = size == sizeof tx->key || (outer && outer->has_key);
@@ -250,8 +251,8 @@ static int begin(lua_State *L) {
 }
 
 /* Undoes the level of tx and all inside it; silent, because it follows another error. */
-static void roll_back(bind_tx *tx) {
-  bind_shard *shard = tx->shard;
+static void roll_back(cdb__lua_tx *tx) {
+  cdb__lua_shard *shard = tx->shard;
   cdb__fault ignored;
   if (tx->depth == 0) return;
   if (shard->handle && shard->tx_depth >= tx->depth) {
@@ -267,9 +268,9 @@ static void roll_back(bind_tx *tx) {
 
 /* core.commit(tx) */
 static int commit(lua_State *L) {
-  bind_tx *tx = luaL_checkudata(L, 1, CDB__TX_CLASS);
+  cdb__lua_tx *tx = luaL_checkudata(L, 1, CDB__TX_CLASS);
   int index;
-  bind_shard *shard = target(L, &index);
+  cdb__lua_shard *shard = target(L, &index);
   char sql[64];
   snprintf(sql, sizeof sql, "RELEASE collegedb_%d", tx->depth - 1);
   control(L, shard, tx->depth > 1 ? sql : "COMMIT");
@@ -284,7 +285,7 @@ static int rollback(lua_State *L) {
   return 0;
 }
 
-void bind_open_shard(lua_State *L) {
+void cdb__lua_open_shard(lua_State *L) {
   static const luaL_Reg calls[] = {{"run", method_run},   {"first", method_first}, {"all", method_all},
                                    {"each", method_each}, {"exec", method_exec},   {NULL, NULL}};
   static const luaL_Reg methods[] = {{"size", method_size}, {NULL, NULL}};

@@ -58,7 +58,7 @@ static bool boolean_field(lua_State *L, int table, const char *name) {
 /* The shard in a field, or NULL when there is none. */
 static cdb__shard *shard_field(lua_State *L, int table, const char *name) {
   lua_getfield(L, table, name);
-  cdb__shard *shard = lua_isnil(L, -1) ? NULL : bind_check_shard(L, -1)->handle;
+  cdb__shard *shard = lua_isnil(L, -1) ? NULL : cdb__lua_check_shard(L, -1)->handle;
   lua_pop(L, 1);
   return shard;
 }
@@ -78,7 +78,7 @@ static size_t read_homes(lua_State *L, takeover *t, int plan) {
   const size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
   t->nodes = calloc(count + 1, sizeof *t->nodes);
   t->homes = calloc(count + 1, sizeof *t->homes);
-  if (!t->nodes || !t->homes) bind_fail(L, CDB_NOMEM, "no memory for a placement");
+  if (!t->nodes || !t->homes) cdb__lua_fail(L, CDB_NOMEM, "no memory for a placement");
   for (size_t i = 0; i < count; i++) {
     size_t size = 0;
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
@@ -98,7 +98,7 @@ static size_t read_others(lua_State *L, takeover *t, int plan) {
   lua_getfield(L, plan, "others");
   const size_t count = lua_istable(L, -1) ? lua_rawlen(L, -1) : 0;
   t->others = calloc(count + 1, sizeof *t->others);
-  if (!t->others) bind_fail(L, CDB_NOMEM, "no memory for a placement");
+  if (!t->others) cdb__lua_fail(L, CDB_NOMEM, "no memory for a placement");
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
     t->others[i] = read_place(L);
@@ -137,7 +137,7 @@ static int new_takeover(lua_State *L) {
   plan.other_count = read_others(L, t, 1);
   plan.others = t->others;
   t->handle = cdb__takeover_new(&plan, keep_conflict, t);
-  if (!t->handle) return bind_fail(L, CDB_NOMEM, "no memory for a page of keys");
+  if (!t->handle) return cdb__lua_fail(L, CDB_NOMEM, "no memory for a page of keys");
   return 1;
 }
 
@@ -146,7 +146,7 @@ static int step(lua_State *L) {
   takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
   cdb__fault fault;
   const int more = cdb__takeover_step(t->handle, &fault);
-  if (more < 0) return bind_raise(L, &fault, NULL, NULL);
+  if (more < 0) return cdb__lua_raise(L, &fault, NULL, NULL);
   lua_pushboolean(L, more);
   return 1;
 }
@@ -197,7 +197,7 @@ static int collect(lua_State *L) {
   return 0;
 }
 
-void bind_open_takeover(lua_State *L) {
+void cdb__lua_open_takeover(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"step", step}, {"counts", counts}, {"conflicts", conflicts}, {NULL, NULL}};
   luaL_newmetatable(L, TAKEOVER_CLASS);

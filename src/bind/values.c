@@ -32,7 +32,7 @@ static inline bool to_value(lua_State *L, cdb_value *value) {
       return true;
     case LUA_TLIGHTUSERDATA: value->type = CDB_NULL; return lua_touserdata(L, -1) == &NULL_VALUE;
     case LUA_TUSERDATA: {
-      const bind_blob *blob = luaL_testudata(L, -1, CDB__BLOB_CLASS);
+      const cdb__lua_blob *blob = luaL_testudata(L, -1, CDB__BLOB_CLASS);
       if (!blob) return false;
       value->type = CDB_BLOB;
       value->data = blob->data;
@@ -150,7 +150,7 @@ static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fa
   return seen == count ? CDB_OK : missing(L, arg, stmt, fault);
 }
 
-int bind_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
+int cdb__lua_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
   const int type = lua_type(L, arg);
   if (type == LUA_TTABLE) return bind_positions(L, arg, stmt, fault);
   if (type != LUA_TNIL && type != LUA_TNONE)
@@ -162,7 +162,7 @@ int bind_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
 
 /* --- rows ------------------------------------------------------------------ */
 
-void bind_push_value(lua_State *L, const cdb_value *value) {
+void cdb__lua_push_value(lua_State *L, const cdb_value *value) {
   switch (value->type) {
     case CDB_INTEGER: lua_pushinteger(L, value->i); return;
     case CDB_REAL: lua_pushnumber(L, value->d); return;
@@ -172,7 +172,7 @@ void bind_push_value(lua_State *L, const cdb_value *value) {
   }
 }
 
-void bind_push_names(lua_State *L, cdb__stmt *stmt) {
+void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
   if (stmt->host && stmt->host_prepared == stmt->prepared) {
     lua_rawgeti(L, LUA_REGISTRYINDEX, stmt->host);
     return;
@@ -190,7 +190,7 @@ void bind_push_names(lua_State *L, cdb__stmt *stmt) {
   stmt->host_prepared = stmt->prepared;
 }
 
-void bind_push_row(lua_State *L, cdb__stmt *stmt, int names) {
+void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names) {
   const int columns = stmt->columns;
   void (*const read)(cdb__stmt *, int, cdb_value *) = stmt->shard->ops->value;
   lua_createtable(L, 0, columns);
@@ -198,7 +198,7 @@ void bind_push_row(lua_State *L, cdb__stmt *stmt, int names) {
     cdb_value value;
     read(stmt, i, &value);
     lua_rawgeti(L, names, i + 1);
-    bind_push_value(L, &value);
+    cdb__lua_push_value(L, &value);
     lua_rawset(L, -3); /* nil for NULL: the field is absent, also after a namesake */
   }
 }
@@ -207,8 +207,8 @@ void bind_push_row(lua_State *L, cdb__stmt *stmt, int names) {
 
 static int new_blob(lua_State *L) {
   size_t size;
-  const char *data = bind_check_string(L, 1, "a blob's bytes", &size);
-  bind_blob *blob = lua_newuserdatauv(L, sizeof *blob + size, 0);
+  const char *data = cdb__lua_check_string(L, 1, "a blob's bytes", &size);
+  cdb__lua_blob *blob = lua_newuserdatauv(L, sizeof *blob + size, 0);
   blob->size = size;
   memcpy(blob->data, data, size);
   luaL_setmetatable(L, CDB__BLOB_CLASS);
@@ -216,18 +216,18 @@ static int new_blob(lua_State *L) {
 }
 
 static int blob_tostring(lua_State *L) {
-  const bind_blob *blob = luaL_checkudata(L, 1, CDB__BLOB_CLASS);
+  const cdb__lua_blob *blob = luaL_checkudata(L, 1, CDB__BLOB_CLASS);
   lua_pushlstring(L, blob->data, blob->size);
   return 1;
 }
 
 static int blob_len(lua_State *L) {
-  const bind_blob *blob = luaL_checkudata(L, 1, CDB__BLOB_CLASS);
+  const cdb__lua_blob *blob = luaL_checkudata(L, 1, CDB__BLOB_CLASS);
   lua_pushinteger(L, (lua_Integer)blob->size);
   return 1;
 }
 
-void bind_open_values(lua_State *L) {
+void cdb__lua_open_values(lua_State *L) {
   luaL_newmetatable(L, CDB__BLOB_CLASS);
   lua_pushcfunction(L, blob_tostring);
   lua_setfield(L, -2, "__tostring");
