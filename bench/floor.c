@@ -9,14 +9,17 @@
 #include "floor.h"
 
 #include <lauxlib.h>
+#include <spawn.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include <valgrind/callgrind.h>
 
 #define CONNECTION "bench.connection"
 #define STATEMENT "bench.statement"
 
-enum { CONNECTION_UP = 2, NAMES_UP = 3, NAMES_MAX = 32 };
+enum { CONNECTION_UP = 2, NAMES_UP = 3, NAMES_MAX = 32, SPAWN_MAX = 8 };
 
 static int fail(lua_State *L, sqlite3 *db) { return luaL_error(L, "the floor: %s", sqlite3_errmsg(db)); }
 
@@ -107,7 +110,7 @@ static int64_t ticks(void) {
 }
 
 /* write { value, … }: the number of rows changed. */
-static int write(lua_State *L) {
+static int write_values(lua_State *L) {
   sqlite3_stmt *stmt = statement(L);
   sqlite3 *db = sqlite3_db_handle(stmt);
   bind_array(L, stmt);
@@ -150,7 +153,7 @@ static int run(lua_State *L) {
 /* floor.prepare(connection, sql, "first" | "bare" | "write" | "run"): a function. */
 static int prepare(lua_State *L) {
   static const char *const kinds[] = {"first", "bare", "write", "run", NULL};
-  static const lua_CFunction functions[] = {first, bare, write, run};
+  static const lua_CFunction functions[] = {first, bare, write_values, run};
   sqlite3 *db = bench_connection(L, 1);
   const char *sql = luaL_checkstring(L, 2);
   const lua_CFunction function = functions[luaL_checkoption(L, 3, NULL, kinds)];
@@ -204,6 +207,21 @@ static int close_connection(lua_State *L) {
   return 0;
 }
 
+/* floor.spawn(program, argument …): runs it to its end; the seconds that took. */
+static int spawn(lua_State *L) {
+  char *argv[SPAWN_MAX + 1] = {NULL};
+  const int count = lua_gettop(L);
+  luaL_argcheck(L, count >= 1 && count <= SPAWN_MAX, 1, "a program and a few arguments");
+  for (int i = 0; i < count; i++) argv[i] = (char *)luaL_checkstring(L, i + 1);
+  pid_t child;
+  int status;
+  const int64_t start = ticks();
+  if (posix_spawnp(&child, argv[0], NULL, NULL, argv, environ) != 0) return luaL_error(L, "%s did not start", argv[0]);
+  if (waitpid(child, &status, 0) != child || status != 0) return luaL_error(L, "%s failed", argv[0]);
+  lua_pushnumber(L, (double)(ticks() - start) / 1e9);
+  return 1;
+}
+
 /* floor.now(): seconds, for differences. */
 static int now(lua_State *L) {
   lua_pushnumber(L, (double)ticks() / 1e9);
@@ -229,7 +247,8 @@ int luaopen_floor(lua_State *L) {
   static const luaL_Reg functions[] = {{"open", open_connection},     {"exec", exec},
                                        {"close", close_connection},   {"prepare", prepare},
                                        {"integrate", bench_integrate}, {"now", now},
-                                       {"counted", counted},          {NULL, NULL}};
+                                       {"counted", counted},          {"spawn", spawn},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, CONNECTION);
   lua_pushcfunction(L, close_connection);
   lua_setfield(L, -2, "__gc");

@@ -48,7 +48,10 @@ describe("check_keys", function()
         local ok, e = pcall(db[method], db, case[2], case[3])
         assert(ok or e.code == "CONSTRAINT", tostring(e))
       end
-      for _ in db:each(case[2], (case[3]:gsub("^INSERT INTO posts.*", "SELECT 1"):gsub("^INSERT INTO users VALUES %('z.*", "SELECT 1"))) do break end
+      local ok, e = pcall(function()
+        for _ in db:each(case[2], case[3]) do break end
+      end)
+      assert(ok or e.code == "CONSTRAINT", tostring(e))
     end)
   end
 

@@ -133,7 +133,7 @@ describe("count", function()
     fixture.sqlite("b.db", USERS)
     local db = fixture.database(USERS, { shards = { b = { busy_timeout = 0 } } })
     local locker = require("collegedb.core").sqlite(fixture.path "b.db", {})
-    locker:exec "BEGIN EXCLUSIVE"
+    locker:exec "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE x (y); COMMIT"
     local e = fixture.raises("BUSY", nil, db.count, db, "users")
     fixture.raises("BUSY", nil, db.run_all_shards, db, "SELECT count(*) FROM users")
     require("collegedb.core").close(locker)

@@ -13,7 +13,7 @@ local function run(ctx)
   local path, keys, sql = fixture.users(ctx), fixture.sample(COUNT, fixture.rows), fixture.select
   local db <close> = collegedb.open { kv = "memory:", shards = { { name = "a", path, synchronous = "normal" } } }
   local connection = luasql.sqlite3():connect(path)
-  connection:execute("PRAGMA synchronous = NORMAL"):close()
+  connection:execute "PRAGMA synchronous = NORMAL"
   local function ours(from, to)
     for i = from, to do
       local key = keys[i % COUNT + 1]

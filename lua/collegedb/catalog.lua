@@ -63,6 +63,7 @@ local function columns_of(shard, name)
   for row in shard:each("SELECT cid, name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?)", { name }) do
     columns[#columns + 1] = {
       name = row.name, type = row.type or "", notnull = row.notnull == 1, pk = row.pk, generated = row.hidden >= 2,
+      virtual = row.hidden == 2,
     }
     if row.pk > 0 then keys[row.pk] = row.name end
   end
@@ -87,9 +88,12 @@ local function affinity(declared)
   return "numeric"
 end
 
+-- The column, and its number from 0 among those that are stored, as SQLite counts them for check_keys.
 local function find_column(info, name)
-  for i, column in ipairs(info.columns) do
-    if quote.fold(column.name) == quote.fold(name) then return column, i - 1 end
+  local position = 0
+  for _, column in ipairs(info.columns) do
+    if quote.fold(column.name) == quote.fold(name) then return column, position end
+    if not column.virtual then position = position + 1 end
   end
 end
 

@@ -225,6 +225,8 @@ enum { CDB__HOME, CDB__DIRECTORY, CDB__FOUND, CDB__CLAIMED, CDB__UNCLAIMED, CDB_
 /* Runs a routed call and raises USAGE, undoing it, when it touched rows of another key. */
 int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
                          cdb__lua_runner run);
+/* The same for `each`: what a write touches is known only at its end, so its rows are gathered first. */
+int cdb__lua_checked_each(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call);
 /* core.check_tables(db, { { name, column, kind, keyspace, fold }, … }): what to look at. */
 int cdb__lua_check_tables(lua_State *L);
 void cdb__lua_check_tables_free(cdb__lua_db *db);

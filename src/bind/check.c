@@ -169,3 +169,19 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
   }
   return 1;
 }
+
+/* Iterates over an array of rows: upvalue 1 the array, 2 the position. */
+static int next_of_array(lua_State *L) {
+  const lua_Integer position = lua_tointeger(L, lua_upvalueindex(2)) + 1;
+  lua_pushinteger(L, position);
+  lua_replace(L, lua_upvalueindex(2));
+  lua_rawgeti(L, lua_upvalueindex(1), position);
+  return 1;
+}
+
+int cdb__lua_checked_each(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  cdb__lua_checked_run(L, db, shard, call, cdb__lua_all);
+  lua_pushinteger(L, 0);
+  lua_pushcclosure(L, next_of_array, 2);
+  return 1;
+}

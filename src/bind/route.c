@@ -114,29 +114,14 @@ static int method_run(lua_State *L) { return routed(L, cdb__lua_run); }
 static int method_first(lua_State *L) { return routed(L, cdb__lua_first); }
 static int method_all(lua_State *L) { return routed(L, cdb__lua_all); }
 
-/* Iterates over an array of rows: upvalue 1 the array, 2 the position. */
-static int next_of_array(lua_State *L) {
-  const lua_Integer position = lua_tointeger(L, lua_upvalueindex(2)) + 1;
-  lua_pushinteger(L, position);
-  lua_replace(L, lua_upvalueindex(2));
-  lua_rawgeti(L, lua_upvalueindex(1), position);
-  return 1;
-}
-
 static int method_each(lua_State *L) {
   cdb__lua_call call;
   int index;
   lua_settop(L, 4);
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, &index);
-  const bool writes = call.kind != CDB__SQL_SELECT;
   if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
-  if (db->check_keys && writes) { /* what it touches is known only at its end */
-    cdb__lua_checked_run(L, db, shard, &call, cdb__lua_all);
-    lua_pushinteger(L, 0);
-    lua_pushcclosure(L, next_of_array, 2);
-    return 1;
-  }
+  if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);
   return cdb__lua_each(L, shard, lua_gettop(L), &call);

@@ -148,14 +148,19 @@ static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index)
 }
 
 /* In a transaction that was routed by a key, check_keys looks at its statements too. */
+static bool is_checked(lua_State *L, const cdb__lua_shard *shard, cdb__lua_call *call) {
+  const cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+  if (!tx || !tx->has_key || !shard->db || !shard->db->check_keys) return false;
+  call->key = tx->key;
+  return true;
+}
+
 static int run_as(lua_State *L, cdb__lua_runner run) {
   cdb__lua_call call;
   int index;
   cdb__lua_shard *shard = check_call(L, &call, &index);
-  const cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
-  if (!tx || !tx->has_key || !shard->db || !shard->db->check_keys) return run(L, shard, &call);
-  call.key = tx->key;
-  return cdb__lua_checked_run(L, shard->db, shard, &call, run);
+  return is_checked(L, shard, &call) ? cdb__lua_checked_run(L, shard->db, shard, &call, run)
+                                     : run(L, shard, &call);
 }
 
 static int method_run(lua_State *L) { return run_as(L, cdb__lua_run); }
@@ -164,8 +169,13 @@ static int method_all(lua_State *L) { return run_as(L, cdb__lua_all); }
 
 static int method_each(lua_State *L) {
   cdb__lua_call call;
+  cdb__sql_info info;
   int index;
   cdb__lua_shard *shard = check_call(L, &call, &index);
+  if (is_checked(L, shard, &call)) {
+    cdb__sql_scan(call.sql, call.size, &info);
+    if (info.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, shard->db, shard, &call);
+  }
   return cdb__lua_each(L, shard, index, &call);
 }
 
