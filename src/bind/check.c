@@ -98,9 +98,7 @@ static void look(watch *w, const struct cdb__lua_check_table *table, sqlite3_val
     const size_t size = (size_t)sqlite3_value_bytes(value);
     if (!text || size > sizeof folded) return; /* no key that could have been routed */
     cdb__key_text(&key, table->kind == CDB__KEY_INTEGER ? &w->db->global : &table->space, text, size);
-    for (size_t i = 0; table->fold && i < size; i++)
-      folded[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
-    if (table->fold) key.text = folded;
+    if (table->fold) cdb__key_fold(&key, folded);
   }
   const cdb__hash hash = cdb__key_cache_hash(&key);
   if (w->found || (hash.low == w->expected.low && hash.high == w->expected.high)) return;

@@ -14,14 +14,6 @@ static void use_text(lua_State *L, cdb__key *key, const cdb__keyspace *space, co
   cdb__key_text(key, space, text, size);
 }
 
-static void use_folded(lua_State *L, cdb__lua_key_arg *out, const cdb__keyspace *space, const char *text,
-                       size_t size) {
-  use_text(L, &out->key, space, text, size);
-  for (size_t i = 0; i < size; i++)
-    out->folded[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + ('a' - 'A') : text[i]);
-  out->key.text = out->folded;
-}
-
 static void use_integer(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, int64_t value,
                         bool was_float, cdb__lua_key_arg *out) {
   switch (plan ? plan->key_kind : CDB__KEY_UNKNOWN) {
@@ -55,8 +47,10 @@ void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_p
       const char *text = lua_tolstring(L, arg, &size);
       if (plan && plan->key_kind == CDB__KEY_INTEGER && cdb__decimal(text, size, &value))
         cdb__key_integer(&out->key, &plan->space, value);
-      else if (plan && plan->fold) use_folded(L, out, &db->global, text, size);
-      else use_text(L, &out->key, &db->global, text, size);
+      else {
+        use_text(L, &out->key, &db->global, text, size);
+        if (plan && plan->fold) cdb__key_fold(&out->key, out->folded);
+      }
       return;
     }
     case LUA_TNUMBER: {

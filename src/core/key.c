@@ -18,6 +18,14 @@ void cdb__key_text(cdb__key *key, const cdb__keyspace *space, const char *text, 
   key->size = size;
 }
 
+void cdb__key_fold(cdb__key *key, char folded[CDB__KEY_MAX]) {
+  for (size_t i = 0; i < key->size; i++) {
+    const char c = key->text[i];
+    folded[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
+  }
+  key->text = folded;
+}
+
 /* By hand because it stands on the hot path: snprintf costs more than the cache lookup. */
 void cdb__key_integer(cdb__key *key, const cdb__keyspace *space, int64_t value) {
   char *end = key->digits + sizeof key->digits, *at = end;

@@ -39,6 +39,9 @@ cdb__keyspace cdb__keyspace_make(const char *name, size_t size, uint64_t process
 
 /* The key refers to `text`, which must outlive it. */
 void cdb__key_text(cdb__key *key, const cdb__keyspace *space, const char *text, size_t size);
+/* Makes ASCII letters small, as NOCASE compares them; the key then points to `folded`. Its size is at most
+ * CDB__KEY_MAX. */
+void cdb__key_fold(cdb__key *key, char folded[CDB__KEY_MAX]);
 void cdb__key_integer(cdb__key *key, const cdb__keyspace *space, int64_t value);
 
 /* Reads canonical decimal digits ("17", "-3"; not "+1", "01", "-0", "1.0"). */

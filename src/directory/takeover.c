@@ -110,12 +110,7 @@ static bool to_key(const cdb__takeover *t, const cdb_value *value, cdb__key *key
   if (t->plan.integer || (value->type != CDB_TEXT && value->type != CDB_BLOB)) return false;
   if (value->size == 0 || value->size > CDB__KEY_MAX) return false;
   cdb__key_text(key, &t->plan.space, value->data, value->size);
-  if (!t->plan.fold) return true;
-  for (size_t i = 0; i < key->size; i++) {
-    const char c = key->text[i];
-    folded[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-  }
-  key->text = folded;
+  if (t->plan.fold) cdb__key_fold(key, folded);
   return true;
 }
 
