@@ -58,14 +58,16 @@ static void bind_array(lua_State *L, sqlite3_stmt *stmt) {
   }
 }
 
+/* As src/shard/sqlite.c reads a column: one look at it, the rest on the value. */
 static void push_value(lua_State *L, sqlite3_stmt *stmt, int column) {
-  switch (sqlite3_column_type(stmt, column)) {
-    case SQLITE_INTEGER: lua_pushinteger(L, sqlite3_column_int64(stmt, column)); return;
-    case SQLITE_FLOAT: lua_pushnumber(L, sqlite3_column_double(stmt, column)); return;
+  sqlite3_value *value = sqlite3_column_value(stmt, column);
+  switch (sqlite3_value_type(value)) {
+    case SQLITE_INTEGER: lua_pushinteger(L, sqlite3_value_int64(value)); return;
+    case SQLITE_FLOAT: lua_pushnumber(L, sqlite3_value_double(value)); return;
     case SQLITE_NULL: lua_pushnil(L); return;
     default: {
-      const char *data = sqlite3_column_blob(stmt, column);
-      lua_pushlstring(L, data ? data : "", (size_t)sqlite3_column_bytes(stmt, column));
+      const char *data = sqlite3_value_blob(value);
+      lua_pushlstring(L, data ? data : "", (size_t)sqlite3_value_bytes(value));
     }
   }
 }

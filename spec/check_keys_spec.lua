@@ -49,7 +49,7 @@ describe("check_keys", function()
         assert(ok or e.code == "CONSTRAINT", tostring(e))
       end
       local ok, e = pcall(function()
-        for _ in db:each(case[2], case[3]) do break end
+        for _ in db:each(case[2], case[3]) do break end -- luacheck: ignore 512
       end)
       assert(ok or e.code == "CONSTRAINT", tostring(e))
     end)

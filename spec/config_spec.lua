@@ -64,7 +64,8 @@ describe("collegedb.open", function()
     for _, case in ipairs(shard_cases) do
       local what, field, value = table.unpack(case)
       it(what .. " for a shard", function()
-        local db = fixture.database("CREATE TABLE users (id TEXT PRIMARY KEY)", { shards = { a = { [field] = value } } })
+        local extra = { shards = { a = { [field] = value } } }
+        local db = fixture.database("CREATE TABLE users (id TEXT PRIMARY KEY)", extra)
         local key = fixture.key_on(db, field == "allocate" and "b" or "a")
         db:insert(key, "INSERT INTO users VALUES (?)", { key })
         assert.equal(1, db:count "users")
@@ -139,7 +140,8 @@ describe("collegedb.open", function()
       check_keys = wrong.boolean,
       on_event = { "print", true, {} },
       kv = { "", 5, true, {}, "a\0b" },
-      shards = { "a.db", 5, {}, { "a.db" }, { [2] = { name = "b", "b.db" } }, { a = { "a.db" }, [1] = { name = "b", "x" } } },
+      shards = { "a.db", 5, {}, { "a.db" }, { [2] = { name = "b", "b.db" } },
+        { a = { "a.db" }, [1] = { name = "b", "x" } } },
     }
     local names = {}
     for field in pairs(fields) do names[#names + 1] = field end

@@ -34,7 +34,8 @@ describe("a config that changed", function()
   local function assert_not_doubled(db, count)
     for i = 1, count or COUNT do
       fixture.raises("CONSTRAINT", nil, db.insert, db, "u" .. i, INSERT, { "u" .. i, 0 })
-      assert.equal(1, db:update_by_primary_key("u" .. i, "UPDATE users SET n = n WHERE id = ?", { "u" .. i }).meta.changes)
+      local updated = db:update_by_primary_key("u" .. i, "UPDATE users SET n = n WHERE id = ?", { "u" .. i })
+      assert.equal(1, updated.meta.changes)
     end
   end
 
@@ -108,7 +109,8 @@ describe("a config that changed", function()
     it("is refused while another process has it open", function()
       fixture.database(USERS):close()
       local stop = fixture.background [[
-        db = collegedb.open { kv = folder .. "/directory.db", shards = { a = folder .. "/a.db", b = folder .. "/b.db" } }]]
+        db = collegedb.open { kv = folder .. "/directory.db",
+          shards = { a = folder .. "/a.db", b = folder .. "/b.db" } }]]
       local refused, e = pcall(collegedb.open, fixture.config(nil, three))
       stop()
       assert.is_false(refused)
@@ -130,7 +132,8 @@ describe("a config that changed", function()
         if where[i] == "a" then
           assert.equal(i, db:first(key, "SELECT n FROM users WHERE id = ?", { key }).n)
         else
-          local e = fixture.raises("SHARD_NOT_FOUND", "shard b", db.first, db, key, "SELECT n FROM users WHERE id = ?", { key })
+          local e = fixture.raises("SHARD_NOT_FOUND", "shard b", db.first, db, key,
+            "SELECT n FROM users WHERE id = ?", { key })
           assert.equal("b", e.shard)
           fixture.raises("SHARD_NOT_FOUND", nil, db.insert, db, key, INSERT, { key, 0 })
           fixture.raises("SHARD_NOT_FOUND", nil, db.locate, db, key)

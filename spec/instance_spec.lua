@@ -181,7 +181,8 @@ describe("the default instance", function()
 
   it("is missed by name before initialize", function()
     local module = fresh()
-    fixture.raises("USAGE", "collegedb%.first needs collegedb%.initialize", function() module.first("k", "SELECT 1") end)
+    local needed = "collegedb%.first needs collegedb%.initialize"
+    fixture.raises("USAGE", needed, function() module.first("k", "SELECT 1") end)
   end)
 
   it("is replaced by another initialize", function()
@@ -298,7 +299,8 @@ describe("opening", function()
       db:ensure_schema(USERS)
       local e
       for i = 1, 1000 do
-        local ok, raised = pcall(db.insert, db, "u" .. i, "INSERT INTO users VALUES (?, ?)", { "u" .. i, ("x"):rep(5000) })
+        local row = { "u" .. i, ("x"):rep(5000) }
+        local ok, raised = pcall(db.insert, db, "u" .. i, "INSERT INTO users VALUES (?, ?)", row)
         if not ok then
           e = raised
           break

@@ -12,7 +12,8 @@ local SCHEMA <const> = [[
 
 local function rows(shop, from, count)
   return ([[
-    WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d) INSERT INTO orders SELECT i, '%s' FROM n;
+    WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+      INSERT INTO orders SELECT i, '%s' FROM n;
     WITH RECURSIVE n(i) AS (SELECT %d UNION ALL SELECT i + 1 FROM n WHERE i < %d)
       INSERT INTO cities SELECT 'city' || i, '%s' FROM n;]])
     :format(from, from + count - 1, shop, from, from + count - 1, shop)
@@ -67,9 +68,11 @@ describe("an existing database", function()
       make_two()
       local db = fixture.open(fixture.config { auto_migrate = false })
       for i = 1, 10 do
-        assert.equal("a", db:update_by_primary_key(i, "UPDATE orders SET shop = 'x' WHERE id = ?", { i }).meta.served_by)
-        assert.equal(1, db:delete_by_primary_key(1000 + i, "DELETE FROM orders WHERE id = ?", { 1000 + i }).meta.changes)
-        fixture.raises("CONSTRAINT", nil, db.insert, db, "city" .. i, "INSERT INTO cities VALUES (?, 'y')", { "city" .. i })
+        local updated = db:update_by_primary_key(i, "UPDATE orders SET shop = 'x' WHERE id = ?", { i })
+        assert.equal("a", updated.meta.served_by)
+        local far, city = 1000 + i, "city" .. i
+        assert.equal(1, db:delete_by_primary_key(far, "DELETE FROM orders WHERE id = ?", { far }).meta.changes)
+        fixture.raises("CONSTRAINT", nil, db.insert, db, city, "INSERT INTO cities VALUES (?, 'y')", { city })
       end
       assert.equal(COUNT * 2 - 10, db:count "orders")
     end)
@@ -100,12 +103,14 @@ describe("an existing database", function()
       for i, name in ipairs { "a", "b" } do
         fixture.sqlite(name .. ".db", (([[
           CREATE TABLE untyped (id PRIMARY KEY, shop); CREATE TABLE bytes (id BLOB PRIMARY KEY, shop);
-          CREATE TABLE folded (id TEXT PRIMARY KEY COLLATE NOCASE, shop); CREATE TABLE bare (id TEXT COLLATE NOCASE, shop);
+          CREATE TABLE folded (id TEXT PRIMARY KEY COLLATE NOCASE, shop);
+          CREATE TABLE bare (id TEXT COLLATE NOCASE, shop);
           CREATE TABLE int (id INT PRIMARY KEY, shop) WITHOUT ROWID; CREATE TABLE num (id DECIMAL PRIMARY KEY, shop);
           CREATE TABLE "select ""x""" ("id y" TEXT PRIMARY KEY, shop);
           INSERT INTO untyped VALUES (N1, 'S'), ('uN2', 'S'), (N3, 'S'), ('uN4', 'S');
           INSERT INTO bytes VALUES (CAST('bN1' AS BLOB), 'S'), (CAST('bN2' AS BLOB), 'S'), ('bN3', 'S'), (N4, 'S');
-          INSERT INTO folded VALUES ('FoldN1', 'S'), ('fOLDN2', 'S'); INSERT INTO bare VALUES ('BareN1', 'S'), ('bareN2', 'S');
+          INSERT INTO folded VALUES ('FoldN1', 'S'), ('fOLDN2', 'S');
+          INSERT INTO bare VALUES ('BareN1', 'S'), ('bareN2', 'S');
           INSERT INTO int VALUES (N1, 'S'), (N2, 'S'), (N3, 'S'), (N4, 'S');
           INSERT INTO num VALUES (N5, 'S'), ('N6', 'S'), ('numN7', 'S');
           INSERT INTO "select ""x""" VALUES ('qN1', 'S'), ('qN2', 'S');
@@ -121,7 +126,8 @@ describe("an existing database", function()
         for i, name in ipairs { "a", "b" } do
           local function found(table_name, key, param)
             local row = db:first(key, sql[table_name], { param or key })
-            assert(row and row.shop == name, ("%s %s is not found (auto_migrate = %s)"):format(table_name, key, auto_migrate))
+            local what = ("%s %s (auto_migrate = %s)"):format(table_name, key, auto_migrate)
+            assert(row and row.shop == name, what .. " is not found")
           end
           local n = i * 10
           found("untyped", n + 1) found("untyped", "u" .. n + 2) found("untyped", n + 3) found("untyped", "u" .. n + 4)
@@ -178,14 +184,15 @@ describe("an existing database", function()
     it("at opening is found by its entries", function()
       make_two()
       local events = {}
-      local db = fixture.open(fixture.config { auto_migrate = true, on_event = function(e) events[#events + 1] = e.event end })
+      local function on_event(e) events[#events + 1] = e.event end
+      local db = fixture.open(fixture.config { auto_migrate = true, on_event = on_event })
       assert_all_found(db)
       assert.equal(2, #events)
       for _, stat in ipairs(db:get_shard_stats()) do assert.is_true(stat.integrated) end
       local written = entries()
       assert.is_true(written > 0 and written < 4 * COUNT)
       db:close()
-      db = fixture.open(fixture.config { auto_migrate = true, on_event = function(e) events[#events + 1] = e.event end })
+      db = fixture.open(fixture.config { auto_migrate = true, on_event = on_event })
       assert.equal(2, #events)
       assert_all_found(db)
       assert.equal(written, entries())
@@ -312,7 +319,8 @@ describe("an existing database", function()
 
     it("streams in pages, with the same outcome for every size", function()
       make_two()
-      fixture.sqlite("b.db", "CREATE TABLE logs (id TEXT, line); INSERT INTO logs SELECT 'l' || (id % 7), id FROM orders")
+      fixture.sqlite("b.db",
+        "CREATE TABLE logs (id TEXT, line); INSERT INTO logs SELECT 'l' || (id % 7), id FROM orders")
       for _, page in ipairs { 1, 7, 59, 60, 61, 1000 } do
         local db = fixture.open(fixture.config { auto_migrate = false })
         local report = db:integrate("b", { page = page })
@@ -365,7 +373,8 @@ describe("an existing database", function()
         assert.equal(0, stat.conflicts)
       end
       for i = 1, 3000, 113 do
-        assert.equal("b", db:first("city" .. 10000 + i, "SELECT shop FROM cities WHERE name = ?", { "city" .. 10000 + i }).shop)
+        local city = "city" .. 10000 + i
+        assert.equal("b", db:first(city, "SELECT shop FROM cities WHERE name = ?", { city }).shop)
       end
     end)
 
@@ -506,7 +515,8 @@ describe("an existing database", function()
     end)
 
     it("rows without a usable key", function()
-      fixture.sqlite("a.db", [[CREATE TABLE users (id TEXT PRIMARY KEY); INSERT INTO users VALUES ('x'), (NULL), (NULL), ('');
+      fixture.sqlite("a.db", [[
+        CREATE TABLE users (id TEXT PRIMARY KEY); INSERT INTO users VALUES ('x'), (NULL), (NULL), ('');
         INSERT INTO users VALUES (printf('%.*c', 513, 'y')); CREATE TABLE nums (id INT PRIMARY KEY);
         INSERT INTO nums VALUES (1), ('two'), (2.5), (NULL)]])
       local db = fixture.open(fixture.config { auto_migrate = false })
@@ -546,10 +556,8 @@ describe("an existing database", function()
       CREATE TRIGGER tr AFTER INSERT ON orders BEGIN SELECT 1; END;
       CREATE TABLE generated (id TEXT PRIMARY KEY, twice AS (id || id), stored AS (length(id)) STORED);
       INSERT INTO generated VALUES ('g1');]])
-    local made = os.execute(("sqlite3 -unsafe-testing %s \"PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES "
-      .. "('table','odd','odd',0,'CREATE VIRTUAL TABLE odd USING no_such_module(x)')\" 2>/dev/null"):format(fixture.path "a.db"))
-      or os.execute(("sqlite3 %s \"PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES "
-      .. "('table','odd','odd',0,'CREATE VIRTUAL TABLE odd USING no_such_module(x)')\""):format(fixture.path "a.db"))
+    local made = os.execute(([[sqlite3 %s "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema VALUES
+      ('table', 'odd', 'odd', 0, 'CREATE VIRTUAL TABLE odd USING no_such_module(x)')"]]):format(fixture.path "a.db"))
     assert.is_true(made)
     for _, auto_migrate in ipairs { false, true } do
       local db = fixture.open(fixture.config { auto_migrate = auto_migrate })
@@ -567,7 +575,8 @@ describe("an existing database", function()
     fixture.write("a.db", sample:read "a")
     local before = fixture.bytes "a.db"
     local db = fixture.open(fixture.config())
-    local tables = db:shard("a"):all "SELECT name FROM pragma_table_list WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    local tables = db:shard("a"):all [[SELECT name FROM pragma_table_list
+      WHERE type = 'table' AND name NOT LIKE 'sqlite_%']]
     assert.is_true(#tables > 5)
     local report = db:integration_report "a"
     assert.equal(0, report.conflict_count)

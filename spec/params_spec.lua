@@ -83,7 +83,8 @@ describe("parameters", function()
       local what, sql, params, message = case[1], case[2], case[3], case[4]
       it(what, function()
         for _, method in ipairs { "first", "all", "run", "each", "insert" } do
-          local e = fixture.raises("USAGE", message:gsub("%p", "%%%0"), function() return db[method](db, "k", sql, params) end)
+          local pattern = message:gsub("%p", "%%%0")
+          local e = fixture.raises("USAGE", pattern, function() return db[method](db, "k", sql, params) end)
           assert.equal(sql, e.sql)
         end
         local shard = db:shard "a"
@@ -108,7 +109,9 @@ describe("parameters", function()
     end)
 
     it("refuses anything else", function()
-      for _, value in ipairs { 5, true, {}, collegedb.null } do fixture.raises("USAGE", "blob", collegedb.blob, value) end
+      for _, value in ipairs { 5, true, {}, collegedb.null } do
+        fixture.raises("USAGE", "blob", collegedb.blob, value)
+      end
       fixture.raises("USAGE", "blob", collegedb.blob)
     end)
   end)

@@ -9,7 +9,8 @@ describe("a routed call", function()
 
   before_each(function()
     fixture.start()
-    db = fixture.database "CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT, age INTEGER); CREATE TABLE any (id TEXT, v)"
+    db = fixture.database [[CREATE TABLE users (id TEXT PRIMARY KEY, name TEXT, age INTEGER);
+      CREATE TABLE any (id TEXT, v)]]
   end)
   after_each(fixture.stop)
 
@@ -88,7 +89,7 @@ describe("a routed call", function()
       local seen = {}
       for row in db:each("k", sql, { "r3", "r3" }) do seen[#seen + 1] = row.id end
       assert.same({ "r3", "r3b" }, seen)
-      for _ in db:each("k", sql, { "r4", "r4" }) do break end
+      for _ in db:each("k", sql, { "r4", "r4" }) do break end -- luacheck: ignore 512
       local result = db:run("k", sql, { "r5", "r5" })
       assert.equal(2, #result.results)
       assert.equal(2, result.meta.changes)
@@ -252,7 +253,7 @@ describe("a routed call", function()
         for row in db:each("u1", sql) do assert.equal("n1", row.id) end
       end)
       fixture.raises("CONSTRAINT", "FOREIGN KEY", function()
-        for _ in db:each("u1", sql) do break end
+        for _ in db:each("u1", sql) do break end -- luacheck: ignore 512
       end)
       assert.equal(0, db:shard(shard):first("SELECT count(*) AS n FROM notes").n)
     end)

@@ -293,7 +293,8 @@ describe("locate", function()
   after_each(fixture.stop)
 
   it("says where a key is, and how that was found", function()
-    fixture.sqlite("a.db", USERS .. "; INSERT INTO users VALUES ('o1', 1), ('o2', 2), ('o3', 3), ('o4', 4), ('o5', 5), ('o6', 6)")
+    fixture.sqlite("a.db", USERS .. [[;
+      INSERT INTO users VALUES ('o1', 1), ('o2', 2), ('o3', 3), ('o4', 4), ('o5', 5), ('o6', 6)]])
     local db = fixture.database(USERS, { auto_migrate = false })
     local seen = {}
     for i = 1, 6 do

@@ -4,7 +4,10 @@ local collegedb = require "collegedb"
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
 
-local SCHEMA <const> = "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER); CREATE TABLE Posts (id INTEGER PRIMARY KEY, n)"
+local SCHEMA <const> = [[
+  CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER);
+  CREATE TABLE Posts (id INTEGER PRIMARY KEY, n);
+]]
 local INSERT <const> = "INSERT INTO users VALUES (?, 1)"
 
 local function entries(name)
@@ -139,8 +142,8 @@ describe("a strategy function", function()
       shards[1].name, shards[2] = "changed", nil -- a fresh array: mine to change
       return name
     end
-    local db = fixture.database(SCHEMA, { strategy = look,
-      shards = { a = { region = "weur", priority = 2, weight = 1.5 }, b = {}, c = { allocate = false } } }, { "b", "c", "a" })
+    local shards = { a = { region = "weur" }, c = { allocate = false } }
+    local db = fixture.database(SCHEMA, { strategy = look, shards = shards }, { "b", "c", "a" })
     db:insert("u1", INSERT, { "u1" })
     assert.equal("u1", seen.key)
     assert.equal("changed", seen.shards[1].name)
@@ -161,9 +164,12 @@ describe("a strategy function", function()
     local names
     local db = fixture.database(SCHEMA, { strategy = function(_, shards)
       names = {}
-      for i, shard in ipairs(shards) do names[i] = ("%s %s %s %s"):format(shard.name, shard.region, shard.priority, shard.weight) end
+      for i, each in ipairs(shards) do
+        names[i] = ("%s %s %s %s"):format(each.name, each.region, each.priority, each.weight)
+      end
       return shards[1].name
-    end, shards = { a = { region = "weur", priority = 2, weight = 1.5 }, c = { allocate = false } } }, { "b", "c", "a" })
+    end, shards = { a = { region = "weur", priority = 2, weight = 1.5 }, c = { allocate = false } } },
+      { "b", "c", "a" })
     db:insert("u1", INSERT, { "u1" })
     assert.same({ "b nil nil 1", "a weur 2 1.5" }, names)
   end)
@@ -190,7 +196,10 @@ describe("a strategy function", function()
       assert.is_true(n >= 1 and n <= 6 and math.type(n) == "integer")
       return shards[ctx.turn "t" % 2 + 1].name
     end })
-    for i = 1, 4 do assert.equal(i % 2 == 1 and "a" or "b", db:insert("u" .. i, INSERT, { "u" .. i }).meta.served_by) end
+    for i = 1, 4 do
+      local result = db:insert("u" .. i, INSERT, { "u" .. i })
+      assert.equal(i % 2 == 1 and "a" or "b", result.meta.served_by)
+    end
     assert.is_not_nil(ctx)
   end)
 
@@ -329,7 +338,8 @@ describe("a strategy or rules file", function()
   it("is found in script_dirs", function()
     scripts { ["mine/strategies/to_b.lua"] = [[
       return { name = "to_b", api = 1, select = function(key, shards, ctx) return "b" end }]] }
-    local db = fixture.database(SCHEMA, { strategy = "to-b", script_dirs = { fixture.path "none", fixture.path "mine" } })
+    local folders = { fixture.path "none", fixture.path "mine" }
+    local db = fixture.database(SCHEMA, { strategy = "to-b", script_dirs = folders })
     assert.equal("b", db:insert("u1", INSERT, { "u1" }).meta.served_by)
   end)
 
@@ -342,9 +352,9 @@ describe("a strategy or rules file", function()
           return shards[1].name
         end,
       }]] }
-    fixture.sqlite("a.db", "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER); INSERT INTO users VALUES ('x', 1), ('y', 1)")
+    fixture.sqlite("a.db", SCHEMA .. "INSERT INTO users VALUES ('x', 1), ('y', 1)")
     local db = fixture.database(nil, { strategy = "least_keys", script_dirs = { fixture.path "mine" } })
-    db:shard("b"):exec "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER)"
+    db:create_schema "b"
     assert.equal("b", db:insert("u1", INSERT, { "u1" }).meta.served_by)
   end)
 
@@ -393,7 +403,8 @@ describe("a strategy or rules file", function()
       it(("for %s %s stops the opening"):format(kind, case[1]), function()
         scripts { ["mine/" .. folder .. "/broken.lua"] = case[2] }
         local before = #fixture.files()
-        local config = fixture.config { [kind] = "broken", script_dirs = { fixture.path "mine" }, script_limit = 100000 }
+        local config = fixture.config { [kind] = "broken", script_limit = 100000,
+          script_dirs = { fixture.path "mine" } }
         fixture.raises(case[3], case[4], collegedb.open, config)
         assert.equal(before, #fixture.files())
       end)
@@ -411,7 +422,10 @@ describe("a strategy or rules file", function()
     }
     for f, message in pairs(cases) do
       local e = fixture.raises("SCRIPT", message, collegedb.open, fixture.config {
-        rules = { name = "odd", table = function(info) if info.name == "users" then return f() end return nil, "no" end },
+        rules = { name = "odd", table = function(info)
+          if info.name == "users" then return f() end
+          return nil, "no"
+        end },
         script_limit = 100000 })
       assert.matches("rules", e.message)
     end

@@ -18,7 +18,9 @@ describe("a transaction", function()
 
   local function ids()
     local list = {}
-    for _, row in ipairs(fixture.rows(shard_name .. ".db", "SELECT id FROM users ORDER BY id")) do list[#list + 1] = row.id end
+    for _, row in ipairs(fixture.rows(shard_name .. ".db", "SELECT id FROM users ORDER BY id")) do
+      list[#list + 1] = row.id
+    end
     return list
   end
 
@@ -295,7 +297,8 @@ describe("a batch", function()
 
   before_each(function()
     fixture.start()
-    db = fixture.database "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER); CREATE TABLE posts (id INTEGER PRIMARY KEY, v)"
+    db = fixture.database [[CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER);
+      CREATE TABLE posts (id INTEGER PRIMARY KEY, v)]]
     key = "k"
     shard_name = db:locate(key)
   end)
@@ -346,7 +349,8 @@ describe("a batch", function()
   end)
 
   it("refuses what is no array of statements", function()
-    for _, statements in ipairs { 5, "SELECT 1", { "SELECT 1" }, { { "SELECT 1" }, 5 }, { {} }, { { 5 } }, { sql = "SELECT 1" } } do
+    for _, statements in ipairs { 5, "SELECT 1", { "SELECT 1" }, { { "SELECT 1" }, 5 }, { {} }, { { 5 } },
+      { sql = "SELECT 1" } } do
       fixture.raises("USAGE", nil, db.batch, db, key, statements)
     end
     fixture.raises("USAGE", nil, db.batch, db, key)

@@ -125,6 +125,11 @@ function Directory:counts()
   return counts
 end
 
+--- Is a shard of this name registered?
+function Directory:knows(name)
+  return self.shard:first("SELECT 1 AS yes FROM _collegedb_shards WHERE name = ?", { name }) ~= nil
+end
+
 function Directory:epoch()
   return self.shard:first("SELECT value FROM _collegedb_counters WHERE name = 'epoch'").value
 end

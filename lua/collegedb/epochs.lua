@@ -7,14 +7,18 @@ local errors = require "collegedb.errors"
 
 local epochs = {}
 
+local function known_shard(shard, name)
+  return shard:first("SELECT id, keyspace FROM _collegedb_shards WHERE name = ?", { name })
+end
+
 local function register(tx, shards)
   local changed = false
   for _, shard in ipairs(shards) do
-    local row = tx:first("SELECT id, keyspace FROM _collegedb_shards WHERE name = ?", { shard.name })
+    local row = known_shard(tx, shard.name)
     if not row then
-      local empty = shard:is_empty() and 1 or 0
+      -- A file that is empty now has nothing to take over, ever; one with rows is probed until it is integrated.
       shard.id = tx:run("INSERT INTO _collegedb_shards (name, keyspace, integrated) VALUES (?, ?, ?)",
-        { shard.name, shard.keyspace or core.null, empty }).meta.last_row_id
+        { shard.name, shard.keyspace or core.null, shard:is_empty() }).meta.last_row_id
       changed = true
     else
       shard.id = row.id
@@ -72,34 +76,56 @@ local function add_placement(tx, family, homes)
   end
 end
 
+-- What a process that does not know of it could do wrong: place a key by the old
+-- homes or keyspaces, or overlook the rows of a shard that it does not have.
+local function needs_alone(shard, shards, family)
+  local now = current_placement(shard)
+  if not now then return false end
+  if not same_placement(shard, now, family, family == "hash" and wanted_homes(shards) or {}) then return true end
+  for _, each in ipairs(shards) do
+    local row = known_shard(shard, each.name)
+    if row and row.keyspace ~= each.keyspace then return true end
+    if not row and each.handle and not each:is_empty() then return true end
+  end
+  return false
+end
+
+local function place(dir, shards, family, alone)
+  local refused = false
+  dir:change(function(tx)
+    local homes = family == "hash" and wanted_homes(shards) or {}
+    local now = current_placement(tx)
+    if now and same_placement(tx, now, family, homes) then return false end
+    refused = now ~= nil and not alone
+    if not refused then add_placement(tx, family, homes) end
+    return not refused
+  end)
+  return not refused
+end
+
 --- Brings the directory's record in line with the config: registers new shards,
 -- and starts a new placement when shards, weights or the strategy's family
 -- changed. Keys of the placements before stay where they are and are found by
--- probing. A placement changes only while no other instance is open: one that
--- still thinks in the old one could insert a key a second time.
+-- probing. What another instance must not overlook changes only while none is
+-- open: one that still thinks in the old placement could insert a key a second time.
+-- The placement comes last, so that an open that fails before leaves none behind.
 ---@param dir table the directory
 ---@param shards table[] with name, weight, keyspace, allocate, is_empty; their id is filled in
 ---@param family "hash"|"claims"
-function epochs.reconcile(dir, shards, family)
-  -- Returns whether the change needs the directory for itself; then nothing was done.
-  local function apply(alone)
-    local refused = false
-    dir:change(function(tx)
-      local now = current_placement(tx)
-      local homes = family == "hash" and wanted_homes(shards) or {}
-      local same = now and same_placement(tx, now, family, homes)
-      refused = now and not same and not alone
-      if refused then return false end
-      local registered = register(tx, shards)
-      if not same then add_placement(tx, family, family == "hash" and wanted_homes(shards) or {}) end
-      return registered or not same
-    end)
-    return refused
+---@param make fun() makes the files that are not there yet
+---@param welcome fun() gives new shards, registered by then, their tables
+function epochs.reconcile(dir, shards, family, make, welcome)
+  local placed = false
+  local function settle(alone)
+    make()
+    dir:change(function(tx) return register(tx, shards) end)
+    welcome()
+    placed = place(dir, shards, family, alone)
   end
-  if not apply(false) then return end
-  if not dir:alone(function() apply(true) end) then
-    errors.raise("BUSY", { field = "shards" }, "the shards, weights or strategy of the config are not those that the "
-      .. "directory %s was opened with, and another program has it open: close that one first", dir.path)
+  if needs_alone(dir.shard, shards, family) then dir:alone(function() settle(true) end) else settle(false) end
+  if not placed then
+    errors.raise("BUSY", { field = "shards" }, "the shards, weights, keyspaces or strategy of the config are not those "
+      .. "that the directory %s was opened with, and another program has it open: close that one first", dir.path)
   end
 end
 
@@ -128,7 +154,7 @@ local function read_flags(dir, shards, record)
     record.index_of[shard.id] = index
     record.integrated[index] = row.integrated == 1
     record.conflicts[index] = row.conflicts
-    record.awaits[index] = shard.integrate and not record.integrated[index]
+    record.awaits[index] = not record.integrated[index]
     if shard.external_writers or record.awaits[index] then record.probed[#record.probed + 1] = index end
   end
 end
@@ -159,13 +185,17 @@ function epochs.read(dir, shards)
   errors.raise("BUSY", nil, "the directory %s changes faster than it can be read", dir.path)
 end
 
---- Marks a shard as integrated (or not), which makes the next epoch.
-function epochs.set_integrated(dir, id, integrated, conflicts)
-  return dir:change(function(tx)
-    tx:run("UPDATE _collegedb_shards SET integrated = ?, conflicts = ? WHERE id = ?",
-      { integrated, conflicts or 0, id })
+--- Marks a shard as integrated, which makes the next epoch; false when the
+-- epoch is not `epoch` any more: its entries may have been rolled back meanwhile.
+function epochs.set_integrated(dir, id, epoch, conflicts)
+  local done = false
+  dir:change(function(tx)
+    done = tx:first("SELECT value FROM _collegedb_counters WHERE name = 'epoch'").value == epoch
+    if not done then return false end
+    tx:run("UPDATE _collegedb_shards SET integrated = 1, conflicts = ? WHERE id = ?", { conflicts, id })
     return true
   end)
+  return done
 end
 
 --- The placement's nodes that a key of this keyspace tag may be at home on.

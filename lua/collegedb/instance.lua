@@ -90,36 +90,42 @@ end
 
 -- --- opening ------------------------------------------------------------------
 
-local function exists(path)
-  local file = io.open(path, "r")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function is_file(path) return path and path ~= ":memory:" and path ~= "memory:" end
 
 -- Nothing is made before it is clear that everything can be.
 local function check_folder(what, path)
   local folder = is_file(path) and path:match "^(.*)/[^/]*$"
-  if folder and folder ~= "" and not exists(folder .. "/.") then
+  if folder and folder ~= "" and not core.file_id(folder) then
     errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
   end
 end
 
-local function check_one_file(seen, what, path)
-  local id = is_file(path) and core.file_id(path)
-  if not id then return end
-  if seen[id] then errors.raise("CONFIG", { shard = what }, "%s and %s are one file, %s", seen[id], what, path) end
-  seen[id] = what
+local function check_folders(settings)
+  check_folder("the directory", settings.kv)
+  for _, shard in ipairs(settings.shards) do check_folder(shard.name, shard.value.path) end
 end
 
-local function check_paths(settings)
+-- Two names of one file would be two shards with the same rows.
+local function check_files_differ(settings)
   local seen = {}
-  check_folder("the directory", settings.kv)
-  check_one_file(seen, "the directory", settings.kv)
-  for _, shard in ipairs(settings.shards) do
-    check_folder(shard.name, shard.value.path)
-    check_one_file(seen, "shard " .. shard.name, shard.value.path)
+  local function add(what, path)
+    local id = is_file(path) and core.file_id(path)
+    if not id then return end
+    if seen[id] then errors.raise("CONFIG", { shard = what }, "%s and %s are one file, %s", seen[id], what, path) end
+    seen[id] = what
+  end
+  add("the directory", settings.kv)
+  for _, shard in ipairs(settings.shards) do add("shard " .. shard.name, shard.value.path) end
+end
+
+-- A shard that held keys yesterday is not made anew, empty, because its file is not there today.
+local function check_known_files(state)
+  for _, shard in ipairs(state.shards) do
+    if not shard.handle and state.directory:knows(shard.name) then
+      errors.raise("CONFIG", { shard = shard.name },
+        "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right file",
+        shard.value.path, shard.name)
+    end
   end
 end
 
@@ -133,7 +139,7 @@ local function open_shard(state, shard)
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
 end
 
-local function is_empty(shard) return not shard.handle or stats.is_empty(shard.inner) end
+local function is_empty(shard) return stats.is_empty(shard.inner) end
 
 local function load_strategy(settings)
   local given = settings.strategy
@@ -160,23 +166,29 @@ local function load_rules(settings)
     settings.rules, looked or "a table with a function table")
 end
 
--- Files that are there are opened first, and new ones made last, when nothing can refuse any more.
-local function open_parts(state)
-  local settings = state.config
-  state.rules, state.strategy = load_rules(settings), load_strategy(settings)
-  check_paths(settings)
-  for index, shard in ipairs(settings.shards) do
-    state.shards[index], state.by_name[shard.name] = shard, index
-    shard.is_empty = is_empty
-    if not is_file(shard.value.path) or exists(shard.value.path) then open_shard(state, shard) end
-  end
-  state.directory = directory.open(settings.kv, settings.mapping_secret)
-  epochs.reconcile(state.directory, state.shards, state.strategy.family == "hash" and "hash" or "claims")
+local function open_missing(state)
   for _, shard in ipairs(state.shards) do
     if not shard.handle then open_shard(state, shard) end
   end
+  check_files_differ(state.config)
+end
+
+-- Files that are there are opened first, and new ones made when nothing else can refuse any more.
+local function open_parts(state)
+  local settings = state.config
+  state.rules, state.strategy = load_rules(settings), load_strategy(settings)
+  check_folders(settings)
+  check_files_differ(settings)
+  for index, shard in ipairs(settings.shards) do
+    state.shards[index], state.by_name[shard.name] = shard, index
+    shard.is_empty = is_empty
+    if not is_file(shard.value.path) or core.file_id(shard.value.path) then open_shard(state, shard) end
+  end
+  state.directory = directory.open(settings.kv, settings.mapping_secret)
+  check_known_files(state)
+  epochs.reconcile(state.directory, state.shards, state.strategy.family == "hash" and "hash" or "claims",
+    function() open_missing(state) end, function() schema.welcome(state) end)
   state:read_epoch()
-  schema.welcome(state)
   state:refresh_catalog()
 end
 

@@ -49,15 +49,16 @@ end
 -- one on the shard that the config names first.
 ---@param home integer? index of the key's home
 ---@param old_homes integer[] where earlier placements had it
+---@param gone integer? an earlier home that is not there to be asked
 ---@return integer[]
-function probe.where(state, home, old_homes)
+function probe.where(state, home, old_homes, gone)
   local list, seen = {}, {}
   local probed = state.epoch.probed
-  if #probed == 0 and #old_homes == 0 then return list end
+  if #probed == 0 and #old_homes == 0 and not gone then return list end
   if home and not state.epoch.awaits[home] then add(list, seen, home) end
   for _, index in ipairs(old_homes) do add(list, seen, index) end
   for _, index in ipairs(probed) do add(list, seen, index) end
-  if #list == 1 and list[1] == home then return {} end
+  if #list == 1 and list[1] == home and not gone then return {} end
   return list
 end
 

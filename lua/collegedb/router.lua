@@ -13,11 +13,6 @@ local router = {}
 -- The numbers of WHY in src/bind/route.c.
 local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED = 0, 1, 2, 3, 4
 
---- Reads the epoch anew if the directory has gone on.
-function router.refresh(state, number)
-  if number ~= state.epoch.number then state:read_epoch() end
-end
-
 local function missing_shard(id, state)
   local row = state.directory.shard:first("SELECT name FROM _collegedb_shards WHERE id = ?", { id })
   local name = row and row.name or ("number " .. id)
@@ -47,18 +42,18 @@ local function all_tagged(state)
   return true
 end
 
+-- The key's home, the indexes of its earlier ones, and the id of an earlier one that the config does not have.
 local function homes_of(state, tag, keyspace, text)
   local placements = state.epoch.placements
   local home = home_in(placements[1], tag, keyspace, text)
-  local old = {}
+  local old, gone = {}, nil
   for i = 2, #placements do
     local node = home_in(placements[i], tag, keyspace, text)
     if node and not (home and node.id == home.id) then
-      if not node.index then missing_shard(node.id, state) end
-      old[#old + 1] = node.index
+      if node.index then old[#old + 1] = node.index else gone = node.id end
     end
   end
-  return home, old
+  return home, old, gone
 end
 
 -- A tagged string has no entry of its own: its shard is the one with the tag, or one of them.
@@ -87,16 +82,21 @@ end
 
 local function resolve_once(state, full, tag, keyspace, text, name, insert)
   local number, id = state.directory:lookup(full, text)
-  router.refresh(state, number)
+  if number ~= state.epoch.number then
+    -- What was not found in one epoch says nothing in the next: look again.
+    state:read_epoch()
+    return nil
+  end
   if id then
     local index = state.epoch.index_of[id]
     if not index then missing_shard(id, state) end
     return index, DIRECTORY, true
   end
-  local home, old_homes = homes_of(state, tag, keyspace, text)
-  local places = probe.where(state, home and home.index, old_homes)
+  local home, old_homes, gone = homes_of(state, tag, keyspace, text)
+  local places = probe.where(state, home and home.index, old_homes, gone)
   if tag and keyspace == "" then add_tagged(state, places, tag) end
   local found = find(state, places, tag, keyspace, text)
+  if gone and not found then missing_shard(gone, state) end
   if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
   local index = found or home.index
   if not index then missing_shard(home.id, state) end
@@ -105,8 +105,10 @@ local function resolve_once(state, full, tag, keyspace, text, name, insert)
   if insert and (#places > 0 or state.config.directory == "full") then
     return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
   end
-  -- That a key was found nowhere is no knowledge to keep: a file that others write may have it next.
-  return index, home and index == home.index and HOME or FOUND, found ~= nil or #places == 0
+  -- Neither a place where a row was merely found is kept, since it may be deleted and inserted elsewhere, nor that
+  -- a key was found nowhere, since a file that others write may have it next.
+  local at_home = home and index == home.index
+  return index, at_home and HOME or FOUND, at_home and (found ~= nil or #places == 0)
 end
 
 --- Finds the shard of a key.

@@ -1,6 +1,7 @@
 --- Giving shards their tables.
 
 local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 
 local schema = {}
@@ -15,6 +16,33 @@ end
 function schema.apply(shard, sql)
   check_sql(sql)
   shard.handle:transaction(function(tx) tx:exec(sql) end)
+end
+
+-- A script again, on a shard that may have some of it: what is there already is
+-- passed over, whether a crash came before the mark or the file brought it along.
+local function apply_missing(tx, sql, name)
+  while sql:find "%S" do
+    local statement = core.scan(sql)
+    local applied, err = pcall(tx.exec, tx, sql:sub(1, statement.finish))
+    local there = errors.is_error(err, "SQL")
+      and (err.message:find "already exists" or err.message:find "duplicate column")
+    if not applied and not there then
+      if errors.is_error(err) then err.message = ("%s (schema of other shards, on %s)"):format(err.message, name) end
+      error(err, 0)
+    end
+    sql = sql:sub(statement.finish + 1)
+  end
+end
+
+local function remember(directory, sql)
+  directory:run("INSERT INTO _collegedb_schema (sql) VALUES (?) ON CONFLICT DO NOTHING", { sql })
+  return directory:first("SELECT id FROM _collegedb_schema WHERE sql = ?", { sql }).id
+end
+
+-- The shard has the schema `id`, and all before it: only then, so that one it missed is not forgotten.
+local function mark(directory, shard, id)
+  directory:run([[UPDATE _collegedb_shards SET schema = ?1 WHERE id = ?2
+    AND schema = (SELECT coalesce(max(id), 0) FROM _collegedb_schema WHERE id < ?1)]], { id, shard.id })
 end
 
 -- Tables first, then what refers to them.
@@ -60,25 +88,20 @@ function schema.ensure(state, sql)
     end
     done[#done + 1] = shard.name
   end
-  state.directory.shard:transaction(function(tx)
-    tx:run("INSERT INTO _collegedb_schema (sql) VALUES (?) ON CONFLICT DO NOTHING", { sql })
-    for _, shard in ipairs(state.shards) do schema.mark(tx, shard) end
-  end)
+  local id = remember(state.directory.shard, sql)
+  for _, shard in ipairs(state.shards) do mark(state.directory.shard, shard, id) end
+  schema.welcome(state) -- what another program ensured meanwhile
 end
 
---- Records that a shard has every schema that was ensured so far.
-function schema.mark(tx, shard)
-  tx:run("UPDATE _collegedb_shards SET schema = (SELECT coalesce(max(id), 0) FROM _collegedb_schema) WHERE id = ?",
-    { shard.id })
-end
-
---- Gives shards that came later every schema that was ensured before.
+--- Gives each shard the schemas that were ensured before it came, or while it was away.
 function schema.welcome(state)
   for _, shard in ipairs(state.shards) do
-    local missing = state.directory.shard:all([[SELECT sql FROM _collegedb_schema WHERE id >
+    local missing = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
       (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
-    for _, row in ipairs(missing) do schema.apply(shard, row.sql) end
-    if #missing > 0 then schema.mark(state.directory.shard, shard) end
+    for _, row in ipairs(missing) do
+      shard.handle:transaction(function(tx) apply_missing(tx, row.sql, shard.name) end)
+      mark(state.directory.shard, shard, row.id)
+    end
   end
 end
 

@@ -33,6 +33,8 @@ typedef struct cdb__lua_db cdb__lua_db;
 /* A connection to one shard. `handle` is NULL once closed. */
 typedef struct {
   cdb__shard *handle;
+  bool closing;             /* close was called from inside a call; it ends when that one does */
+  uintptr_t stepping;       /* the C frame in which a cursor is read, or 0 */
   cdb__stmt *running;       /* statements of calls in progress, innermost first */
   cdb__lua_cursor *cursors; /* open ones, so that closing can end them */
   cdb__lua_db *db;          /* the router it serves, or NULL */
@@ -202,6 +204,14 @@ typedef struct {
 /* Reads the key at `arg` for a statement of `plan` (or NULL: no table is known). */
 void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_plan *plan,
                         cdb__lua_key_arg *out);
+
+/* Closes the connection, or has it closed when the call in progress ends: a
+ * finalizer may close a database while C builds a row of it. `frame`: see run.c. */
+void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame);
+/* At the end of a call: closes what asked for it meanwhile. */
+static inline void cdb__lua_settle_shard(cdb__lua_shard *shard, uintptr_t frame) {
+  if (shard->closing) cdb__lua_close_shard(shard, frame);
+}
 
 cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg);
 cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg);

@@ -67,12 +67,17 @@ static int next_row(lua_State *L) {
     return cdb__lua_fail(L, CDB_CLOSED, "the database was closed inside its loop over %s",
                          cursor->shard->name);
   cdb__fault fault, ignored;
+  cdb__lua_shard *shard = cursor->shard;
+  const uintptr_t outer = shard->stepping > CDB__FRAME ? shard->stepping : 0;
+  shard->stepping = CDB__FRAME;
   const int code = cdb__step(cursor->stmt, &fault);
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, cursor->stmt);
     cdb__lua_push_row(L, cursor->stmt, lua_gettop(L));
-    return 1;
   }
+  shard->stepping = outer;
+  cdb__lua_settle_shard(shard, CDB__FRAME);
+  if (code == CDB__ROW) return 1;
   cdb__lua_cursor_end(cursor, code < 0 ? &ignored : &fault);
   cursor->ended = 1;
   if (fault.code != CDB_OK) return cdb__lua_raise(L, &fault, cursor->shard->name, NULL);

@@ -106,6 +106,7 @@ cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cd
   if (plan->catalog != db->catalog) {
     describe(L, db, db_index, plan);
     plan = find(db, call);
+    if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
     if (!plan) return cdb__lua_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
   }
   *guess(db, call) = plan;

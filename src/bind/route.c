@@ -60,12 +60,13 @@ static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, co
   return index;
 }
 
-/* Index of the key's shard, or -1. Where a row was merely found, an INSERT asks
- * again: the row may be gone, and another process giving the key a new place. */
+/* Index of the key's shard, or -1. An INSERT trusts the cache only where the
+ * directory has an entry: since a key was seen to have none, another process may
+ * have taken a shard over that has it. */
 static inline int resolve(lua_State *L, cdb__lua_db *db, const char *table, bool insert, const cdb__key *key,
                           cdb__hash hash, int *why) {
   int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
-  if (index >= 0 && !(insert && *why == CDB__FOUND)) return index;
+  if (index >= 0 && !(insert && *why == CDB__HOME)) return index;
   index = cdb__lua_find_home(L, db, key, why);
   if (index >= 0) {
     keep(db, hash, index, *why);
@@ -77,7 +78,7 @@ static inline int resolve(lua_State *L, cdb__lua_db *db, const char *table, bool
 static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int index) {
   if (index < 0) cdb__lua_fail(L, CDB_INTERNAL, "the router answered with a shard that does not exist");
   cdb__lua_shard *shard = db->shards[index];
-  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   if (shard->tx_depth)
     cdb__lua_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
                   shard->name);

@@ -19,12 +19,26 @@ static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *
   }
   const int code = cdb__reset(stmt, fault);
   cdb__stmt_give(stmt);
+  cdb__lua_settle_shard(shard, CDB__FRAME);
   return code;
 }
 
 static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
   cdb__fault ignored;
   while (shard->running && shard->running->running_frame <= frame) take_back(shard, shard->running, &ignored);
+}
+
+void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame) {
+  cdb__fault ignored;
+  if (!shard->handle) return;
+  shard->closing = false; /* so that taking statements back does not come here again */
+  recover_unwound(shard, frame);
+  shard->closing = shard->running || shard->stepping > frame;
+  if (shard->closing) return;
+  while (shard->cursors) cdb__lua_cursor_end(shard->cursors, &ignored);
+  shard->handle->ops->close(shard->handle);
+  shard->handle = NULL;
+  shard->tx_depth = 0;
 }
 
 /* What routed SQL may not do, checked when a text is prepared for the first time. */

@@ -19,21 +19,11 @@ cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg) {
   cdb__lua_shard *shard = luaL_testudata(L, arg, CDB__SHARD_CLASS);
   if (!shard)
     cdb__lua_fail(L, CDB_USAGE, "a shard was expected, not %s (call with `:`)", luaL_typename(L, arg));
-  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   return shard;
 }
 
 static void release_names(void *context, int host) { luaL_unref(context, LUA_REGISTRYINDEX, host); }
-
-static void close_shard(cdb__lua_shard *shard) {
-  cdb__fault ignored;
-  if (!shard->handle) return;
-  while (shard->cursors) cdb__lua_cursor_end(shard->cursors, &ignored);
-  while (shard->running) cdb__lua_end(shard, shard->running, &ignored);
-  shard->handle->ops->close(shard->handle);
-  shard->handle = NULL;
-  shard->tx_depth = 0;
-}
 
 /* --- opening --------------------------------------------------------------- */
 
@@ -81,7 +71,7 @@ static int open_sqlite(lua_State *L) {
 
 static int method_close(lua_State *L) {
   cdb__lua_shard *shard = luaL_testudata(L, 1, CDB__SHARD_CLASS);
-  if (shard) close_shard(shard);
+  if (shard) cdb__lua_close_shard(shard, CDB__FRAME);
   return 0;
 }
 
@@ -91,7 +81,7 @@ static int method_close(lua_State *L) {
  * transaction inside SQLite. What follows in it must not run outside of it. */
 static void check_alive(lua_State *L, cdb__lua_tx *tx) {
   cdb__lua_shard *shard = tx->shard;
-  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   if (tx->inner || shard->tx_depth == 0 || shard->handle->ops->in_transaction(shard->handle)) return;
   shard->tx_depth = 0;
   tx->depth = 0;
@@ -179,13 +169,24 @@ static int method_each(lua_State *L) {
   return cdb__lua_each(L, shard, index, &call);
 }
 
+/* A script may do everything but reach for other files. */
+static void check_script(lua_State *L, const char *script, size_t size) {
+  cdb__sql_info info;
+  if (strlen(script) != size) cdb__lua_fail(L, CDB_USAGE, "the SQL script holds a NUL byte");
+  for (size_t at = 0; at < size; at += info.end ? info.end : 1) {
+    cdb__sql_scan(script + at, size - at, &info);
+    if (info.kind == CDB__SQL_ATTACH)
+      cdb__lua_fail(L, CDB_USAGE, "ATTACH and DETACH are not allowed on a shard");
+  }
+}
+
 static int method_exec(lua_State *L) {
   int index;
   lua_settop(L, 2);
   cdb__lua_shard *shard = target(L, &index);
   size_t size;
   const char *script = cdb__lua_check_string(L, 2, "the SQL script", &size);
-  if (strlen(script) != size) return cdb__lua_fail(L, CDB_USAGE, "the SQL script holds a NUL byte");
+  check_script(L, script, size);
   cdb__fault fault, ignored;
   const bool inside = shard->handle->ops->in_transaction(shard->handle);
   int code = cdb__exec(shard->handle, script, &fault);

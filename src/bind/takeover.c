@@ -16,9 +16,12 @@ typedef struct {
   int64_t other;
 } conflict;
 
-/* User value 1 is the plan's table: it keeps alive what the C plan points to. */
+/* User value 1 is the plan's table: it keeps alive what the C plan points to.
+ * Its shards may be closed between two steps, by a callback for one. */
 typedef struct {
   cdb__takeover *handle;
+  cdb__lua_shard **shards;
+  size_t shard_count;
   cdb__node *nodes;
   cdb__takeover_place *homes, *others;
   size_t conflict_count;
@@ -55,20 +58,25 @@ static bool boolean_field(lua_State *L, int table, const char *name) {
   return value;
 }
 
-/* The shard in a field, or NULL when there is none. */
-static cdb__shard *shard_field(lua_State *L, int table, const char *name) {
+/* The shard in a field, or NULL when there is none; remembered in t. */
+static cdb__shard *shard_field(lua_State *L, takeover *t, int table, const char *name) {
   lua_getfield(L, table, name);
-  cdb__shard *shard = lua_isnil(L, -1) ? NULL : cdb__lua_check_shard(L, -1)->handle;
+  if (lua_isnil(L, -1)) return lua_pop(L, 1), NULL;
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, -1);
+  cdb__lua_shard **grown = realloc(t->shards, (t->shard_count + 1) * sizeof *grown);
+  if (!grown) cdb__lua_fail(L, CDB_NOMEM, "no memory for a takeover");
+  t->shards = grown;
+  t->shards[t->shard_count++] = shard;
   lua_pop(L, 1);
-  return shard;
+  return shard->handle;
 }
 
 /* Reads { id, shard or nil, probe or nil } from the table on top. */
-static cdb__takeover_place read_place(lua_State *L) {
+static cdb__takeover_place read_place(lua_State *L, takeover *t) {
   size_t size;
   const int table = lua_gettop(L);
   return (cdb__takeover_place){.shard_id = integer_field(L, table, "id"),
-                               .shard = shard_field(L, table, "shard"),
+                               .shard = shard_field(L, t, table, "shard"),
                                .probe = text_field(L, table, "probe", &size)};
 }
 
@@ -86,7 +94,7 @@ static size_t read_homes(lua_State *L, takeover *t, int plan) {
     lua_getfield(L, -1, "weight");
     t->nodes[i] = (cdb__node){cdb__node_seed(name, size), lua_tonumber(L, -1)};
     lua_pop(L, 1);
-    t->homes[i] = read_place(L);
+    t->homes[i] = read_place(L, t);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -101,7 +109,7 @@ static size_t read_others(lua_State *L, takeover *t, int plan) {
   if (!t->others) cdb__lua_fail(L, CDB_NOMEM, "no memory for a placement");
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
-    t->others[i] = read_place(L);
+    t->others[i] = read_place(L, t);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -118,13 +126,13 @@ static int new_takeover(lua_State *L) {
   size_t size = 0, space_size = 0;
   const char *space = text_field(L, 1, "keyspace", &space_size);
   cdb__takeover_plan plan = {
-      .source = shard_field(L, 1, "source"),
+      .source = shard_field(L, t, 1, "source"),
       .first_page = text_field(L, 1, "first_page", &size),
       .next_page = text_field(L, 1, "next_page", &size),
       .space = cdb__keyspace_make(space, space_size, 0),
       .integer = boolean_field(L, 1, "integer"),
       .fold = boolean_field(L, 1, "fold"),
-      .directory = shard_field(L, 1, "directory"),
+      .directory = shard_field(L, t, 1, "directory"),
       .shard_id = integer_field(L, 1, "shard_id"),
       .epoch = integer_field(L, 1, "epoch"),
       .dry_run = boolean_field(L, 1, "dry_run"),
@@ -145,6 +153,9 @@ static int new_takeover(lua_State *L) {
 static int step(lua_State *L) {
   takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
   cdb__fault fault;
+  for (size_t i = 0; i < t->shard_count; i++)
+    if (!t->shards[i]->handle)
+      return cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed meanwhile", t->shards[i]->name);
   const int more = cdb__takeover_step(t->handle, &fault);
   if (more < 0) return cdb__lua_raise(L, &fault, NULL, NULL);
   lua_pushboolean(L, more);
@@ -192,6 +203,9 @@ static int collect(lua_State *L) {
   free(t->nodes);
   free(t->homes);
   free(t->others);
+  free(t->shards);
+  t->shards = NULL;
+  t->shard_count = 0;
   t->nodes = NULL;
   t->homes = t->others = NULL;
   return 0;

@@ -74,12 +74,14 @@ static int bind_top(lua_State *L, cdb__stmt *stmt, int index, cdb__fault *fault)
   return CDB_USAGE;
 }
 
-/* Describes the key on top of the stack as a superfluous parameter. */
+/* Describes the key on top of the stack as a superfluous parameter. Only plain
+ * keys are shown: another's __tostring would run while the statement is out. */
 static int superfluous(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
+  const int type = lua_type(L, -1);
   lua_pushvalue(L, -1);
-  cdb__fail(fault, CDB_USAGE, "parameter %s is superfluous: the statement takes %d",
-            luaL_tolstring(L, -1, NULL), stmt->parameters);
-  lua_pop(L, 2);
+  const char *name = type == LUA_TSTRING || type == LUA_TNUMBER ? lua_tostring(L, -1) : luaL_typename(L, -1);
+  cdb__fail(fault, CDB_USAGE, "parameter %s is superfluous: the statement takes %d", name, stmt->parameters);
+  lua_pop(L, 1);
   return CDB_USAGE;
 }
 

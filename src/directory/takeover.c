@@ -208,14 +208,22 @@ static int read_page(cdb__takeover *t, cdb__fault *fault) {
   return code;
 }
 
-/* Probing reads each home in one transaction a page: a lock for each key would
- * cost more than the lookup. Where one is open already, that one serves. */
-static void places_exec(cdb__takeover *t, const char *sql, bool inside) {
+/* Probing reads each place in one transaction a page: a lock for each key would
+ * cost more than the lookup. Where the user has one open, that one serves. */
+static void begin_reading(cdb__takeover_place *places, size_t count) {
   cdb__fault ignored;
-  for (size_t i = 0; i < t->plan.home_count + t->plan.other_count; i++) {
-    const bool home = i < t->plan.home_count;
-    cdb__shard *shard = home ? t->plan.homes[i].shard : t->plan.others[i - t->plan.home_count].shard;
-    if (shard && shard->ops->in_transaction(shard) == inside) cdb__exec(shard, sql, &ignored);
+  for (size_t i = 0; i < count; i++) {
+    cdb__shard *shard = places[i].shard;
+    if (!shard || shard->ops->in_transaction(shard)) continue;
+    places[i].reading = cdb__exec(shard, "BEGIN", &ignored) == CDB_OK;
+  }
+}
+
+static void end_reading(cdb__takeover_place *places, size_t count) {
+  cdb__fault ignored;
+  for (size_t i = 0; i < count; i++) {
+    if (places[i].reading) cdb__exec(places[i].shard, "COMMIT", &ignored);
+    places[i].reading = false;
   }
 }
 
@@ -306,9 +314,11 @@ static int write_page(cdb__takeover *t, cdb__fault *fault) {
 
 int cdb__takeover_step(cdb__takeover *t, cdb__fault *fault) {
   if (t->ended) return 0;
-  places_exec(t, "BEGIN", false);
+  begin_reading(t->plan.homes, t->plan.home_count);
+  begin_reading(t->plan.others, t->plan.other_count);
   int code = read_page(t, fault);
-  places_exec(t, "COMMIT", true);
+  end_reading(t->plan.homes, t->plan.home_count);
+  end_reading(t->plan.others, t->plan.other_count);
   if (code == CDB_OK) code = write_page(t, fault);
   if (code != CDB_OK) return code;
   return t->ended ? 0 : 1;

@@ -27,6 +27,7 @@ typedef struct {
   int64_t shard_id;
   cdb__shard *shard; /* NULL: nothing there can clash */
   const char *probe; /* SQL with the key as ?1; a row means it is there */
+  bool reading;      /* the takeover's own: it began a transaction there */
 } cdb__takeover_place;
 
 typedef struct {
@@ -39,10 +40,10 @@ typedef struct {
   size_t secret_size;
   cdb__shard *directory;
   int64_t shard_id, epoch;
-  const cdb__node *nodes;           /* the placement; none: every key gets an entry */
-  const cdb__takeover_place *homes; /* one for each node */
+  const cdb__node *nodes;     /* the placement; none: every key gets an entry */
+  cdb__takeover_place *homes; /* one for each node */
   size_t home_count;
-  const cdb__takeover_place *others; /* asked for every key: shards whose rows come before ours */
+  cdb__takeover_place *others; /* asked for every key: shards whose rows come before ours */
   size_t other_count;
   bool dry_run;
   size_t page; /* keys a page; 0 is the default, about half a million */

@@ -282,7 +282,6 @@ static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bo
   sqlite3_busy_timeout(db, options->busy_timeout_ms);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
-  sqlite3_limit(db, SQLITE_LIMIT_ATTACHED, 0);
   int64_t ignored;
   int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
   const char *mode = options->journal_mode ? options->journal_mode : is_new ? "WAL" : NULL;

@@ -10,6 +10,7 @@ local quote = require "collegedb.quote"
 local integrate = { name = "integrate", api = 1 }
 
 local CONFLICTS_SHOWN = 1000
+local ATTEMPTS = 10 -- each begins anew in the epoch of its time
 
 -- Pages of keys in the order of their index. Without UNIQUE a key may repeat; the reader skips it.
 local function pages(found)
@@ -64,33 +65,30 @@ local function others(state, index, found, tag, dry_run)
   return list
 end
 
-local function take_table(state, index, found, opts, total)
+-- `written` remembers, by table, the entries that attempts before this one have written already.
+local function take_table(state, index, found, opts, total, written)
   local shard = state.shards[index]
   local tag = found.keyspace ~= "" and shard.keyspace or nil
   local first_page, next_page = pages(found)
-  local created, counts, takeover = 0, nil, nil
-  for attempt = 1, 10 do
-    takeover = core.takeover {
-      source = shard.handle, first_page = first_page, next_page = next_page,
-      keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
-      secret = state.directory.secret, directory = state.directory.shard, shard_id = shard.id,
-      epoch = state.epoch.number, homes = homes(state, index, found, tag), dry_run = opts.dry_run, page = opts.page,
-      others = others(state, index, found, tag, opts.dry_run),
-    }
-    local done, err = pcall(function()
-      repeat
-        local more = takeover:step()
-        if opts.on_progress then opts.on_progress(total + takeover:counts().records, nil, found.name) end
-      until not more
-    end)
-    counts = takeover:counts()
-    created = created + counts.created
-    if done then break end
-    if not errors.is_error(err, "MOVED") or attempt == 10 then error(err, 0) end
-    state:read_epoch()
-  end
-  counts.known = counts.known - (created - counts.created)
-  counts.created = created
+  local takeover = core.takeover {
+    source = shard.handle, first_page = first_page, next_page = next_page,
+    keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
+    secret = state.directory.secret, directory = state.directory.shard, shard_id = shard.id,
+    epoch = state.epoch.number, homes = homes(state, index, found, tag), dry_run = opts.dry_run, page = opts.page,
+    others = others(state, index, found, tag, opts.dry_run),
+  }
+  local before = written[found.name] or 0
+  local more
+  repeat
+    local done, err = pcall(takeover.step, takeover)
+    written[found.name] = before + takeover:counts().created
+    if not done then error(err, 0) end
+    more = err
+    if opts.on_progress then opts.on_progress(total + takeover:counts().records, nil, found.name) end
+  until not more
+  local counts = takeover:counts()
+  counts.known = counts.known - before
+  counts.created = counts.created + before
   counts.nulls = nulls(shard.inner, found)
   return counts, takeover:conflicts()
 end
@@ -176,6 +174,42 @@ local function check_options(opts)
   end
 end
 
+local function add_left_out(state, index, report)
+  for _, each in pairs(state.catalog.unkeyed) do
+    if each.shards[index] and not each.is_view then
+      report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
+    end
+  end
+  table.sort(report.issues)
+end
+
+-- Raises MOVED when the epoch changed meanwhile.
+local function attempt(state, index, opts, written)
+  local shard = state.shards[index]
+  local was_integrated = state.epoch.integrated[index]
+  local report = { shard_name = shard.name, tables_processed = 0, total_records = 0, mappings_created = 0, entries = 0,
+    conflicts = {}, conflict_count = 0, issues = {}, dry_run = opts.dry_run or false }
+  local tables, complete = select_tables(state, index, opts)
+  for _, found in ipairs(tables) do
+    local counts, conflicts = take_table(state, index, found, opts, report.total_records, written)
+    report.tables_processed = report.tables_processed + 1
+    report.total_records = report.total_records + counts.records + counts.nulls
+    report.entries = report.entries + counts.created
+    report.mappings_created = report.mappings_created + counts.created + (was_integrated and 0 or counts.at_home)
+    add_conflicts(state, report, found, counts, conflicts)
+    add_issues(report, found, counts, shard)
+  end
+  if not opts.tables then add_left_out(state, index, report) end
+  if complete and not opts.dry_run then
+    if not epochs.set_integrated(state.directory, shard.id, state.epoch.number, report.conflict_count) then
+      errors.raise("MOVED", { shard = shard.name }, "the epoch changed while %s was integrated", shard.name)
+    end
+    state:read_epoch()
+  end
+  report.success = report.conflict_count == 0 and #report.issues == 0
+  return report
+end
+
 --- Integrates shard `index`.
 ---@param state table of lua/collegedb/instance.lua
 ---@param index integer
@@ -185,35 +219,17 @@ end
 function integrate.run(state, index, opts)
   opts = opts or {}
   check_options(opts)
+  state.shards[index].handle:first "SELECT 1" -- BUSY inside a transaction, whose rows may yet be rolled back
   state:refresh_catalog()
-  local shard = state.shards[index]
-  local was_integrated = state.epoch.integrated[index]
-  local report = { shard_name = shard.name, tables_processed = 0, total_records = 0, mappings_created = 0, entries = 0,
-    conflicts = {}, conflict_count = 0, issues = {}, dry_run = opts.dry_run or false }
-  local tables, complete = select_tables(state, index, opts)
-  for _, found in ipairs(tables) do
-    local counts, conflicts = take_table(state, index, found, opts, report.total_records)
-    report.tables_processed = report.tables_processed + 1
-    report.total_records = report.total_records + counts.records + counts.nulls
-    report.entries = report.entries + counts.created
-    report.mappings_created = report.mappings_created + counts.created + (was_integrated and 0 or counts.at_home)
-    add_conflicts(state, report, found, counts, conflicts)
-    add_issues(report, found, counts, shard)
-  end
-  if not opts.tables then
-    for _, each in pairs(state.catalog.unkeyed) do
-      if each.shards[index] and not each.is_view then
-        report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
-      end
-    end
-    table.sort(report.issues)
-  end
-  if complete and not opts.dry_run then
-    epochs.set_integrated(state.directory, shard.id, 1, report.conflict_count)
+  local written = {}
+  for _ = 1, ATTEMPTS do
     state:read_epoch()
+    local done, answer = pcall(attempt, state, index, opts, written)
+    if done then return answer end
+    if not errors.is_error(answer, "MOVED") then error(answer, 0) end
   end
-  report.success = report.conflict_count == 0 and #report.issues == 0
-  return report
+  errors.raise("BUSY", { shard = state.shards[index].name }, "the shards change faster than %s can be integrated",
+    state.shards[index].name)
 end
 
 return integrate

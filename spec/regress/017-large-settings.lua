@@ -1,0 +1,32 @@
+-- A busy_timeout of weeks became none, and a mapping_cache_ttl of ages cached nothing.
+
+local collegedb = require "collegedb"
+local core = require "collegedb.core"
+local fixture = require "spec.support.fixture"
+
+describe("regression 017:", function()
+  before_each(fixture.start)
+  after_each(fixture.stop)
+
+  it("large settings are kept or refused", function()
+    for _, seconds in ipairs { 1e6, 3e6, 1e10 } do
+      local ok, db = pcall(collegedb.open, fixture.config { shards = { a = { busy_timeout = seconds } } })
+      if ok then
+        assert.is_true(db:shard("a"):first("PRAGMA busy_timeout").timeout >= 1e9)
+        db:close()
+      else
+        assert.is_true(collegedb.is_error(db, "CONFIG"))
+      end
+    end
+    for _, seconds in ipairs { 1e12, 1e17, 1e300 } do
+      local ok, db = pcall(collegedb.open, fixture.config { mapping_cache_ttl = seconds })
+      if ok then
+        for _ = 1, 3 do db:locate "k" end
+        assert.equal(2, core.cache_stats(db).hits)
+        db:close()
+      else
+        assert.is_true(collegedb.is_error(db, "CONFIG"))
+      end
+    end
+  end)
+end)
