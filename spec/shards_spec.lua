@@ -33,7 +33,7 @@ describe("a shard handle", function()
     fixture.raises("SQL", "no such table", function() a:exec "SELECT 1; INSERT INTO nope VALUES (1)" end)
     fixture.raises("USAGE", "script", function() a:exec(5) end)
     fixture.raises("USAGE", "NUL", function() a:exec "SELECT 1\0; SELECT 2" end)
-    fixture.raises("SQL", nil, function() a:exec "ATTACH ':memory:' AS x" end)
+    fixture.raises("USAGE", "ATTACH", function() a:exec "SELECT 1; ATTACH ':memory:' AS x" end)
   end)
 
   it("rolls back what a script leaves open", function()

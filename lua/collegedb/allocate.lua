@@ -28,6 +28,14 @@ local function view(state, index)
   })
 end
 
+-- Not tostring for everything: a table's own __tostring could raise.
+local function describe(answer)
+  local kind = type(answer)
+  if kind == "string" then return ("%q"):format(answer) end
+  if kind == "nil" or kind == "number" or kind == "boolean" then return tostring(answer) end
+  return "a " .. kind
+end
+
 -- May a new key like this one be placed on the shard?
 local function is_open(shard, key)
   local any = key.keyspace == "" and not key.tag
@@ -70,7 +78,7 @@ function allocate.select(state, key, operation)
   if not index or not is_open(state.shards[index], key) then
     errors.raise("SCRIPT", { key = value },
       "strategy %s returned %s for the key %s; it must return the name of one of the shards it was given", name,
-      type(answer) == "string" and ("%q"):format(answer) or tostring(answer), key.text)
+      describe(answer), key.text)
   end
   return index
 end

@@ -63,7 +63,7 @@ function directory.open(path, secret)
     path = path, secret = secret, shard = shard, entries = core.directory(shard, secret),
   }, Directory)
   local done, err = pcall(function()
-    if not memory then self.lock = core.filelock(path .. "-users") end
+    if not memory then self.lock = core.filelock(core.real_path(path) .. "-users") end
     prepare(self)
     check_secret(self)
   end)

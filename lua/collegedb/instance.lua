@@ -115,18 +115,7 @@ local function check_files_differ(settings)
     seen[id] = what
   end
   add("the directory", settings.kv)
-  for _, shard in ipairs(settings.shards) do add("shard " .. shard.name, shard.value.path) end
-end
-
--- A shard that held keys yesterday is not made anew, empty, because its file is not there today.
-local function check_known_files(state)
-  for _, shard in ipairs(state.shards) do
-    if not shard.handle and state.directory:knows(shard.name) then
-      errors.raise("CONFIG", { shard = shard.name },
-        "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right file",
-        shard.value.path, shard.name)
-    end
-  end
+  for i, shard in ipairs(settings.shards) do add(("shards[%d] (%s)"):format(i, shard.name), shard.value.path) end
 end
 
 local function open_shard(state, shard)
@@ -137,6 +126,21 @@ local function open_shard(state, shard)
   })
   shard.inner = core.inner(shard.handle)
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
+end
+
+-- A shard that held keys yesterday is not made anew, empty, because its file is
+-- not there today. It may have been made just now, by another program.
+local function check_known_files(state)
+  for _, shard in ipairs(state.shards) do
+    if not shard.handle and state.directory:knows(shard.name) then
+      if not core.file_id(shard.value.path) then
+        errors.raise("CONFIG", { shard = shard.name },
+          "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right file",
+          shard.value.path, shard.name)
+      end
+      open_shard(state, shard)
+    end
+  end
 end
 
 local function is_empty(shard) return stats.is_empty(shard.inner) end
@@ -158,7 +162,8 @@ end
 local function load_rules(settings)
   local base = require "collegedb.rules.default"
   if type(settings.rules) == "table" then
-    return setmetatable({}, { __index = function(_, name) return settings.rules[name] or base[name] end })
+    return setmetatable({ name = settings.rules.name or "of the config" },
+      { __index = function(_, name) return settings.rules[name] or base[name] end })
   end
   local rules, looked = loader.load(settings, "rules", settings.rules, "default")
   if type(rules) == "table" and type(rules.table) == "function" then return rules end

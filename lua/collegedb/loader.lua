@@ -5,6 +5,7 @@
 -- file found is called with the script that it shadows, or the default of its
 -- kind, as its `...`.
 
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 
 local loader = {}
@@ -16,7 +17,9 @@ local function folders(config)
 end
 
 local function script_error(what, message)
-  errors.raise("SCRIPT", { cause = message }, "%s%s", what and what .. " failed: " or "", tostring(message))
+  local told, text = pcall(tostring, message)
+  errors.raise("SCRIPT", { cause = message }, "%s%s", what and what .. " failed: " or "",
+    told and text or "it raised a " .. type(message))
 end
 
 --- Calls `f` and raises SCRIPT when it fails or runs more than `limit`
@@ -26,21 +29,12 @@ end
 ---@param limit integer
 ---@return any ... what f returns
 function loader.call(what, limit, f, ...)
-  local old, mask, count = debug.gethook()
-  debug.sethook(function()
-    error(("it ran more than %d instructions (script_limit); is there a loop without end?"):format(limit), 2)
-  end, "", limit)
-  local results = table.pack(xpcall(f, function(message)
-    if errors.is_error(message) then return message end
-    return type(message) == "string" and message or tostring(message)
-  end, ...))
-  debug.sethook(old, mask, count)
+  local results = table.pack(core.call_limited(limit, f, ...))
   if results[1] then return table.unpack(results, 2, results.n) end
-  if errors.is_error(results[2]) then error(results[2], 0) end
-  if results[2] == "not enough memory" then
-    errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "")
-  end
-  script_error(what, results[2])
+  local err = results[2]
+  if errors.is_error(err) or err == "interrupted!" then error(err, 0) end
+  if err == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "") end
+  script_error(what, err)
 end
 
 --- Runs the Lua file at `path` (text only) and returns what it returns.

@@ -251,5 +251,6 @@ void cdb__lua_open_route(lua_State *L);
 void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
+void cdb__lua_open_limit(lua_State *L);
 
 #endif

@@ -3,6 +3,7 @@
 #include "core/filelock.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "bind/bind.h"
@@ -54,6 +55,15 @@ static int file_id(lua_State *L) {
   return 1;
 }
 
+/* core.real_path(path): the path without links, of a file that is there; else the path itself. */
+static int real_path(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  char *real = realpath(path, NULL);
+  lua_pushstring(L, real ? real : path);
+  free(real);
+  return 1;
+}
+
 void cdb__lua_open_files(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
@@ -67,4 +77,6 @@ void cdb__lua_open_files(lua_State *L) {
   lua_setfield(L, -2, "filelock");
   lua_pushcfunction(L, file_id);
   lua_setfield(L, -2, "file_id");
+  lua_pushcfunction(L, real_path);
+  lua_setfield(L, -2, "real_path");
 }

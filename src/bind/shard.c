@@ -170,11 +170,14 @@ static int method_each(lua_State *L) {
 }
 
 /* A script may do everything but reach for other files. */
-static void check_script(lua_State *L, const char *script, size_t size) {
+static void check_script(lua_State *L, const char *script, size_t size, bool inside) {
   cdb__sql_info info;
   if (strlen(script) != size) cdb__lua_fail(L, CDB_USAGE, "the SQL script holds a NUL byte");
   for (size_t at = 0; at < size; at += info.end ? info.end : 1) {
     cdb__sql_scan(script + at, size - at, &info);
+    if (info.kind == CDB__SQL_TRANSACTION && inside)
+      cdb__lua_fail(L, CDB_USAGE,
+                    "BEGIN, COMMIT and ROLLBACK are not allowed in a script inside a transaction");
     if (info.kind == CDB__SQL_ATTACH)
       cdb__lua_fail(L, CDB_USAGE, "ATTACH and DETACH are not allowed on a shard");
   }
@@ -186,9 +189,9 @@ static int method_exec(lua_State *L) {
   cdb__lua_shard *shard = target(L, &index);
   size_t size;
   const char *script = cdb__lua_check_string(L, 2, "the SQL script", &size);
-  check_script(L, script, size);
-  cdb__fault fault, ignored;
   const bool inside = shard->handle->ops->in_transaction(shard->handle);
+  check_script(L, script, size, inside);
+  cdb__fault fault, ignored;
   int code = cdb__exec(shard->handle, script, &fault);
   if (shard->db) shard->db->catalog++;
   if (!inside && shard->handle->ops->in_transaction(shard->handle)) {
