@@ -1,5 +1,5 @@
-/* Fills the mapping cache with as many entries as its bound and prints what an entry takes: entries that are found
- * again, bytes by the cache's own account, and by the kernel's. Usage: cache_bytes ENTRIES */
+/* Fills the mapping cache with as many entries as its bound and prints what an entry takes: entries that are
+ * found again, bytes by the cache's own account, and by the kernel's. Usage: cache_bytes ENTRIES */
 #define XXH_INLINE_ALL
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,7 +29,8 @@ int main(int argc, char **argv) {
   const uint64_t before = resident_bytes();
   cdb__cache *cache = cdb__cache_new(count);
   if (!cache) return 1;
-  for (uint64_t i = 0; i < count; i++) cdb__cache_put(cache, hash_of(i), 1, 1000 + (int64_t)i, (int)(i % 64), 0);
+  for (uint64_t i = 0; i < count; i++)
+    cdb__cache_put(cache, hash_of(i), 1, 1000 + (int64_t)i, (int)(i % 64), 0);
   const uint64_t resident = resident_bytes() - before;
   uint64_t found = 0;
   int why;

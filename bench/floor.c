@@ -82,7 +82,9 @@ static void push_row(lua_State *L, sqlite3_stmt *stmt) {
   }
 }
 
-static sqlite3_stmt *statement(lua_State *L) { return *(sqlite3_stmt **)lua_touserdata(L, lua_upvalueindex(1)); }
+static sqlite3_stmt *statement(lua_State *L) {
+  return *(sqlite3_stmt **)lua_touserdata(L, lua_upvalueindex(1));
+}
 
 static int step_first(lua_State *L, sqlite3_stmt *stmt) {
   if (sqlite3_step(stmt) == SQLITE_ROW) push_row(L, stmt);
@@ -191,7 +193,8 @@ static int open_connection(lua_State *L) {
   sqlite3_extended_result_codes(*db, 1);
   sqlite3_busy_timeout(*db, 5000);
   sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-  snprintf(sql, sizeof sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA mmap_size = 0", synchronous);
+  snprintf(sql, sizeof sql, "PRAGMA journal_mode = WAL; PRAGMA synchronous = %s; PRAGMA mmap_size = 0",
+           synchronous);
   if (sqlite3_exec(*db, sql, NULL, NULL, NULL) != SQLITE_OK) return fail(L, *db);
   return 1;
 }
@@ -218,7 +221,8 @@ static int spawn(lua_State *L) {
   pid_t child;
   int status;
   const int64_t start = ticks();
-  if (posix_spawnp(&child, argv[0], NULL, NULL, argv, environ) != 0) return luaL_error(L, "%s did not start", argv[0]);
+  if (posix_spawnp(&child, argv[0], NULL, NULL, argv, environ) != 0)
+    return luaL_error(L, "%s did not start", argv[0]);
   if (waitpid(child, &status, 0) != child || status != 0) return luaL_error(L, "%s failed", argv[0]);
   lua_pushnumber(L, (double)(ticks() - start) / 1e9);
   return 1;
@@ -246,10 +250,14 @@ static int counted(lua_State *L) {
 LUAMOD_API int luaopen_floor(lua_State *L);
 
 int luaopen_floor(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open", open_connection},     {"exec", exec},
-                                       {"close", close_connection},   {"prepare", prepare},
-                                       {"integrate", bench_integrate}, {"now", now},
-                                       {"counted", counted},          {"spawn", spawn},
+  static const luaL_Reg functions[] = {{"open", open_connection},
+                                       {"exec", exec},
+                                       {"close", close_connection},
+                                       {"prepare", prepare},
+                                       {"integrate", bench_integrate},
+                                       {"now", now},
+                                       {"counted", counted},
+                                       {"spawn", spawn},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CONNECTION);
   lua_pushcfunction(L, close_connection);

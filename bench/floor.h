@@ -7,7 +7,7 @@
 
 sqlite3 *bench_connection(lua_State *L, int arg);
 
-/* floor.integrate(source, directory, select, shard): keys a second's worth of work in C; see floor_integrate.c. */
+/* floor.integrate(source, directory, table, column, shard); see floor_integrate.c. */
 int bench_integrate(lua_State *L);
 
 #endif

@@ -77,15 +77,16 @@ int bench_integrate(lua_State *L) {
   static const char insert[] = "INSERT INTO _collegedb_entries (digest, shard, version) VALUES (?1, ?2, 0)";
   sqlite3 *source = bench_connection(L, 1), *directory = bench_connection(L, 2);
   const char *table = luaL_checkstring(L, 3), *column = luaL_checkstring(L, 4);
-  const char *first = lua_pushfstring(L, "SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s LIMIT ?1", column, table,
-                                      column, column);
-  const char *next =
-      lua_pushfstring(L, "SELECT %s FROM %s WHERE %s > ?2 ORDER BY %s LIMIT ?1", column, table, column, column);
+  const char *first = lua_pushfstring(L, "SELECT %s FROM %s WHERE %s IS NOT NULL ORDER BY %s LIMIT ?1",
+                                      column, table, column, column);
+  const char *next = lua_pushfstring(L, "SELECT %s FROM %s WHERE %s > ?2 ORDER BY %s LIMIT ?1", column, table,
+                                     column, column);
   const int64_t shard = luaL_checkinteger(L, 5);
   loop l = {.digests = malloc(sizeof *l.digests * PAGE)};
   int done = l.digests != NULL && sqlite3_prepare_v2(source, first, -1, &l.first, NULL) == SQLITE_OK &&
              sqlite3_prepare_v2(source, next, -1, &l.next, NULL) == SQLITE_OK &&
-             sqlite3_prepare_v2(directory, insert, -1, &l.insert, NULL) == SQLITE_OK && run(&l, directory, shard);
+             sqlite3_prepare_v2(directory, insert, -1, &l.insert, NULL) == SQLITE_OK &&
+             run(&l, directory, shard);
   sqlite3_finalize(l.first);
   sqlite3_finalize(l.next);
   sqlite3_finalize(l.insert);

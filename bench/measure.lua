@@ -47,7 +47,7 @@ end
 
 --- Compares two functions f(from, to), each of which makes the calls number from … to; numbers only grow.
 ---@param plan { base: function, ours: function, calls: integer, slice: integer, rounds: integer }
----@return { base: number, ours: number, ratio: number, spread: number, rounds: integer } seconds a call, and base / ours
+---@return { base: number, ours: number, ratio: number, spread: number, rounds: integer } # seconds a call; base / ours
 function measure.alternate(plan)
   local base, ours, ratios, from = {}, {}, {}, 1
   -- A wide spread asks for more rounds, up to three times as many.

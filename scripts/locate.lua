@@ -1,5 +1,7 @@
 -- collegedb locate: where a key lives, and why.
 
+local core = require "collegedb.core"
+
 -- What db:locate answers, in words.
 local reasons = {
   home = "its home: the strategy places it there",
@@ -8,6 +10,16 @@ local reasons = {
   claimed = "it was given that place",
   unknown = "no shard has it, and it has no place yet",
 }
+
+-- Digits alone are the integer key of the only table that has such keys, if there is one.
+local function locate(db, key, table_name)
+  local integer = type(key) == "string" and not table_name and core.decimal(key)
+  if not integer then return db:locate(key, table_name) end
+  local done, shard, how = pcall(db.locate, db, integer)
+  if done then return shard, how end
+  if shard.message:find "needs a table" then return db:locate(key) end
+  error(shard, 0)
+end
 
 return {
   summary = "Say on which shard a key lives, and how that is known.",
@@ -24,7 +36,7 @@ return {
       if not table_name then ctx.usage_error "--keyspace needs --table" end
       key, table_name = ctx.db:key(table_name, key, ctx.args.keyspace), nil
     end
-    local shard, how = ctx.db:locate(key, table_name)
+    local shard, how = locate(ctx.db, key, table_name)
     if ctx.args.json then
       ctx.print_json { key = ctx.args.key, shard = shard, how = how }
     else

@@ -336,18 +336,21 @@ describe("the mapping cache", function()
 
   local GET <const> = "SELECT n FROM users WHERE id = ?"
 
-  local others <const> = { a = { external_writers = true }, b = { external_writers = true } }
+  local function on_a() return "a" end
 
-  -- Puts a row down and, once the router knows it, moves it behind its back, as no program should.
+  -- Puts a row down and, once the router knows it, moves it and its entry behind its back, as no program should.
   local function displace(db, key)
-    db:shard("a"):run(INSERT, { key, 1 })
+    db:insert(key, INSERT, { key, 1 })
     assert.equal("a", (db:locate(key)))
     db:shard("a"):run("DELETE FROM users WHERE id = ?", { key })
     db:shard("b"):run(INSERT, { key, 1 })
+    local directory = core.sqlite(fixture.path "directory.db", {})
+    directory:exec "UPDATE _collegedb_entries SET shard = (SELECT id FROM _collegedb_shards WHERE name = 'b')"
+    core.close(directory)
   end
 
   it("remembers a key for mapping_cache_ttl", function()
-    local db = fixture.database(USERS, { mapping_cache_ttl = 30, shards = others })
+    local db = fixture.database(USERS, { mapping_cache_ttl = 30, strategy = on_a })
     core.set_clock(db, 1000000)
     displace(db, "u1")
     core.set_clock(db, 1029999)
@@ -359,14 +362,14 @@ describe("the mapping cache", function()
   end)
 
   it("of no life remembers nothing", function()
-    local db = fixture.database(USERS, { mapping_cache_ttl = 0, shards = others })
+    local db = fixture.database(USERS, { mapping_cache_ttl = 0, strategy = on_a })
     displace(db, "u1")
     assert.equal(1, db:first("u1", GET, { "u1" }).n)
     assert.equal(0, core.cache_stats(db).hits)
   end)
 
   it("is emptied by flush_cache", function()
-    local db = fixture.database(USERS, { shards = others })
+    local db = fixture.database(USERS, { strategy = on_a })
     displace(db, "u1")
     assert.is_nil(db:first("u1", GET, { "u1" }))
     db:flush_cache()
@@ -375,7 +378,9 @@ describe("the mapping cache", function()
   end)
 
   it("does not remember that a key was nowhere", function()
-    local db = fixture.database(USERS, { shards = others })
+    local db = fixture.database(USERS, {
+      shards = { a = { external_writers = true }, b = { external_writers = true } },
+    })
     for i = 1, 10 do assert.is_nil(db:first("u" .. i, GET, { "u" .. i })) end
     for i = 1, 10 do db:shard(i % 2 == 0 and "a" or "b"):run(INSERT, { "u" .. i, i }) end
     for i = 1, 10 do assert.equal(i, db:first("u" .. i, GET, { "u" .. i }).n) end

@@ -51,7 +51,8 @@ end
 
 local function run(ctx)
   local cached, cold = loops(ctx, KEYS)
-  local time = measure.alternate { base = cold, ours = cached, calls = 20000, slice = 500, rounds = ctx.quick and 3 or 11 }
+  local rounds = ctx.quick and 3 or 11
+  local time = measure.alternate { base = cold, ours = cached, calls = 20000, slice = 500, rounds = rounds }
   local rows = { {
     what = "cold lookup (not cached, no entry)", reach = "≤ 1.6 × a cached one", met = time.ratio <= 1.6,
     measured = ("%.2f × (%.2f µs, cached %.2f µs)"):format(time.ratio, time.base * 1e6, time.ours * 1e6),

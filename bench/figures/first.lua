@@ -5,7 +5,8 @@ local fixture = require "bench.fixture"
 local floor = require "floor"
 local measure = require "bench.measure"
 
-local COUNTED = 12000
+local COUNTED <const> = 12000
+local COUNTED_WHAT <const> = "routed `first`, cached: instructions"
 
 local function open(ctx)
   local path = fixture.users(ctx)
@@ -54,7 +55,7 @@ local function run(ctx)
   if runs then
     local ratio = measure.counted(runs, "ours", "floor")
     rows[1] = {
-      what = "routed `first`, cached: instructions", reach = "≤ 1.08 × the floor", met = ratio <= 1.08,
+      what = COUNTED_WHAT, reach = "≤ 1.08 × the floor", met = ratio <= 1.08,
       measured = ("%.3f × (%.0f, floor %.0f)"):format(ratio, measure.counted(runs, "ours"),
         measure.counted(runs, "floor")),
     }
@@ -63,10 +64,11 @@ local function run(ctx)
       measured = ("%.3f × (%.0f)"):format(measure.counted(runs, "ours", "bare"), measure.counted(runs, "bare")),
     }
   else
-    rows[1] = { what = "routed `first`, cached: instructions", reach = "≤ 1.08 × the floor", measured = "skipped: no valgrind" }
+    rows[1] = { what = COUNTED_WHAT, reach = "≤ 1.08 × the floor", measured = "skipped: no valgrind" }
   end
   local ours, base = loops(ctx, 20000)
-  local time = measure.alternate { base = base, ours = ours, calls = 20000, slice = 500, rounds = ctx.quick and 5 or 11 }
+  local rounds = ctx.quick and 5 or 11
+  local time = measure.alternate { base = base, ours = ours, calls = 20000, slice = 500, rounds = rounds }
   rows[#rows + 1] = {
     what = "routed `first`, cached: throughput", reach = "≥ 0.88 of the floor", met = time.ratio >= 0.88,
     measured = ("%.3f (%.2f µs, floor %.2f µs)"):format(time.ratio, time.ours * 1e6, time.base * 1e6),

@@ -1,6 +1,6 @@
--- Taking a table of a million TEXT keys over into an empty directory, against a loop in C that reads the same keys in the
--- same pages, digests, sorts and inserts them (bench/floor_integrate.c). `directory = "full"`, so that every key gets an
--- entry, as in the floor. Memory is measured in a process of its own that does nothing else.
+-- Taking a table of a million TEXT keys over into an empty directory, against a loop in C that reads the same keys in
+-- the same pages, digests, sorts and inserts them (bench/floor_integrate.c). `directory = "full"`, so that every key
+-- gets an entry, as in the floor. Each run has a process of its own, in which memory is measured too.
 
 local collegedb = require "collegedb"
 local fixture = require "bench.fixture"

@@ -1,7 +1,7 @@
--- Four processes insert new keys into four files, synchronous = FULL, for some seconds; ours through the router, the floor
--- with one prepared statement a file. In one layout each process's keys all lie on a shard of its own; in the other they
--- are as they come, so that every process writes to every file and they wait for one another. The floor writes the same
--- kind of keys to the files where the hash would place them, looked up before the time runs.
+-- Four processes insert new keys into four files, synchronous = FULL; ours through the router, the floor with one
+-- prepared statement a file. In one layout each process's keys all lie on a shard of its own; in the other they are as
+-- they come, so that every process writes to every file and they wait for one another. The floor writes the same kind
+-- of keys to the files where the hash would place them, looked up before the time runs.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
@@ -56,10 +56,10 @@ end
 
 -- All four at once: inserts a second.
 local function together(who, layout, prefix, seconds)
-  local pipes, start, total = {}, floor.now() + 0.7, 0
+  local pipes, start, total = {}, floor.now() + 0.5, 0
   for i = 1, COUNT do
-    pipes[i] = assert(io.popen(("lua5.4 bench/figure.lua part processes %s %s %s %d %.9f %g"):format(who, layout, prefix, i,
-      start, seconds)))
+    local command = "lua5.4 bench/figure.lua part processes %s %s %s %d %.9f %g"
+    pipes[i] = assert(io.popen(command:format(who, layout, prefix, i, start, seconds)))
   end
   for i = 1, COUNT do
     total = total + assert(pipes[i]:read "n", "a process failed")
@@ -69,8 +69,8 @@ local function together(who, layout, prefix, seconds)
 end
 
 local function layout_row(ctx, layout, label)
-  local seconds, ours, floors, ratios = ctx.quick and 0.7 or 1.5, {}, {}, {}
-  for i = 1, ctx.quick and 3 or 5 do
+  local seconds, ours, floors, ratios = ctx.quick and 0.5 or 1, {}, {}, {}
+  for i = 1, ctx.quick and 3 or 7 do
     floors[i] = together("floor", layout, ("f%s%d"):format(layout, i), seconds)
     ours[i] = together("ours", layout, ("o%s%d"):format(layout, i), seconds)
     ratios[i] = ours[i] / floors[i]

@@ -6,9 +6,8 @@ local measure = require "bench.measure"
 -- Instructions of a whole run.
 local function instructions(ctx, command)
   local path = ctx.tmp .. "/callgrind.startup"
-  if not os.execute(("valgrind -q --tool=callgrind --callgrind-out-file='%s' %s >/dev/null 2>&1"):format(path, command)) then
-    return nil
-  end
+  local valgrind = "valgrind -q --tool=callgrind --callgrind-out-file='%s' %s >/dev/null 2>&1"
+  if not os.execute(valgrind:format(path, command)) then return nil end
   local file <close> = assert(io.open(path))
   return tonumber(file:read("a"):match "\ntotals: (%d+)")
 end
@@ -27,7 +26,8 @@ local function run(ctx)
   } }
   local ours, stock = instructions(ctx, program .. " " .. script), instructions(ctx, "lua5.4 -e ''")
   if ours and stock then
-    rows[2] = { what = "start-up: instructions", measured = ("%.2f × (%.0f, lua5.4 %.0f)"):format(ours / stock, ours, stock) }
+    local ratio = ours / stock
+    rows[2] = { what = "start-up: instructions", measured = ("%.2f × (%.0f, lua5.4 %.0f)"):format(ratio, ours, stock) }
   end
   return rows
 end

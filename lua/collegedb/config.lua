@@ -94,7 +94,8 @@ function check.strategy(field, value)
 end
 
 function check.rules(field, value)
-  if type(value) == "string" or type(value) == "table" then return value end
+  local is_table = type(value) == "table" and (value.table == nil or type(value.table) == "function")
+  if type(value) == "string" or is_table then return value end
   fail(field, "takes the name of rules or a table of them, not %s", describe(value))
 end
 

@@ -46,6 +46,7 @@ end
 --- { { binding, count, size, last_updated }, … }: keys that live on each shard, its size in bytes, ms.
 function methods:get_shard_stats()
   local state = core.state(self)
+  state:read_epoch()
   state:refresh_catalog()
   return stats.shards(state)
 end
@@ -71,7 +72,8 @@ end
 ---@param shard string|userdata a name or a handle
 function methods:create_schema(shard, sql)
   local state = core.state(self)
-  local name = type(shard) == "userdata" and core.shard_name(shard) or shard
+  local class = type(shard) == "userdata" and getmetatable(shard)
+  local name = class and class.__name == "collegedb.shard" and core.shard_name(shard) or shard
   local target = shard_of(self, name)
   if sql ~= nil then schema.apply(target, sql) else schema.copy(state.shards, target) end
   state:refresh_catalog()

@@ -38,7 +38,7 @@ function State:publish_catalog(db)
     for index in pairs(each.shards) do
       local shard = self.shards[index]
       list[#list + 1] = {
-        name = each.name, shard = shard.name, column = each.column, kind = each.kind, fold = each.fold,
+        name = each.name, shard = index, column = each.column, kind = each.kind, fold = each.fold,
         keyspace = each.keyspace ~= "" and catalog.tag(shard.keyspace, each.keyspace) or "",
       }
     end
@@ -135,7 +135,7 @@ local function check_known_files(state)
     if not shard.handle and state.directory:knows(shard.name) then
       if not core.file_id(shard.value.path) then
         errors.raise("CONFIG", { shard = shard.name },
-          "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right file",
+          "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right one",
           shard.value.path, shard.name)
       end
       open_shard(state, shard)

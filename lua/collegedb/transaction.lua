@@ -37,12 +37,12 @@ local function check_statements(statements)
   if type(statements) ~= "table" then
     errors.raise("USAGE", nil, "a batch takes an array of { sql, params }, not a %s", type(statements))
   end
-  for i in pairs(statements) do
-    if math.type(i) ~= "integer" or i < 1 or i > #statements then
+  for i in next, statements do
+    if math.type(i) ~= "integer" or i < 1 or i > rawlen(statements) then
       errors.raise("USAGE", nil, "a batch takes an array of { sql, params }, and has the field %s", tostring(i))
     end
   end
-  for i = 1, #statements do
+  for i = 1, rawlen(statements) do
     local each = statements[i]
     if type(each) ~= "table" or type(each[1]) ~= "string" then
       errors.raise("USAGE", nil, "statement %d of the batch is no { sql, params }", i)

@@ -181,6 +181,9 @@ int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *cal
 int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call);
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call);
 
+/* After a statement that changed the schema, or met a changed one, plans ask the catalog again. */
+void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);
+
 /* Takes a statement out and binds it (`frame`: see run.c); ends it, with its code. */
 #define CDB__FRAME ((uintptr_t)__builtin_frame_address(0))
 cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame);

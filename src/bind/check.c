@@ -13,7 +13,8 @@
 
 struct cdb__lua_check_table {
   struct cdb__lua_check_table *next;
-  char *name, *shard;
+  char *name;
+  int shard;  /* its index */
   int column; /* of the key, from 0 */
   int kind;
   bool fold;
@@ -36,7 +37,6 @@ void cdb__lua_check_tables_free(cdb__lua_db *db) {
     struct cdb__lua_check_table *table = db->checked;
     db->checked = table->next;
     free(table->name);
-    free(table->shard);
     free(table->space_name);
     free(table);
   }
@@ -56,8 +56,10 @@ static void add_table(lua_State *L, cdb__lua_db *db) {
   table->next = db->checked;
   db->checked = table;
   table->name = copy_field(L, "name");
-  table->shard = copy_field(L, "shard");
-  if (!table->name || !table->shard) cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
+  if (!table->name) cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
+  lua_getfield(L, -1, "shard");
+  table->shard = (int)lua_tointeger(L, -1) - 1;
+  lua_pop(L, 1);
   lua_getfield(L, -1, "column");
   table->column = (int)lua_tointeger(L, -1);
   lua_getfield(L, -2, "fold");
@@ -112,7 +114,7 @@ static void on_change(void *context, sqlite3 *handle, int operation, const char 
   watch *w = context;
   (void)old_rowid, (void)new_rowid;
   const struct cdb__lua_check_table *table = w->db->checked;
-  while (table && (strcasecmp(table->name, name) != 0 || strcmp(table->shard, w->shard->name) != 0))
+  while (table && (strcasecmp(table->name, name) != 0 || w->db->shards[table->shard] != w->shard))
     table = table->next;
   if (!table) return;
   sqlite3_value *value;

@@ -16,6 +16,7 @@ void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault) {
   cursor->stmt = NULL;
   unlink_cursor(cursor);
   cdb__reset(stmt, fault);
+  cdb__lua_note_schema(cursor->shard, stmt);
   cdb__stmt_give(stmt);
 }
 

@@ -106,9 +106,7 @@ static int routed(lua_State *L, cdb__lua_runner run) {
   if (lua_gettop(L) != 4) lua_settop(L, 4);
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, &index);
-  const int results = db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
-  if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
-  return results;
+  return db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
 }
 
 static int method_run(lua_State *L) { return routed(L, cdb__lua_run); }
@@ -121,7 +119,6 @@ static int method_each(lua_State *L) {
   lua_settop(L, 4);
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, &index);
-  if (call.kind == CDB__SQL_SCHEMA) db->catalog++;
   if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);

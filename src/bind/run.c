@@ -10,6 +10,12 @@
 
 #include "bind/bind.h"
 
+void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt) {
+  if (!stmt->alters && stmt->prepared == stmt->prepared_before) return;
+  stmt->prepared_before = stmt->prepared;
+  if (shard->db) shard->db->catalog++;
+}
+
 /* Returns a statement that was unwound, or that ended, to the cache. */
 static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
   for (cdb__stmt **link = &shard->running; *link; link = &(*link)->running_next) {
@@ -18,6 +24,7 @@ static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *
     break;
   }
   const int code = cdb__reset(stmt, fault);
+  cdb__lua_note_schema(shard, stmt);
   cdb__stmt_give(stmt);
   cdb__lua_settle_shard(shard, CDB__FRAME);
   return code;
@@ -42,7 +49,7 @@ void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame) {
 }
 
 /* What routed SQL may not do, checked when a text is prepared for the first time. */
-static int check_kind(const cdb__lua_call *call, cdb__fault *fault) {
+static int check_kind(const cdb__lua_call *call, bool *alters, cdb__fault *fault) {
   cdb__sql_info info;
   cdb__sql_scan(call->sql, call->size, &info);
   if (info.second)
@@ -55,7 +62,7 @@ static int check_kind(const cdb__lua_call *call, cdb__fault *fault) {
       return cdb__fail(fault, CDB_USAGE,
                        "BEGIN, COMMIT, ROLLBACK and savepoints are db:transaction's to run");
     case CDB__SQL_ATTACH: return cdb__fail(fault, CDB_USAGE, "ATTACH and DETACH are not allowed on a shard");
-    default: return CDB_OK;
+    default: *alters = info.kind == CDB__SQL_SCHEMA; return CDB_OK;
   }
 }
 
@@ -64,8 +71,12 @@ static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__st
   if (code == CDB_OK && (*out)->checked) return CDB_OK;
   /* The reason for a refused text is ours to name, also where SQLite refused it as well. */
   cdb__fault refused;
-  const int kind_code = check_kind(call, &refused);
-  if (kind_code == CDB_OK && code == CDB_OK) (*out)->checked = true;
+  bool alters = false;
+  const int kind_code = check_kind(call, &alters, &refused);
+  if (kind_code == CDB_OK && code == CDB_OK) {
+    (*out)->checked = true;
+    (*out)->alters = alters;
+  }
   if (kind_code == CDB_OK) return code;
   if (code == CDB_OK) cdb__stmt_drop(*out);
   *fault = refused;

@@ -66,7 +66,9 @@ struct cdb__stmt {
   uint64_t hash;
   bool taken;
   bool readonly;
-  bool checked; /* the host looked at the text and allows it */
+  bool checked;        /* the host looked at the text and allows it */
+  bool alters;         /* it changes the schema, as the host saw */
+  int prepared_before; /* `prepared` when the statement was given back last */
   int parameters;
   int columns;  /* of the result; follows the schema after each first step */
   int prepared; /* changes whenever the database prepared the text anew */
