@@ -1,7 +1,8 @@
 /* The floor of integration: a loop in C that reads the same keys in the same
- * pages, digests them in the same way, sorts each page and inserts it into a
- * directory table of the same shape. It counts nothing, compares nothing, and
- * knows no conflicts, epochs or placements. */
+ * pages, digests them in the same way, sorts each page and inserts it in
+ * transactions of the same size into a directory table of the same shape. It
+ * counts nothing, compares nothing, and knows no conflicts, epochs or
+ * placements. */
 #include <lauxlib.h>
 #include <nettle/sha2.h>
 #include <stdlib.h>
@@ -9,7 +10,7 @@
 
 #include "floor.h"
 
-enum { DIGEST = 16, PAGE = 1 << 19 };
+enum { DIGEST = 16, PAGE = 1 << 19, COMMIT_EVERY = 1 << 15 };
 
 typedef struct {
   sqlite3_stmt *first, *next, *insert;
@@ -51,11 +52,10 @@ static int read_page(loop *l) {
   return l->count == PAGE;
 }
 
-static int write_page(loop *l, sqlite3 *directory, int64_t shard) {
-  qsort(l->digests, l->count, DIGEST, by_digest);
+/* One transaction. */
+static int insert_some(loop *l, sqlite3 *directory, size_t from, size_t to) {
   if (sqlite3_exec(directory, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK) return 0;
-  sqlite3_bind_int64(l->insert, 2, shard);
-  for (size_t i = 0; i < l->count; i++) {
+  for (size_t i = from; i < to; i++) {
     sqlite3_bind_blob(l->insert, 1, l->digests[i], DIGEST, SQLITE_STATIC);
     sqlite3_step(l->insert);
     if (sqlite3_reset(l->insert) != SQLITE_OK) return 0;
@@ -63,11 +63,20 @@ static int write_page(loop *l, sqlite3 *directory, int64_t shard) {
   return sqlite3_exec(directory, "COMMIT", NULL, NULL, NULL) == SQLITE_OK;
 }
 
+static int write_page(loop *l, sqlite3 *directory) {
+  int done = 1;
+  qsort(l->digests, l->count, DIGEST, by_digest);
+  for (size_t from = 0; from < l->count && done; from += COMMIT_EVERY)
+    done = insert_some(l, directory, from, l->count - from < COMMIT_EVERY ? l->count : from + COMMIT_EVERY);
+  return done;
+}
+
 static int run(loop *l, sqlite3 *directory, int64_t shard) {
   int more, done = 1;
+  sqlite3_bind_int64(l->insert, 2, shard);
   do {
     more = read_page(l);
-    done = write_page(l, directory, shard);
+    done = write_page(l, directory);
   } while (more && done);
   return done;
 }

@@ -97,9 +97,9 @@ It takes Debian's packages `valgrind` and `lua-sql-sqlite3` (`make bench` instal
 - **cache**: filled up to its bound; bytes for each entry that is found again, by its own account and by the
   kernel's.
 - **integrating**: the floor reads the same pages of half a million keys in their order, digests them with the same
-  library, sorts each page, and inserts it in one transaction into a table of the same shape; `synchronous = FULL`
-  on both sides, a new directory each time, `directory = "full"` so that every key gets an entry. Memory is the
-  peak of a process that does only this, less what it had before.
+  library, sorts each page, and inserts it in transactions of the same size into a table of the same shape;
+  `synchronous = FULL` on both sides, a new directory each time, `directory = "full"` so that every key gets an
+  entry. Memory is the peak of a process that does only this, less what it had before.
 - **four processes**: `synchronous = FULL`, each process inserts its own new keys for a second, seven times, in
   turns with four processes of bare SQLite on the same files. With its keys on a shard of its own a process meets
   no other; with keys as they come every process writes to every file, and both sides mostly wait for locks.

@@ -8,7 +8,7 @@ local errors = require "collegedb.errors"
 local epochs = {}
 
 local function known_shard(shard, name)
-  return shard:first("SELECT id, keyspace FROM _collegedb_shards WHERE name = ?", { name })
+  return shard:first("SELECT id, keyspace, integrated FROM _collegedb_shards WHERE name = ?", { name })
 end
 
 local function register(tx, shards)
@@ -16,9 +16,9 @@ local function register(tx, shards)
   for _, shard in ipairs(shards) do
     local row = known_shard(tx, shard.name)
     if not row then
-      -- A file that is empty now has nothing to take over, ever; one with rows is probed until it is integrated.
+      -- A file that is empty now has nothing to take over; one with rows is probed until it is integrated.
       shard.id = tx:run("INSERT INTO _collegedb_shards (name, keyspace, integrated) VALUES (?, ?, ?)",
-        { shard.name, shard.keyspace or core.null, shard:is_empty() }).meta.last_row_id
+        { shard.name, shard.keyspace or core.null, not shard.external_writers and shard:is_empty() }).meta.last_row_id
       changed = true
     else
       shard.id = row.id
@@ -27,6 +27,10 @@ local function register(tx, shards)
         tx:run("UPDATE _collegedb_shards SET keyspace = ?, integrated = 0, conflicts = 0 WHERE id = ?",
           { shard.keyspace or core.null, shard.id })
         tx:run("DELETE FROM _collegedb_entries WHERE shard = ? AND version = 0", { shard.id })
+        changed = true
+      elseif shard.external_writers and row.integrated == 1 then
+        -- What others write now must be found also when they have ceased.
+        tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE id = ?", { shard.id })
         changed = true
       end
     end
@@ -185,14 +189,16 @@ function epochs.read(dir, shards)
   errors.raise("BUSY", nil, "the directory %s changes faster than it can be read", dir.path)
 end
 
---- Marks a shard as integrated, which makes the next epoch; false when the
--- epoch is not `epoch` any more: its entries may have been rolled back meanwhile.
-function epochs.set_integrated(dir, id, epoch, conflicts)
+--- Marks a shard as integrated (one with external writers never is), which makes
+-- the next epoch; false when the epoch is not `epoch` any more: its entries may
+-- have been rolled back meanwhile.
+function epochs.set_integrated(dir, shard, epoch, conflicts)
   local done = false
   dir:change(function(tx)
     done = tx:first("SELECT value FROM _collegedb_counters WHERE name = 'epoch'").value == epoch
     if not done then return false end
-    tx:run("UPDATE _collegedb_shards SET integrated = 1, conflicts = ? WHERE id = ?", { conflicts, id })
+    tx:run("UPDATE _collegedb_shards SET integrated = ?, conflicts = ? WHERE id = ?",
+      { not shard.external_writers, conflicts, shard.id })
     return true
   end)
   return done

@@ -201,7 +201,7 @@ local function attempt(state, index, opts, written)
   end
   if not opts.tables then add_left_out(state, index, report) end
   if complete and not opts.dry_run then
-    if not epochs.set_integrated(state.directory, shard.id, state.epoch.number, report.conflict_count) then
+    if not epochs.set_integrated(state.directory, shard, state.epoch.number, report.conflict_count) then
       errors.raise("MOVED", { shard = shard.name }, "the epoch changed while %s was integrated", shard.name)
     end
     state:read_epoch()
