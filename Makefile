@@ -5,6 +5,7 @@
 #   make test            installs what the tests need, builds, runs every spec
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
 #   make SANITIZE=address,undefined test
+#   make memcheck        the specs under valgrind
 #   make lint format env bench docs install uninstall clean
 #
 # PREFIX, DESTDIR, CC and CFLAGS are honoured. Every set of flags that must not be mixed has a build folder
@@ -117,6 +118,12 @@ test:
 	@$(MAKE) all
 	@CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
 
+# The specs under valgrind, without those that start other programs.
+memcheck:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all
+	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_spec.lua spec/capi_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+
 bench: all
 	@CDB_BUILD='$(B)' bench/run
 
@@ -173,5 +180,5 @@ docs:
 clean:
 	rm -rf build
 
-.PHONY: all demo test bench env lint format install uninstall docs clean FORCE
+.PHONY: all demo test memcheck bench env lint format install uninstall docs clean FORCE
 FORCE:

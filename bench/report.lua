@@ -48,7 +48,7 @@ local function machine()
     { "kernel", "Linux " .. (read "uname -r"):match "^[%d.]+" },
     { "SQLite", sqlite },
     { "Lua", (read "lua5.4 -v"):match "[%d.]+" },
-    { "compiler", (read "cc --version"):match "^%S+" .. " " .. read "cc -dumpfullversion" .. ", -O2" },
+    { "compiler", "gcc " .. read "gcc -dumpfullversion" .. ", -O2" },
   }
 end
 
@@ -86,8 +86,7 @@ It takes Debian's packages `valgrind` and `lua-sql-sqlite3` (`make bench` instal
 - **`first`**: a table `users (id TEXT PRIMARY KEY, name, age, score)` of 100,000 rows, 8 MB; `SELECT * FROM users
   WHERE id = ?` with scattered keys; WAL, `synchronous = NORMAL`, SQLite's default cache of 2 MB. Both callers make
   the table `{ key }`.
-- **`update`**: one row a transaction. The floor makes the same result table as `db:run`; the row below it compares
-  with a floor that returns the number of changed rows only.
+- **`update`**: one row a transaction. The floor makes the same result table as `db:run`.
 - **insert**: new keys over four shards. The floor knows the shard of each key before. A third connection reads the
   directory's `data_version` and counts its entries before and after.
 - **cold**: four shards, each row at home, so that the directory has no entry of it. One instance keeps its cache,

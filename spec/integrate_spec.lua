@@ -568,23 +568,6 @@ describe("an existing database", function()
       db:close()
     end
   end)
-
-  it("of the public sample data opens and is found", function()
-    local sample <close> = io.open("/work/shared/data/chinook.sqlite", "rb")
-    if not sample then return pending "the sample database is not here" end
-    fixture.write("a.db", sample:read "a")
-    local before = fixture.bytes "a.db"
-    local db = fixture.open(fixture.config())
-    local tables = db:shard("a"):all [[SELECT name FROM pragma_table_list
-      WHERE type = 'table' AND name NOT LIKE 'sqlite_%']]
-    assert.is_true(#tables > 5)
-    local report = db:integration_report "a"
-    assert.equal(0, report.conflict_count)
-    assert.is_true(report.total_records > 1000)
-    for _, each in ipairs(tables) do assert.is_true(db:count(each.name) >= 0) end
-    db:close()
-    assert.equal(before, fixture.bytes "a.db")
-  end)
 end)
 
 describe("rollback", function()

@@ -97,9 +97,17 @@ describe("a key", function()
       fixture.raises("USAGE", "db:key", db.transaction, db, 17, function() end)
     end)
 
-    it("as a string that is no canonical number is a key of the global keyspace", function()
-      for _, text in ipairs { "abc", "017", "+17", "1e3", "17 ", "-0", "0x11", "9223372036854775808", "1.0" } do
+    it("as a string that is no number is a key of the global keyspace", function()
+      for _, text in ipairs { "abc", "0x11", "17a", "tenant-1" } do
         assert.equal(db:locate(text), db:locate(text, "users"))
+        fixture.raises("USAGE", "integer", db.key, db, "users", text)
+      end
+    end)
+
+    it("as another spelling of a number is refused, since SQL would take it for the same row", function()
+      for _, text in ipairs { "017", "+17", "1e3", "17 ", "-0", "9223372036854775808", "1.0" } do
+        fixture.raises("USAGE", "plain digits", db.locate, db, text, "users")
+        fixture.raises("USAGE", "plain digits", db.first, db, text, "SELECT * FROM users WHERE id = ?", { text })
         fixture.raises("USAGE", "integer", db.key, db, "users", text)
       end
     end)

@@ -60,7 +60,7 @@ local function run(ctx)
         measure.counted(runs, "floor")),
     }
     rows[2] = {
-      what = "the same against a floor that is handed the bare key, no table `{ key }`",
+      what = "routed `first` against a floor that is handed the bare key, no table `{ key }`: instructions",
       measured = ("%.3f × (%.0f)"):format(measure.counted(runs, "ours", "bare"), measure.counted(runs, "bare")),
     }
   else

@@ -67,15 +67,15 @@ local function run(ctx)
   local rows = { {
     what = ("integrating %s rows with TEXT keys"):format(ctx.quick and "200,000" or "1,000,000"),
     reach = "≥ 0.7 of the floor", met = ratio >= 0.7,
-    measured = ("%.2f (%.0f,000 keys/s, floor %.0f,000 keys/s)"):format(ratio, million / measure.median(ours) / 1000,
-      million / measure.median(floors) / 1000),
+    measured = ("%.2f (%s keys/s, floor %s keys/s)"):format(ratio, measure.rate(million / measure.median(ours)),
+      measure.rate(million / measure.median(floors))),
   }, {
-    what = "memory that this takes", reach = "≤ 64 MiB", met = most <= 64 * 2 ^ 20, measured = megabytes(most),
+    what = "memory that integrating takes", reach = "≤ 64 MiB", met = most <= 64 * 2 ^ 20, measured = megabytes(most),
   } }
   local seconds, _, entries = part(path, "sparse")
   rows[3] = {
-    what = "the same into a sparse directory, with a second, empty shard",
-    measured = ("%.0f,000 keys/s; %d entries, the others are at home"):format(million / seconds / 1000, entries),
+    what = "integrating the same rows into a sparse directory, with a second, empty shard",
+    measured = ("%s keys/s; %d entries, the others are at home"):format(measure.rate(million / seconds), entries),
   }
   remove(path)
   if not ctx.quick then
@@ -84,8 +84,8 @@ local function run(ctx)
     assert(records == 5 * million)
     remove(path)
     rows[4] = {
-      what = "memory at 5,000,000 rows", reach = "≤ 64 MiB", met = more <= 64 * 2 ^ 20,
-      measured = ("%s (%.0f,000 keys/s)"):format(megabytes(more), 5 * million / time / 1000),
+      what = "memory that integrating 5,000,000 rows takes", reach = "≤ 64 MiB", met = more <= 64 * 2 ^ 20,
+      measured = ("%s (%s keys/s)"):format(megabytes(more), measure.rate(5 * million / time)),
     }
   end
   return rows

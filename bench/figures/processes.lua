@@ -78,7 +78,8 @@ local function layout_row(ctx, layout, label)
   local ratio = measure.median(ratios)
   return {
     what = "inserts/s of 4 processes on 4 shards, FULL, " .. label, reach = "≥ 0.9 of bare SQLite", met = ratio >= 0.9,
-    measured = ("%.2f (%.0f/s, bare %.0f/s)"):format(ratio, measure.median(ours), measure.median(floors)),
+    measured = ("%.2f (%s/s, bare %s/s)"):format(ratio, measure.rate(measure.median(ours)),
+      measure.rate(measure.median(floors))),
   }
 end
 

@@ -51,7 +51,7 @@ local function run(ctx)
     what = "routed `update`, own transaction, WAL, NORMAL", reach = "≥ 0.85 of the floor", met = time.ratio >= 0.85,
     measured = ("%.3f (%.1f µs, floor %.1f µs)"):format(time.ratio, time.ours * 1e6, time.base * 1e6),
   }, {
-    what = "the same against a floor that makes no result table",
+    what = "routed `update` against a floor that makes no result table",
     measured = ("%.3f (floor %.1f µs)"):format(beside.ratio, beside.base * 1e6),
   } }
   local runs = measure.instructions(ctx, "update", COUNTED, 1)

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, fa
 CREATE TABLE IF NOT EXISTS _collegedb_homes (
   placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
   PRIMARY KEY (placement, shard)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY, sql TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE);
 INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[), ('epoch', 1);
 ]]
 

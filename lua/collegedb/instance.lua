@@ -7,6 +7,7 @@ local directory = require "collegedb.directory"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local integrate = require "collegedb.workflows.integrate"
+local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
 local router = require "collegedb.router"
@@ -191,7 +192,7 @@ local function open_parts(state)
   end
   state.directory = directory.open(settings.kv, settings.mapping_secret)
   check_known_files(state)
-  epochs.reconcile(state.directory, state.shards, state.strategy.family == "hash" and "hash" or "claims",
+  epochs.reconcile(state.directory, state.shards, state.strategy == hash and "hash" or "claims",
     function() open_missing(state) end, function() schema.welcome(state) end)
   state:read_epoch()
   state:refresh_catalog()

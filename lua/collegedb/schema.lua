@@ -34,9 +34,10 @@ local function apply_missing(tx, sql, name)
   end
 end
 
+-- Returns the schema's id, and whether it was remembered before.
 local function remember(directory, sql)
-  directory:run("INSERT INTO _collegedb_schema (sql) VALUES (?) ON CONFLICT DO NOTHING", { sql })
-  return directory:first("SELECT id FROM _collegedb_schema WHERE sql = ?", { sql }).id
+  local added = directory:run("INSERT INTO _collegedb_schema (sql) VALUES (?) ON CONFLICT DO NOTHING", { sql })
+  return directory:first("SELECT id FROM _collegedb_schema WHERE sql = ?", { sql }).id, added.meta.changes == 0
 end
 
 -- The shard has the schema `id`, and all before it: only then, so that one it missed is not forgotten.
@@ -70,26 +71,36 @@ function schema.copy(shards, target)
   errors.raise("USAGE", { shard = target.name }, "no other shard has tables to copy: give create_schema the SQL")
 end
 
---- Runs a script on every shard and remembers it for shards that come later.
+local function explain(err, shard, done)
+  if not errors.is_error(err) then return end
+  err.shard, err.applied = err.shard or shard.name, done
+  if err.message:find "already exists" then
+    err.message = err.message .. "; write CREATE TABLE IF NOT EXISTS, so that it can be run again"
+  end
+  if #done > 0 then err.message = ("%s (done before on %s)"):format(err.message, table.concat(done, ", ")) end
+end
+
+--- Runs a script on every shard and remembers it for shards that come later. It
+-- is remembered first: what a crash leaves undone is done at the next open, or
+-- when the same script is ensured again, which passes over what is there.
 function schema.ensure(state, sql)
   check_sql(sql)
+  local directory = state.directory.shard
+  local id, known = remember(directory, sql)
   local done = {}
   for _, shard in ipairs(state.shards) do
-    local applied, err = pcall(schema.apply, shard, sql)
+    local applied, err = pcall(function()
+      if not known then return schema.apply(shard, sql) end
+      shard.handle:transaction(function(tx) apply_missing(tx, sql, shard.name) end)
+    end)
     if not applied then
-      if errors.is_error(err) then
-        err.shard, err.applied = err.shard or shard.name, done
-        if err.message:find "already exists" then
-          err.message = err.message .. "; write CREATE TABLE IF NOT EXISTS, so that it can be run again"
-        end
-        if #done > 0 then err.message = ("%s (done before on %s)"):format(err.message, table.concat(done, ", ")) end
-      end
+      if not known then directory:run("DELETE FROM _collegedb_schema WHERE id = ?", { id }) end
+      explain(err, shard, done)
       error(err, 0)
     end
     done[#done + 1] = shard.name
   end
-  local id = remember(state.directory.shard, sql)
-  for _, shard in ipairs(state.shards) do mark(state.directory.shard, shard, id) end
+  for _, shard in ipairs(state.shards) do mark(directory, shard, id) end
   schema.welcome(state) -- what another program ensured meanwhile
 end
 

@@ -55,6 +55,7 @@ typedef struct {
 struct cdb__lua_cursor {
   cdb__lua_shard *shard;
   cdb__stmt *stmt; /* NULL once closed */
+  int tx_depth;    /* of the transaction that it was opened in; it ends with that */
   int ended;       /* all rows were read; else `stmt` NULL means closed early */
   cdb__lua_cursor *next, **link;
 };
@@ -190,6 +191,8 @@ cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
 
 void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault);
+/* Ends the cursors of transactions from `depth` on. */
+void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth);
 
 /* --- plans and keys (plan.c, key.c) --------------------------------------- */
 

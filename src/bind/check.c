@@ -153,7 +153,7 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
     cdb__lua_raise(L, &fault, shard->name, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
-  if (!shard->handle) return lua_error(L);
+  if (!shard->handle || shard->closing) return status == LUA_OK ? 1 : lua_error(L);
   cdb__sqlite_watch(shard->handle, NULL, NULL);
   if (status != LUA_OK || w.found) {
     cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);

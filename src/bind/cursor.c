@@ -35,10 +35,18 @@ static int copy_params(lua_State *L, int params) {
   return lua_gettop(L);
 }
 
+void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth) {
+  cdb__fault ignored;
+  for (cdb__lua_cursor *cursor = shard->cursors, *next; cursor; cursor = next) {
+    next = cursor->next;
+    if (cursor->tx_depth >= depth) cdb__lua_cursor_end(cursor, &ignored);
+  }
+}
+
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call) {
   lua_pushcfunction(L, next_row);
   cdb__lua_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 2);
-  *cursor = (cdb__lua_cursor){.shard = shard};
+  *cursor = (cdb__lua_cursor){.shard = shard, .tx_depth = shard->tx_depth};
   luaL_setmetatable(L, CDB__CURSOR_CLASS);
   lua_pushvalue(L, shard_index);
   lua_setiuservalue(L, -2, 1);
@@ -65,7 +73,8 @@ static int next_row(lua_State *L) {
   cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
   if (cursor->ended) return 0;
   if (!cursor->stmt)
-    return cdb__lua_fail(L, CDB_CLOSED, "the database was closed inside its loop over %s",
+    return cdb__lua_fail(L, CDB_CLOSED,
+                         "the database was closed, or the transaction ended, inside a loop over %s",
                          cursor->shard->name);
   cdb__fault fault, ignored;
   cdb__lua_shard *shard = cursor->shard;

@@ -14,6 +14,17 @@ static void use_text(lua_State *L, cdb__key *key, const cdb__keyspace *space, co
   cdb__key_text(key, space, text, size);
 }
 
+/* "017", " 17" or "1e2": on a column of numbers SQLite takes it for 17 or 100, so
+ * that one row would have several keys. */
+static bool is_odd_number(const char *text, size_t size) {
+  bool digit = false;
+  for (size_t i = 0; i < size; i++) {
+    if (!strchr("0123456789+-.eE \t", text[i])) return false;
+    digit = digit || (text[i] >= '0' && text[i] <= '9');
+  }
+  return digit;
+}
+
 static void use_integer(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, int64_t value,
                         bool was_float, cdb__lua_key_arg *out) {
   switch (plan ? plan->key_kind : CDB__KEY_UNKNOWN) {
@@ -48,6 +59,11 @@ void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_p
       if (plan && plan->key_kind == CDB__KEY_INTEGER && cdb__decimal(text, size, &value))
         cdb__key_integer(&out->key, &plan->space, value);
       else {
+        const int kind = plan ? plan->key_kind : CDB__KEY_UNKNOWN;
+        const bool numeric = kind == CDB__KEY_INTEGER || kind == CDB__KEY_NUMERIC;
+        if (numeric && !cdb__decimal(text, size, &value) && is_odd_number(text, size))
+          cdb__lua_fail(L, CDB_USAGE, "the key \"%s\" of %s must be an integer in plain digits", text,
+                        plan->table);
         use_text(L, &out->key, &db->global, text, size);
         if (plan && plan->fold) cdb__key_fold(&out->key, out->folded);
       }

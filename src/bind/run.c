@@ -36,13 +36,12 @@ static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
 }
 
 void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame) {
-  cdb__fault ignored;
   if (!shard->handle) return;
   shard->closing = false; /* so that taking statements back does not come here again */
   recover_unwound(shard, frame);
   shard->closing = shard->running || shard->stepping > frame;
   if (shard->closing) return;
-  while (shard->cursors) cdb__lua_cursor_end(shard->cursors, &ignored);
+  cdb__lua_cursors_end(shard, 0);
   shard->handle->ops->close(shard->handle);
   shard->handle = NULL;
   shard->tx_depth = 0;

@@ -270,6 +270,7 @@ static void roll_back(cdb__lua_tx *tx) {
   cdb__fault ignored;
   if (tx->depth == 0) return;
   if (shard->handle && shard->tx_depth >= tx->depth) {
+    cdb__lua_cursors_end(shard, tx->depth);
     char sql[96];
     snprintf(sql, sizeof sql, "ROLLBACK TO collegedb_%d; RELEASE collegedb_%d", tx->depth - 1, tx->depth - 1);
     /* An error such as a full disk may have rolled everything back already. */
@@ -287,6 +288,7 @@ static int commit(lua_State *L) {
   cdb__lua_shard *shard = target(L, &index);
   char sql[64];
   snprintf(sql, sizeof sql, "RELEASE collegedb_%d", tx->depth - 1);
+  cdb__lua_cursors_end(shard, tx->depth);
   control(L, shard, tx->depth > 1 ? sql : "COMMIT");
   shard->tx_depth = tx->depth - 1;
   tx->depth = 0;

@@ -67,11 +67,20 @@ int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault) {
   return found < 0 ? found : CDB_OK;
 }
 
+/* A directory that was deleted or replaced would be read for ever as it was. */
+static int check_moved(cdb__shard *shard, cdb__fault *fault) {
+  if (!shard->ops->moved || !shard->ops->moved(shard)) return CDB_OK;
+  return cdb__fail(fault, CDB_UNAVAILABLE,
+                   "the directory's file was deleted or replaced; open the database again");
+}
+
 int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
                           cdb__fault *fault) {
   cdb__shard *shard = directory->shard;
   const cdb_value values[] = {digest_value(digest)};
   int64_t columns[3] = {-1, -1, -1};
+  const int moved = check_moved(shard, fault);
+  if (moved != CDB_OK) return moved;
   /* Nobody has written since the epoch was read: it is still that, and one lookup is enough. */
   if (directory->stamp) {
     const int found = cdb__directory_entry(shard, digest, out, fault);
@@ -92,6 +101,8 @@ int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DI
   const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard),
                               integer_value(wanted.version), integer_value(epoch)};
   int64_t columns[3];
+  const int moved = check_moved(directory->shard, fault);
+  if (moved != CDB_OK) return moved;
   const int found = run(directory->shard, CLAIM, values, 4, columns, fault);
   if (found == 1) *out = (cdb__entry){columns[0], columns[1]};
   return found;

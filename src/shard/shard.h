@@ -29,6 +29,8 @@ typedef struct {
   /* A number that differs when anybody may have written since the statement
    * before the last one; 0 when the backend can not tell. Costs no I/O. */
   uint64_t (*stamp)(cdb__shard *shard);
+  /* True when the file is not the one any more that its path names; NULL where there is no file. */
+  bool (*moved)(cdb__shard *shard);
   /* Name of a column's collation; NULL when the backend can not tell. */
   const char *(*collation)(cdb__shard *shard, const char *table, const char *column);
   void (*close)(cdb__shard *shard);

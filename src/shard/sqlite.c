@@ -159,7 +159,10 @@ static void stmt_value(cdb__stmt *base, int column, cdb_value *out) {
     default: out->type = CDB_NULL; return;
   }
   out->size = (size_t)sqlite3_value_bytes(value);
-  if (!out->data) out->data = "";
+  if (!out->data) { /* an empty blob, or no memory to convert a text */
+    out->data = "";
+    out->size = 0;
+  }
 }
 
 static const char *stmt_parameter_name(cdb__stmt *stmt, int index) {
@@ -219,6 +222,12 @@ static uint64_t shard_stamp(cdb__shard *base) {
   return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
 }
 
+static bool shard_moved(cdb__shard *base) {
+  int moved = 0;
+  sqlite3_file_control(shard_of(base)->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  return moved != 0;
+}
+
 static const char *shard_collation(cdb__shard *base, const char *table, const char *column) {
   const char *name = "BINARY";
   sqlite3_table_column_metadata(shard_of(base)->db, "main", table, column, NULL, &name, NULL, NULL, NULL);
@@ -240,6 +249,7 @@ static const cdb__shard_ops sqlite_ops = {
     .size = shard_size,
     .in_transaction = shard_in_transaction,
     .stamp = shard_stamp,
+    .moved = shard_moved,
     .collation = shard_collation,
     .close = shard_close,
     .bind = stmt_bind,

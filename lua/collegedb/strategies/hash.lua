@@ -5,7 +5,7 @@
 
 local core = require "collegedb.core"
 
-local hash = { name = "hash", api = 1, family = "hash" }
+local hash = { name = "hash", api = 1 }
 
 --- Where the key would be placed among `shards`, when the hash serves as a part of another strategy.
 function hash.select(key, shards)
