@@ -15,7 +15,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 PREFIX ?= /usr/local
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O3 -g
 LUA ?= lua5.4
 BOOTSTRAP ?= scripts/bootstrap
 MAKEFLAGS += --no-print-directory

@@ -9,6 +9,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <string.h>
 
 #include "core/cache.h"
 #include "core/clock.h"
@@ -157,9 +158,12 @@ static inline const char *cdb__lua_check_string(lua_State *L, int arg, const cha
 
 /* Binds the params table (or none) at `arg`. Returns 0 or a code with `fault` filled. */
 int cdb__lua_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault);
-void cdb__lua_push_value(lua_State *L, const cdb_value *value);
 /* Pushes the array of column names kept with the statement, made when needed. */
-void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt);
+void cdb__lua_make_names(lua_State *L, cdb__stmt *stmt);
+static inline void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
+  if (stmt->host && stmt->host_prepared == stmt->prepared) lua_rawgeti(L, LUA_REGISTRYINDEX, stmt->host);
+  else cdb__lua_make_names(L, stmt);
+}
 /* Pushes the current row; `names` is the index of the array above. */
 void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names);
 
@@ -196,8 +200,26 @@ void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth);
 
 /* --- plans and keys (plan.c, key.c) --------------------------------------- */
 
+static inline bool cdb__lua_plan_is(const cdb__lua_plan *plan, const cdb__lua_call *call) {
+  return plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0;
+}
+
+/* A program's text mostly is at the same address, so its plan is guessed by that. */
+static inline cdb__lua_plan **cdb__lua_plan_guess(cdb__lua_db *db, const cdb__lua_call *call) {
+  return &db->guesses[(uintptr_t)call->sql / 16 % CDB__PLAN_GUESSES];
+}
+
+cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call);
+
 /* The plan of call->sql, and its hash into call->hash; asks Lua's describe for what the catalog says. */
-cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call);
+static inline cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index,
+                                               cdb__lua_call *call) {
+  cdb__lua_plan *plan = *cdb__lua_plan_guess(db, call);
+  if (!plan || plan->catalog != db->catalog || !cdb__lua_plan_is(plan, call))
+    return cdb__lua_plan_look_up(L, db, db_index, call);
+  call->hash = plan->hash;
+  return plan;
+}
 void cdb__lua_plans_free(cdb__lua_db *db);
 
 /* What a key argument is read into: the key may point into the other two. */

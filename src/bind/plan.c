@@ -78,29 +78,15 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
   lua_settop(L, top);
 }
 
-static bool same_text(const cdb__lua_plan *plan, const cdb__lua_call *call) {
-  return plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0;
-}
-
 static cdb__lua_plan *find(const cdb__lua_db *db, const cdb__lua_call *call) {
   cdb__lua_plan *plan = db->plans[call->hash % CDB__PLAN_BUCKETS];
-  while (plan && !(plan->hash == call->hash && same_text(plan, call))) plan = plan->next;
+  while (plan && !(plan->hash == call->hash && cdb__lua_plan_is(plan, call))) plan = plan->next;
   return plan;
 }
 
-/* A program's text mostly is at the same address, so its plan is guessed by that. */
-static cdb__lua_plan **guess(cdb__lua_db *db, const cdb__lua_call *call) {
-  return &db->guesses[(uintptr_t)call->sql / 16 % CDB__PLAN_GUESSES];
-}
-
-cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call) {
-  cdb__lua_plan *plan = *guess(db, call);
-  if (plan && plan->catalog == db->catalog && same_text(plan, call)) {
-    call->hash = plan->hash;
-    return plan;
-  }
+cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call) {
   call->hash = cdb__sql_hash(call->sql, call->size);
-  plan = find(db, call);
+  cdb__lua_plan *plan = find(db, call);
   if (!plan) plan = new_plan(L, db, call);
   if (!plan->table[0]) plan->catalog = db->catalog;
   if (plan->catalog != db->catalog) {
@@ -109,6 +95,6 @@ cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cd
     if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
     if (!plan) return cdb__lua_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
   }
-  *guess(db, call) = plan;
+  *cdb__lua_plan_guess(db, call) = plan;
   return plan;
 }

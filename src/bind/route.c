@@ -21,7 +21,7 @@ static inline cdb__lua_db *test_db(lua_State *L, int arg) {
   return db && lua_rawlen(L, arg) == sizeof *db && db->magic == &MAGIC ? db : NULL;
 }
 
-cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg) {
+static inline cdb__lua_db *check_db(lua_State *L, int arg) {
   cdb__lua_db *db = test_db(L, arg);
   if (!db)
     cdb__lua_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)",
@@ -29,6 +29,8 @@ cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg) {
   if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed");
   return db;
 }
+
+cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg) { return check_db(L, arg); }
 
 static int64_t now_ms(const cdb__lua_db *db) { return cdb__clock_now(&db->clock); }
 
@@ -104,7 +106,7 @@ static int routed(lua_State *L, cdb__lua_runner run) {
   cdb__lua_call call;
   int index;
   if (lua_gettop(L) != 4) lua_settop(L, 4);
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, &index);
   return db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
 }
@@ -117,7 +119,7 @@ static int method_each(lua_State *L) {
   cdb__lua_call call;
   int index;
   lua_settop(L, 4);
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, &index);
   if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
   lua_getiuservalue(L, 1, 2);
@@ -159,7 +161,7 @@ static int method_locate(lua_State *L) {
   cdb__lua_key_arg key;
   int why = 0;
   lua_settop(L, 3);
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = check_db(L, 1);
   name_only_table(L, 2, 3);
   cdb__lua_plan *plan = lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
   cdb__lua_check_key(L, 2, db, plan, &key);
@@ -181,7 +183,7 @@ static int route_only(lua_State *L) {
   cdb__lua_key_arg key;
   int why;
   lua_settop(L, 4);
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = check_db(L, 1);
   cdb__lua_plan *plan = NULL;
   if (lua_isnil(L, 3)) {
     name_only_table(L, 2, 3);
@@ -269,7 +271,7 @@ static int close_router(lua_State *L) {
 
 /* core.state(db): the Lua state of an open database. */
 static int get_state(lua_State *L) {
-  cdb__lua_check_db(L, 1);
+  check_db(L, 1);
   lua_getiuservalue(L, 1, 1);
   return 1;
 }
@@ -281,13 +283,13 @@ static int is_open(lua_State *L) {
 }
 
 static int flush_cache(lua_State *L) {
-  cdb__cache_clear(cdb__lua_check_db(L, 1)->cache);
+  cdb__cache_clear(check_db(L, 1)->cache);
   return 0;
 }
 
 /* core.forget(db, keyspace, text): drops one mapping from the cache. */
 static int forget(lua_State *L) {
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = check_db(L, 1);
   size_t space_size, size;
   const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
   const cdb__keyspace space = cdb__keyspace_make(name, space_size, db->seed);
@@ -298,7 +300,7 @@ static int forget(lua_State *L) {
 }
 
 static int cache_stats(lua_State *L) {
-  const cdb__cache_stats stats = cdb__cache_get_stats(cdb__lua_check_db(L, 1)->cache);
+  const cdb__cache_stats stats = cdb__cache_get_stats(check_db(L, 1)->cache);
   const struct {
     const char *name;
     uint64_t value;
@@ -317,18 +319,18 @@ static int cache_stats(lua_State *L) {
 
 /* core.catalog_changed(db): plans ask describe again. */
 static int catalog_changed(lua_State *L) {
-  cdb__lua_check_db(L, 1)->catalog++;
+  check_db(L, 1)->catalog++;
   return 0;
 }
 
 static int catalog_version(lua_State *L) {
-  lua_pushinteger(L, cdb__lua_check_db(L, 1)->catalog);
+  lua_pushinteger(L, check_db(L, 1)->catalog);
   return 1;
 }
 
 /* core.set_clock(db, ms or nil): a clock that stands at ms, or the system's; for tests. */
 static int set_clock(lua_State *L) {
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = check_db(L, 1);
   if (lua_isnoneornil(L, 2)) {
     db->clock = cdb__clock_system();
   } else {

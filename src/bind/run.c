@@ -82,7 +82,8 @@ static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__st
   return kind_code;
 }
 
-cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame) {
+static inline cdb__stmt *begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
+                               uintptr_t frame) {
   cdb__fault fault;
   cdb__stmt *stmt = NULL;
   if (shard->running) recover_unwound(shard, frame);
@@ -98,6 +99,10 @@ cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
   }
   cdb__lua_raise(L, &fault, shard->name, call);
   return NULL;
+}
+
+cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame) {
+  return begin(L, shard, call, frame);
 }
 
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
@@ -119,7 +124,7 @@ static inline void finish(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, 
 
 int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   cdb__fault fault;
-  cdb__stmt *stmt = cdb__lua_begin(L, shard, call, CDB__FRAME);
+  cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
   int code = cdb__step(stmt, &fault);
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, stmt);
@@ -150,7 +155,7 @@ static void push_rows(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, cons
 }
 
 int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
-  cdb__stmt *stmt = cdb__lua_begin(L, shard, call, CDB__FRAME);
+  cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
   push_rows(L, shard, stmt, call);
   finish(L, shard, stmt, call);
   return 1;
@@ -182,7 +187,7 @@ static void push_copy(lua_State *L, int array, int count) {
 
 int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   const int64_t start = cdb__clock_ticks();
-  cdb__stmt *stmt = cdb__lua_begin(L, shard, call, CDB__FRAME);
+  cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
   push_rows(L, shard, stmt, call);
   const int rows = lua_gettop(L), names = rows - 1, columns = stmt->columns;
   const int64_t changes = stmt->shard->ops->changes(stmt), row_id = stmt->shard->ops->last_row_id(stmt);

@@ -164,7 +164,7 @@ int cdb__lua_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
 
 /* --- rows ------------------------------------------------------------------ */
 
-void cdb__lua_push_value(lua_State *L, const cdb_value *value) {
+static inline void push_value(lua_State *L, const cdb_value *value) {
   switch (value->type) {
     case CDB_INTEGER: lua_pushinteger(L, value->i); return;
     case CDB_REAL: lua_pushnumber(L, value->d); return;
@@ -174,11 +174,7 @@ void cdb__lua_push_value(lua_State *L, const cdb_value *value) {
   }
 }
 
-void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
-  if (stmt->host && stmt->host_prepared == stmt->prepared) {
-    lua_rawgeti(L, LUA_REGISTRYINDEX, stmt->host);
-    return;
-  }
+void cdb__lua_make_names(lua_State *L, cdb__stmt *stmt) {
   luaL_checkstack(L, 4, NULL);
   lua_createtable(L, stmt->columns, 0);
   for (int i = 0; i < stmt->columns; i++) {
@@ -200,7 +196,7 @@ void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names) {
     cdb_value value;
     read(stmt, i, &value);
     lua_rawgeti(L, names, i + 1);
-    cdb__lua_push_value(L, &value);
+    push_value(L, &value);
     lua_rawset(L, -3); /* nil for NULL: the field is absent, also after a namesake */
   }
 }

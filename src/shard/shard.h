@@ -94,8 +94,13 @@ int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t has
                    cdb__fault *fault);
 /* Instead of giving it back: finalizes a statement that was taken. */
 void cdb__stmt_drop(cdb__stmt *stmt);
+/* Finalizes the statement that was not used for the longest time. */
+void cdb__stmt_drop_oldest(cdb__shard *shard);
 /* Back to the cache, where the least recently used one leaves. It must have been reset. */
-void cdb__stmt_give(cdb__stmt *stmt);
+static inline void cdb__stmt_give(cdb__stmt *stmt) {
+  stmt->taken = false;
+  if (++stmt->shard->idle > CDB__STATEMENT_LIMIT) cdb__stmt_drop_oldest(stmt->shard);
+}
 /* Finalizes every idle statement. */
 void cdb__shard_forget_statements(cdb__shard *shard);
 

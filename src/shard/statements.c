@@ -83,18 +83,13 @@ void cdb__stmt_drop(cdb__stmt *stmt) {
   shard->ops->finalize(stmt);
 }
 
-static void drop_oldest(cdb__shard *shard) {
+void cdb__stmt_drop_oldest(cdb__shard *shard) {
   cdb__stmt *stmt = shard->oldest;
   while (stmt->taken) stmt = stmt->newer;
   cdb__stmt_drop(stmt);
   shard->idle--;
 }
 
-void cdb__stmt_give(cdb__stmt *stmt) {
-  stmt->taken = false;
-  if (++stmt->shard->idle > CDB__STATEMENT_LIMIT) drop_oldest(stmt->shard);
-}
-
 void cdb__shard_forget_statements(cdb__shard *shard) {
-  while (shard->idle) drop_oldest(shard);
+  while (shard->idle) cdb__stmt_drop_oldest(shard);
 }
