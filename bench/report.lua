@@ -48,7 +48,7 @@ local function machine()
     { "kernel", "Linux " .. (read "uname -r"):match "^[%d.]+" },
     { "SQLite", sqlite },
     { "Lua", (read "lua5.4 -v"):match "[%d.]+" },
-    { "compiler", "gcc " .. read "gcc -dumpfullversion" .. ", -O2" },
+    { "compiler", "gcc " .. read "gcc -dumpfullversion" .. ", -O3" },
   }
 end
 
