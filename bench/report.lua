@@ -91,7 +91,8 @@ It takes Debian's packages `valgrind` and `lua-sql-sqlite3` (`make bench` instal
   directory's `data_version` and counts its entries before and after.
 - **cold**: four shards, each row at home, so that the directory has no entry of it. One instance keeps its cache,
   the other has `mapping_cache_ttl = 0`; both read the same keys from the same files. The directory is a file.
-- **lua-sql-sqlite3**: the value escaped into the SQL text, `execute`, one `fetch`, `close`.
+- **lua-sql-sqlite3**: the value escaped into the SQL text, `execute`, one `fetch`, `close`; each side in processes of
+  its own, which run in turns.
 - **`locate`**: 20,000 keys, the loop around it included.
 - **cache**: filled up to its bound; bytes for each entry that is found again, by its own account and by the
   kernel's.

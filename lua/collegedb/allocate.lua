@@ -20,7 +20,7 @@ local function view(state, index)
       if field ~= "keys" and field ~= "size" then return nil end
       local known = state.shard_facts[index]
       if not known or os.time() - known.at > STALE_AFTER then
-        known = { at = os.time(), keys = stats.keys(state, index), size = shard.handle:size() }
+        known = { at = os.time(), keys = stats.keys(state, index, shard.inner), size = shard.handle:size() }
         state.shard_facts[index] = known
       end
       return known[field]

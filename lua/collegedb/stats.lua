@@ -10,9 +10,9 @@ local function count(shard, sql) return shard:first(sql).n end
 
 --- Keys that live in a shard: rows of each table with keys of its own, and
 -- distinct keys over all tables that share the global keyspace.
+---@param shard userdata what to read it through: the handle, or for our own use the inner one
 ---@return integer
-function stats.keys(state, index)
-  local shard = state.shards[index].inner
+function stats.keys(state, index, shard)
   local total, global = 0, {}
   for _, each in pairs(state.catalog.tables) do
     if each.shards[index] then
@@ -41,8 +41,9 @@ function stats.count(state, name)
   end
   local total, by_shard, known = 0, {}, false
   for _, shard in ipairs(state.shards) do
-    local found = catalog.find(shard.inner, name)
-    by_shard[shard.name] = found and count(shard.inner, ("SELECT count(*) AS n FROM %s"):format(quote.name(found))) or 0
+    local found = catalog.find(shard.handle, name)
+    local sql = found and ("SELECT count(*) AS n FROM %s"):format(quote.name(found))
+    by_shard[shard.name] = sql and count(shard.handle, sql) or 0
     total = total + by_shard[shard.name]
     known = known or found ~= nil
   end
@@ -55,7 +56,7 @@ function stats.shards(state)
   local list = {}
   for index, shard in ipairs(state.shards) do
     list[index] = {
-      binding = shard.name, count = stats.keys(state, index), size = shard.handle:size(),
+      binding = shard.name, count = stats.keys(state, index, shard.handle), size = shard.handle:size(),
       last_updated = os.time() * 1000, integrated = state.epoch.integrated[index],
       conflicts = state.epoch.conflicts[index],
     }
