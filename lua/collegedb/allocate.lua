@@ -11,21 +11,38 @@ local allocate = {}
 
 local STALE_AFTER = 10 -- seconds that counts and sizes shown to strategies may be old
 
+-- Keys and bytes of a shard, at most STALE_AFTER old.
+local function facts(state, index)
+  local known = state.shard_facts[index]
+  if not known or os.time() - known.at > STALE_AFTER then
+    known = { at = os.time(), size = state.shards[index].handle:size() }
+    state.shard_facts[index] = known
+  end
+  return known
+end
+
+local function keys_of(state, index)
+  local known = facts(state, index)
+  known.keys = known.keys or stats.keys(state, index, state.shards[index].inner)
+  return known.keys
+end
+
 -- A shard as a strategy sees it: `keys` and `size` are read when asked for.
 local function view(state, index)
   local shard = state.shards[index]
   local fields = { name = shard.name, region = shard.region, priority = shard.priority, weight = shard.weight }
   return setmetatable(fields, {
     __index = function(_, field)
-      if field ~= "keys" and field ~= "size" then return nil end
-      local known = state.shard_facts[index]
-      if not known or os.time() - known.at > STALE_AFTER then
-        known = { at = os.time(), keys = stats.keys(state, index, shard.inner), size = shard.handle:size() }
-        state.shard_facts[index] = known
-      end
-      return known[field]
+      if field == "keys" then return keys_of(state, index) end
+      if field == "size" then return facts(state, index).size end
     end,
   })
+end
+
+--- Has the shard reached its max_size? Sizes are at most 10 s old, so it may be passed by what comes in that time.
+function allocate.is_full(state, index)
+  local limit = state.shards[index].max_size
+  return limit ~= nil and facts(state, index).size >= limit
 end
 
 -- Not tostring for everything: a table's own __tostring could raise.
@@ -36,24 +53,33 @@ local function describe(answer)
   return "a " .. kind
 end
 
+local function raise_full(text, count)
+  errors.raise("FULL", { key = text }, "all %d shards that are open for new keys have reached their max_size", count)
+end
+
 -- May a new key like this one be placed on the shard?
 local function is_open(shard, key)
   local any = key.keyspace == "" and not key.tag
   return shard.allocate and (any or shard.keyspace == key.tag)
 end
 
-local function open_shards(state, key)
-  local views = {}
+-- An array of views, and how many more would be open if they were not full.
+local function open_shards(state, key, operation)
+  local views, full = {}, 0
   for index, shard in ipairs(state.shards) do
-    if is_open(shard, key) then views[#views + 1] = view(state, index) end
+    if is_open(shard, key) then
+      if operation == "write" and allocate.is_full(state, index) then full = full + 1
+      else views[#views + 1] = view(state, index) end
+    end
   end
-  return views
+  return views, full
 end
 
 local function context(state, key, operation)
   return {
     operation = operation,
     table = key.table,
+    target_region = state.config.target_region,
     hash = core.hash,
     random = math.random,
     turn = function(name) return state.directory:count_on(name or "default", operation == "write" and 1 or 0) end,
@@ -65,10 +91,12 @@ end
 ---@param operation "read"|"write" a read spends no turn
 ---@return integer index
 function allocate.select(state, key, operation)
-  local strategy = state.strategy
+  local strategy = state.strategy[operation]
   local name = strategy.name or "of the config"
-  local views = open_shards(state, key)
-  if #views == 0 then
+  local views, full = open_shards(state, key, operation)
+  if #views == 0 and full > 0 then
+    raise_full(key.text, full)
+  elseif #views == 0 then
     errors.raise("NO_SHARDS", { key = key.text }, "no shard is open for new keys of this keyspace")
   end
   local value = catalog.key_value(key.keyspace, key.text)
@@ -81,6 +109,19 @@ function allocate.select(state, key, operation)
       describe(answer), key.text)
   end
   return index
+end
+
+--- Where a new key goes whose home is full: to the next home that is not.
+---@return integer index
+function allocate.next_home(state, nodes, full, text)
+  local open = {}
+  for _, node in ipairs(nodes) do
+    if node.index and not allocate.is_full(state, node.index) then open[#open + 1] = node end
+  end
+  if #open == 0 then
+    raise_full(text, #nodes)
+  end
+  return open[core.placement(open):place(full, text)].index
 end
 
 --- Claims the key for a shard. Returns the winner's index, or nil when the

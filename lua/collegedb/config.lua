@@ -90,7 +90,31 @@ function check.strategy(field, value)
   local kind = type(value)
   if kind == "string" and value ~= "" then return (value:gsub("%-", "_")) end
   if kind == "function" or (kind == "table" and type(value.select) == "function") then return value end
-  fail(field, "takes a strategy's name, a function (key, shards, ctx) or a table with select, not %s", describe(value))
+  if kind == "table" and value.read ~= nil and value.write ~= nil and field == "strategy" then
+    return { read = check.strategy("strategy.read", value.read), write = check.strategy("strategy.write", value.write) }
+  end
+  fail(field, "takes a strategy's name, a function (key, shards, ctx), a table with select%s, not %s",
+    field == "strategy" and ", or { read =, write = }" or "", describe(value))
+end
+
+-- D1's location hints; see lua/collegedb/strategies/location.lua.
+check.region = one_of("wnam", "enam", "weur", "eeur", "apac", "oc", "me", "af")
+
+function check.locations(field, value)
+  if type(value) ~= "table" then
+    fail(field, "takes a map from shards to regions, or to { region =, priority = }, not %s", describe(value))
+  end
+  local out = {}
+  for name, given in pairs(value) do
+    local entry = ("%s[%s]"):format(field, describe(name))
+    if type(given) == "table" then
+      out[name] = { region = check.region(entry .. ".region", given.region),
+        priority = given.priority and check.integer(entry .. ".priority", given.priority) }
+    else
+      out[name] = { region = check.region(entry, given) }
+    end
+  end
+  return out
 end
 
 function check.rules(field, value)
@@ -111,6 +135,7 @@ local fields = {
   strategy = check.strategy, rules = check.rules, script_dirs = check.strings, script_limit = check.entries,
   auto_migrate = check.auto_migrate, directory = check.directory, mapping_secret = check.string,
   mapping_cache_ttl = check.life, mapping_cache_size = check.entries, check_keys = check.boolean,
+  max_database_size = check.bytes, target_region = check.region, shard_locations = check.locations,
   on_event = check["function"], kv = true, shards = true,
 }
 
@@ -120,7 +145,7 @@ local defaults = {
 }
 
 local shard_fields = {
-  name = check.name, region = check.string, priority = check.integer, weight = check.weight,
+  name = check.name, region = check.region, max_size = check.bytes, priority = check.integer, weight = check.weight,
   allocate = check.boolean, integrate = check.boolean, external_writers = check.boolean, keyspace = check.name,
   journal_mode = check.journal_mode, synchronous = check.synchronous, busy_timeout = check.seconds,
   mmap_size = check.bytes, cache_size = check.integer, [1] = true,
@@ -215,6 +240,20 @@ local function check_distinct(shards, kv)
   end
 end
 
+-- shard_locations is another way to write the shards' region and priority.
+local function add_locations(out)
+  local names = {}
+  for _, shard in ipairs(out.shards) do
+    local place = out.shard_locations and out.shard_locations[shard.name] or {}
+    shard.region, shard.priority = shard.region or place.region, shard.priority or place.priority
+    shard.max_size = shard.max_size or out.max_database_size
+    names[shard.name] = true
+  end
+  for name in pairs(out.shard_locations or {}) do
+    if not names[name] then fail("shard_locations", "names %s, and there is no such shard", describe(name)) end
+  end
+end
+
 --- Checks `given` and returns a new table with every default filled in.
 ---@param given table as in docs/config.md
 ---@return table
@@ -230,6 +269,7 @@ function config.normalize(given)
   end
   if out.shards == nil then fail("shards", "is missing: an array of shard tables, or a map from names to shards") end
   out.shards = normalize_shards(out.shards)
+  add_locations(out)
   check_distinct(out.shards, out.kv)
   return out
 end

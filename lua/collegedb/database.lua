@@ -142,6 +142,13 @@ function methods:integration_report(name)
   return state.reports[shard.name]
 end
 
+--- Loads strategy and rules anew, when their files have changed.
+function methods:reload_scripts()
+  local state = core.state(self)
+  state:load_scripts()
+  state:refresh_catalog(true)
+end
+
 --- Takes an integration back; every row is still found, by probing.
 ---@return table report { success, shard_name, entries_removed }
 function methods:rollback(name)

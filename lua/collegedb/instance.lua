@@ -18,12 +18,50 @@ local instance = {}
 
 local LIFE_MAX = 1000 * 3600 * 24 * 365 * 100 -- ms: what the mapping cache has bits for, and then some
 
+local function load_one_strategy(settings, given)
+  if type(given) == "function" then return { name = "of the config", select = given } end
+  if type(given) == "table" then return given end
+  local strategy, looked = loader.load(settings, "strategies", given, "hash")
+  if type(strategy) == "table" and type(strategy.select) == "function" then return strategy end
+  if strategy ~= nil then
+    errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
+  end
+  errors.raise("CONFIG", { field = "strategy" },
+    "strategy %s is not known; it takes \"hash\", the name of a script, a function or a table (looked for %s)",
+    given, looked)
+end
+
+-- { read =, write = }: what places a key that is looked for, and one that is inserted.
+local function load_strategy(settings)
+  local given = settings.strategy
+  if type(given) == "table" and given.write then
+    return { read = load_one_strategy(settings, given.read), write = load_one_strategy(settings, given.write) }
+  end
+  local one = load_one_strategy(settings, given)
+  return { read = one, write = one }
+end
+
+local function family_of(strategy) return strategy.write == hash and "hash" or "claims" end
+
+local function load_rules(settings)
+  local base = require "collegedb.rules.default"
+  if type(settings.rules) == "table" then
+    return setmetatable({ name = settings.rules.name or "of the config" },
+      { __index = function(_, name) return settings.rules[name] or base[name] end })
+  end
+  local rules, looked = loader.load(settings, "rules", settings.rules, "default")
+  if type(rules) == "table" and type(rules.table) == "function" then return rules end
+  errors.raise(rules == nil and "CONFIG" or "SCRIPT", { field = "rules" }, "rules %s are not known (looked for %s)",
+    settings.rules, looked or "a table with a function table")
+end
+
 local State = {}
 State.__index = State
 
 --- Reads the catalog again when a shard's schema changed.
-function State:refresh_catalog()
-  if self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
+---@param always boolean? also when it did not: the rules may have
+function State:refresh_catalog(always)
+  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
   self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit)
   self.probe_sql, self.shard_facts = {}, {}
   local db = self.weak.db
@@ -51,6 +89,7 @@ end
 local function homes(state)
   local placement = state.epoch.placements[1]
   local plain = #state.epoch.probed == 0 and #state.epoch.placements == 1 and not placement.claims
+  for _, shard in ipairs(state.shards) do plain = plain and not shard.max_size end
   if not plain or state.config.directory == "full" then return nil end
   local function indexes(list)
     local out = {}
@@ -64,6 +103,16 @@ local function homes(state)
     global = placement.all.placement, global_index = indexes(placement.all),
     integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
   }
+end
+
+--- Loads strategy and rules anew. A strategy of the other family would place
+-- keys that are there anew, which only an open may do.
+function State:load_scripts()
+  local strategy, rules = load_strategy(self.config), load_rules(self.config)
+  if self.strategy and family_of(strategy) ~= family_of(self.strategy) then
+    errors.raise("CONFIG", { field = "strategy" }, "the strategy is of another family now; open the database again")
+  end
+  self.strategy, self.rules = strategy, rules
 end
 
 --- Reads the current epoch, and tells C which way is open in it.
@@ -146,32 +195,6 @@ end
 
 local function is_empty(shard) return stats.is_empty(shard.inner) end
 
-local function load_strategy(settings)
-  local given = settings.strategy
-  if type(given) == "function" then return { name = "of the config", select = given } end
-  if type(given) == "table" then return given end
-  local strategy, looked = loader.load(settings, "strategies", given, "hash")
-  if type(strategy) == "table" and type(strategy.select) == "function" then return strategy end
-  if strategy ~= nil then
-    errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
-  end
-  errors.raise("CONFIG", { field = "strategy" },
-    "strategy %s is not known; it takes \"hash\", the name of a script, a function or a table (looked for %s)",
-    given, looked)
-end
-
-local function load_rules(settings)
-  local base = require "collegedb.rules.default"
-  if type(settings.rules) == "table" then
-    return setmetatable({ name = settings.rules.name or "of the config" },
-      { __index = function(_, name) return settings.rules[name] or base[name] end })
-  end
-  local rules, looked = loader.load(settings, "rules", settings.rules, "default")
-  if type(rules) == "table" and type(rules.table) == "function" then return rules end
-  errors.raise(rules == nil and "CONFIG" or "SCRIPT", { field = "rules" }, "rules %s are not known (looked for %s)",
-    settings.rules, looked or "a table with a function table")
-end
-
 local function open_missing(state)
   for _, shard in ipairs(state.shards) do
     if not shard.handle then open_shard(state, shard) end
@@ -182,7 +205,7 @@ end
 -- Files that are there are opened first, and new ones made when nothing else can refuse any more.
 local function open_parts(state)
   local settings = state.config
-  state.rules, state.strategy = load_rules(settings), load_strategy(settings)
+  state:load_scripts()
   check_folders(settings)
   check_files_differ(settings)
   for index, shard in ipairs(settings.shards) do
@@ -192,7 +215,7 @@ local function open_parts(state)
   end
   state.directory = directory.open(settings.kv, settings.mapping_secret)
   check_known_files(state)
-  epochs.reconcile(state.directory, state.shards, state.strategy == hash and "hash" or "claims",
+  epochs.reconcile(state.directory, state.shards, family_of(state.strategy),
     function() open_missing(state) end, function() schema.welcome(state) end)
   state:read_epoch()
   state:refresh_catalog()

@@ -100,6 +100,10 @@ local function resolve_once(state, full, tag, keyspace, text, name, insert)
   if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
   local index = found or home.index
   if not index then missing_shard(home.id, state) end
+  if insert and not found and allocate.is_full(state, index) then
+    local nodes = epochs.candidates(state.epoch.placements[1], tag, keyspace ~= "").nodes
+    return allocate.claim(state, full, text, state.shards[allocate.next_home(state, nodes, full, text)]), CLAIMED, true
+  end
   -- Where only a look at the shards told that the key is new, or where it is, two
   -- processes could see different things: an INSERT then makes it certain.
   if insert and (#places > 0 or state.config.directory == "full") then

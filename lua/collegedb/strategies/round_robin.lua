@@ -1,0 +1,11 @@
+--- One shard after the other, in config order, exactly: the turns are counted in
+-- the directory, so all processes that share it take turns with one another.
+-- Weights play no part.
+
+local round_robin = { name = "round_robin", api = 1 }
+
+function round_robin.select(_, shards, ctx)
+  return shards[ctx.turn "round_robin" % #shards + 1].name
+end
+
+return round_robin
