@@ -189,6 +189,17 @@ function epochs.read(dir, shards)
   errors.raise("BUSY", nil, "the directory %s changes faster than it can be read", dir.path)
 end
 
+--- Has shards probed again, until they are integrated anew.
+---@param shards { id: integer }[]
+function epochs.distrust(dir, shards)
+  dir:change(function(tx)
+    for _, shard in ipairs(shards) do
+      tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE id = ?", { shard.id })
+    end
+    return true
+  end)
+end
+
 --- Marks a shard as integrated (one with external writers never is), which makes
 -- the next epoch; false when the epoch is not `epoch` any more: its entries may
 -- have been rolled back meanwhile.

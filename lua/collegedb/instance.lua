@@ -6,6 +6,7 @@ local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local identity = require "collegedb.identity"
 local integrate = require "collegedb.workflows.integrate"
 local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
@@ -226,6 +227,18 @@ local function close_parts(state)
   for _, handle in ipairs(state.owned) do core.close(handle) end
 end
 
+-- Rows that would not be found make their shard one that still is to be integrated.
+local function check_identity(state)
+  local strangers = {}
+  for _, index in ipairs(identity.check(state)) do
+    strangers[#strangers + 1] = state.shards[index]
+    state:emit("strangers", ("%s has rows that the directory does not know of"):format(state.shards[index].name))
+  end
+  if #strangers == 0 then return end
+  epochs.distrust(state.directory, strangers)
+  state:read_epoch()
+end
+
 local function integrate_all(state)
   if state.config.auto_migrate == false then return end
   for index, shard in ipairs(state.shards) do
@@ -261,6 +274,7 @@ function instance.open(given)
     state.weak.db = db
     state:publish_catalog(db)
     state:read_epoch()
+    check_identity(state)
     integrate_all(state)
   end)
   if opened then return db end

@@ -56,6 +56,14 @@ local function homes_of(state, tag, keyspace, text)
   return home, old, gone
 end
 
+--- The shards that are or were the key's home, as indexes.
+---@return integer[]
+function router.homes(state, tag, keyspace, text)
+  local home, homes = homes_of(state, tag, keyspace, text)
+  if home and home.index then table.insert(homes, 1, home.index) end
+  return homes
+end
+
 -- A tagged string has no entry of its own: its shard is the one with the tag, or one of them.
 local function add_tagged(state, places, tag)
   local tagged = {}

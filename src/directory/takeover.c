@@ -239,7 +239,7 @@ static const char INSERT[] = "INSERT INTO _collegedb_entries (digest, shard, ver
 static int insert(cdb__takeover *t, cdb__stmt *stmt, const item *it, bool *inserted, cdb__fault *fault) {
   cdb__shard *directory = t->plan.directory;
   const cdb_value digest = {.type = CDB_BLOB, .data = it->digest, .size = CDB__DIGEST_SIZE};
-  const cdb_value shard = {.type = CDB_INTEGER, .i = t->plan.shard_id};
+  const cdb_value shard = {.type = CDB_INTEGER, .i = it->elsewhere ? it->other : t->plan.shard_id};
   int code = directory->ops->bind(stmt, 1, &digest, fault);
   if (code == CDB_OK) code = directory->ops->bind(stmt, 2, &shard, fault);
   if (code == CDB_OK) code = cdb__step(stmt, fault);
@@ -258,13 +258,15 @@ static void count_entry(cdb__takeover *t, const item *it, int64_t owner) {
   t->on_conflict(t->context, t->text + it->offset, it->size, owner);
 }
 
+/* A key that is at home needs no entry, nor one that is left where it was seen
+ * elsewhere; but one that is both would be looked for here first, where it does not stand. */
 static int write_item(cdb__takeover *t, cdb__stmt *stmt, const item *it, cdb__fault *fault) {
   bool inserted = false;
-  if (!it->at_home && !it->elsewhere && !t->plan.dry_run) {
+  if (it->at_home == it->elsewhere && !t->plan.dry_run) {
     const int code = insert(t, stmt, it, &inserted, fault);
     if (code != CDB_OK) return code;
   }
-  if (inserted) {
+  if (inserted && !it->elsewhere) {
     t->counts.created++;
     return CDB_OK;
   }

@@ -54,13 +54,17 @@ local function homes(state, index, found, tag)
   return list
 end
 
--- A dry run writes nothing that the next shard's could meet: it looks at the
--- shards before this one that await their integration, whose rows would stand.
+-- Shards to ask for every key, whose rows would stand before ours. Where earlier
+-- placements had other homes, any integrated shard may have the key. And a dry run
+-- writes nothing that the next shard's could meet: it asks the shards before
+-- this one that await their integration.
 local function others(state, index, found, tag, dry_run)
   local list = {}
-  for before = 1, dry_run and index - 1 or 0 do
-    local same = found.keyspace == "" or state.shards[before].keyspace == tag
-    if state.epoch.awaits[before] and same then list[#list + 1] = place(state, before, found) end
+  for other, shard in ipairs(state.shards) do
+    local asked
+    if state.epoch.awaits[other] then asked = dry_run and other < index else asked = #state.epoch.placements > 1 end
+    local same = found.keyspace == "" or shard.keyspace == tag
+    if asked and same and other ~= index then list[#list + 1] = place(state, other, found) end
   end
   return list
 end

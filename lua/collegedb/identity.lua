@@ -1,0 +1,87 @@
+--- Do the shards' names still point at the files that they pointed at? Checked at
+-- open, on a few keys of each shard that counts as integrated, against where
+-- these keys resolve. Nothing is stored for it, neither in the files nor in the directory.
+
+local catalog = require "collegedb.catalog"
+local errors = require "collegedb.errors"
+local probe = require "collegedb.probe"
+local quote = require "collegedb.quote"
+local router = require "collegedb.router"
+
+local identity = {}
+
+local TABLES, KEYS = 4, 5 -- of a shard, and from either end of a table
+local ENOUGH = 3          -- keys that speak against a name before it is refused
+
+-- Keys of a shard: { keyspace, text }, the keyspace without the shard's tag.
+local function samples(state, index)
+  local list, tables = {}, {}
+  for _, each in pairs(state.catalog.tables) do
+    -- Without an index a look would be a scan.
+    if each.shards[index] and each.unique then tables[#tables + 1] = each end
+  end
+  table.sort(tables, function(a, b) return a.name < b.name end)
+  for i = 1, math.min(TABLES, #tables) do
+    local found = tables[i]
+    local column = quote.name(found.key_column)
+    for _, direction in ipairs { "ASC", "DESC" } do
+      local sql = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL ORDER BY %s %s LIMIT %d"):format(column,
+        quote.name(found.name), column, column, direction, KEYS)
+      for row in state.shards[index].inner:each(sql) do
+        local text = found.fold and quote.fold(tostring(row.k)) or tostring(row.k)
+        local usable = text ~= "" and #text <= 512 and math.type(row.k) ~= "float"
+        if usable then list[#list + 1] = { keyspace = found.keyspace, text = text } end
+      end
+    end
+  end
+  return list
+end
+
+-- Where the directory says that the key is: "here", "unknown" (nowhere else
+-- either: its row would not be found), "entry" with the shard that an entry
+-- names and that does not have it, or "elsewhere" with a row of its own.
+local function verdict(state, index, key)
+  local tag = key.keyspace ~= "" and state.shards[index].keyspace or nil
+  local full = catalog.tag(tag, key.keyspace)
+  local _, id = state.directory:lookup(full, key.text)
+  if id then
+    local other = state.epoch.index_of[id]
+    if other == index then return "here" end
+    if other and not probe.has(state, other, tag, key.keyspace, key.text) then return "entry", other end
+    return "elsewhere"
+  end
+  for _, home in ipairs(router.homes(state, tag, key.keyspace, key.text)) do
+    if home == index then return "here" end
+    if probe.has(state, home, tag, key.keyspace, key.text) then return "elsewhere" end
+  end
+  return "unknown"
+end
+
+--- Looks at the shards. Raises CONFIG when a shard's file holds the keys that the
+-- directory has on another one. Returns the indexes of shards with rows that
+-- would not be found, because they were put there past the router, or because
+-- the file came under another name: they are to be integrated again.
+---@param state table of lua/collegedb/instance.lua
+---@return integer[]
+function identity.check(state)
+  local strangers = {}
+  for index, shard in ipairs(state.shards) do
+    if state.epoch.integrated[index] and not shard.external_writers then
+      local keys, unknown, displaced, other = samples(state, index), 0, 0, nil
+      for _, key in ipairs(keys) do
+        local where, named = verdict(state, index, key)
+        if where == "unknown" then unknown = unknown + 1 end
+        if where == "entry" then displaced, other = displaced + 1, named end
+      end
+      if displaced >= ENOUGH and displaced + unknown == #keys then
+        errors.raise("CONFIG", { shard = shard.name },
+          "the file of shard %s holds keys that the directory has on %s, where they are not: has each name its file?",
+          shard.name, state.shards[other].name)
+      end
+      if unknown > 0 then strangers[#strangers + 1] = index end
+    end
+  end
+  return strangers
+end
+
+return identity
