@@ -87,6 +87,19 @@ static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int ind
   return shard;
 }
 
+/* The usual key by a short way: a string, where the column holds text and compares it as it is. */
+static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, cdb__lua_key_arg *out) {
+  if (plan->key_kind == CDB__KEY_TEXT && !plan->fold && lua_type(L, 2) == LUA_TSTRING) {
+    size_t size;
+    const char *text = lua_tolstring(L, 2, &size);
+    if (size >= 1 && size <= CDB__KEY_MAX) {
+      cdb__key_text(&out->key, &db->global, text, size);
+      return;
+    }
+  }
+  cdb__lua_check_key(L, 2, db, plan, out);
+}
+
 /* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
 static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, int *index) {
   cdb__lua_key_arg key;
@@ -96,7 +109,7 @@ static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call
   call->key_arg = 2;
   cdb__lua_plan *plan = cdb__lua_plan_for(L, db, 1, call);
   call->kind = plan->kind;
-  cdb__lua_check_key(L, 2, db, plan, &key);
+  read_key(L, db, plan, &key);
   call->key = cdb__key_cache_hash(&key.key);
   *index = resolve(L, db, plan->table, call->kind == CDB__SQL_INSERT, &key.key, call->key, &why);
   return ready(L, db, *index);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "core/clock.h"
+
 static const char LOOKUP[] = "SELECT shard, version FROM _collegedb_entries WHERE digest = ?1";
 
 /* The same together with the epoch, at one moment. */
@@ -68,10 +70,23 @@ int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault) {
 }
 
 /* A directory that was deleted or replaced would be read for ever as it was. */
-static int check_moved(cdb__shard *shard, cdb__fault *fault) {
-  if (!shard->ops->moved || !shard->ops->moved(shard)) return CDB_OK;
+static int check_moved(cdb__directory *directory, cdb__fault *fault) {
+  cdb__shard *shard = directory->shard;
+  if (!shard->ops->moved || !shard->ops->moved(shard)) {
+    directory->looked = cdb__clock_ticks();
+    return CDB_OK;
+  }
+  directory->looked = 0;
   return cdb__fail(fault, CDB_UNAVAILABLE,
                    "the directory's file was deleted or replaced; open the database again");
+}
+
+/* The look costs a system call with the file's whole path, as much as a fifth of
+ * a read: once a second is soon enough, where the cache may be older than that. */
+static int check_moved_lately(cdb__directory *directory, cdb__fault *fault) {
+  enum { SECOND = 1000000000 };
+  if (directory->looked && cdb__clock_ticks() - directory->looked < SECOND) return CDB_OK;
+  return check_moved(directory, fault);
 }
 
 int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
@@ -79,7 +94,7 @@ int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__D
   cdb__shard *shard = directory->shard;
   const cdb_value values[] = {digest_value(digest)};
   int64_t columns[3] = {-1, -1, -1};
-  const int moved = check_moved(shard, fault);
+  const int moved = check_moved_lately(directory, fault);
   if (moved != CDB_OK) return moved;
   /* Nobody has written since the epoch was read: it is still that, and one lookup is enough. */
   if (directory->stamp) {
@@ -101,7 +116,7 @@ int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DI
   const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard),
                               integer_value(wanted.version), integer_value(epoch)};
   int64_t columns[3];
-  const int moved = check_moved(directory->shard, fault);
+  const int moved = check_moved(directory, fault);
   if (moved != CDB_OK) return moved;
   const int found = run(directory->shard, CLAIM, values, 4, columns, fault);
   if (found == 1) *out = (cdb__entry){columns[0], columns[1]};

@@ -30,6 +30,7 @@ typedef struct {
   cdb__shard *shard;
   uint64_t stamp;
   int64_t epoch;
+  int64_t looked; /* cdb__clock_ticks of the last look whether the file is still there */
 } cdb__directory;
 
 /* 1: found, 0: no entry, < 0: a code. directory->epoch is then the epoch in
