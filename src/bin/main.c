@@ -4,58 +4,108 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
 #include "bin/host.h"
+#include "bin/interactive.h"
+#include "bin/options.h"
 #include "bin/run.h"
 #include "collegedb.h"
 #include "embed.h"
 
 static const char usage[] =
-    "usage: collegedb SCRIPT.lua [ARGUMENT…]   run a Lua script\n"
+    "usage: collegedb [OPTION…] [SCRIPT.lua [ARGUMENT…]]   run a Lua script\n"
     "       collegedb COMMAND [ARGUMENT…]      run a command; `collegedb help` lists them\n"
-    "       collegedb --version\n";
+    "       collegedb                          on a terminal: be asked for statements\n"
+    "options:\n"
+    "  -e STAT         execute the string STAT\n"
+    "  -l MOD          require the library MOD into the global MOD\n"
+    "  -l G=MOD        require the library MOD into the global G\n"
+    "  -i              ask for statements after the script\n"
+    "  -v, --version   say the version\n"
+    "  -E              ignore environment variables\n"
+    "  -W              turn warnings on\n"
+    "  --config FILE   open the database of this config as the global db\n"
+    "  --help          say this\n"
+    "  --              stop handling options; what follows is a script\n"
+    "  -               stop handling options; the script is standard input\n";
 
-static int is_script(const char *name) {
+static int is_command(const char *name) {
   size_t length = strlen(name);
-  return strchr(name, '/') != NULL || (length >= 4 && strcmp(name + length - 4, ".lua") == 0);
+  int is_file = length >= 4 && strcmp(name + length - 4, ".lua") == 0;
+  return !is_file && strchr(name, '/') == NULL && strcmp(name, "-") != 0;
 }
 
-static int print_usage(const char *unknown) {
-  if (unknown != NULL) lua_writestringerror("collegedb: unknown option '%s'\n", unknown);
+static int print_usage(const cdb__options *options) {
+  const char *form =
+      options->needs_argument ? "collegedb: '%s' needs argument\n" : "collegedb: unknown option '%s'\n";
+  lua_writestringerror(form, options->unknown);
   lua_writestringerror("%s", usage);
   return 2;
 }
 
-static int print_version(void) {
+static void print_version(void) {
   puts("collegedb " CDB_VERSION " (" LUA_RELEASE ")");
-  return 0;
+  fflush(stdout);
+}
+
+static void open_state(lua_State *L, const cdb__options *options) {
+  if (options->ignore_environment) { /* luaL_openlibs looks for this one */
+    lua_pushboolean(L, 1);
+    lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+  }
+  luaL_checkversion(L);
+  luaL_openlibs(L);
+  cdb__embed_install(L);
+  cdb__host_install(L);
+  lua_gc(L, LUA_GCGEN, 0, 0); /* as lua5.4 does */
+}
+
+/* What the first word that is no option names. */
+static int run_named(lua_State *L, const cdb__options *options, char **argv) {
+  char *name = argv[options->first];
+  if (!options->is_file && is_command(name))
+    return cdb__run_command(L, argv + options->first, options->config);
+  int from_stdin = strcmp(name, "-") == 0 && !options->is_file;
+  return cdb__run_script(L, from_stdin ? NULL : name);
+}
+
+static int run(lua_State *L, const cdb__options *options, int argc, char **argv) {
+  int named = options->first < argc;
+  int nothing = !named && !options->statements && !options->version;
+  int interactive = options->interactive || (nothing && isatty(STDIN_FILENO));
+  int command = named && !options->is_file && is_command(argv[options->first]);
+  if (interactive && !options->version) print_version();
+  int status = options->ignore_environment ? EXIT_SUCCESS : cdb__run_init(L);
+  if (status == EXIT_SUCCESS && (interactive || options->config != NULL) && !command)
+    status = cdb__open_globals(L, options->config, interactive && !named);
+  if (status == EXIT_SUCCESS) status = cdb__run_options(L, options->first, argv);
+  if (status == EXIT_SUCCESS && named) status = run_named(L, options, argv);
+  if (status != EXIT_SUCCESS) return status;
+  if (interactive) cdb__interact(L);
+  else if (nothing) cdb__run_stdin(L); /* its failure is no failure of the program: so it is in lua5.4 */
+  return EXIT_SUCCESS;
 }
 
 /* argc and argv as light userdata and integer; returns the exit status. */
 static int protected_main(lua_State *L) {
   int argc = (int)lua_tointeger(L, 1);
   char **argv = (char **)lua_touserdata(L, 2);
-  const char *name = argc > 1 ? argv[1] : NULL;
-  int status;
-  if (name == NULL) {
-    status = print_usage(NULL);
-  } else if (strcmp(name, "-v") == 0 || strcmp(name, "--version") == 0) {
-    status = print_version();
-  } else if (name[0] == '-') {
-    status = print_usage(name);
+  cdb__options options;
+  int status = EXIT_SUCCESS;
+  cdb__parse_options(&options, argc, argv);
+  if (options.unknown != NULL) {
+    status = print_usage(&options);
+  } else if (options.help) {
+    lua_writestring(usage, sizeof usage - 1);
   } else {
-    luaL_checkversion(L);
-    luaL_openlibs(L);
-    cdb__embed_install(L);
-    cdb__host_install(L);
-    lua_gc(L, LUA_GCGEN, 0, 0); /* as lua5.4 does */
-    cdb__create_arg(L, argc, argv);
-    status = cdb__run_init(L);
-    if (status == 0)
-      status = is_script(name) ? cdb__run_script(L, argc, argv) : cdb__run_command(L, argc, argv);
+    if (options.version) print_version();
+    open_state(L, &options);
+    cdb__create_arg(L, argc, argv, options.first);
+    status = run(L, &options, argc, argv);
   }
   lua_pushinteger(L, status);
   return 1;

@@ -14,14 +14,6 @@ static lua_State *interrupted_state = NULL;
 
 void cdb__report(const char *message) { lua_writestringerror("collegedb: %s\n", message); }
 
-static void set_sigint(void (*handler)(int)) {
-  struct sigaction action;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = handler;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-}
-
 static void stop_hook(lua_State *L, lua_Debug *where) {
   (void)where;
   lua_sethook(L, NULL, 0, 0);
@@ -46,17 +38,24 @@ static int add_traceback(lua_State *L) {
   return 1;
 }
 
-/* Calls the function under `arguments` values and leaves its results. */
-static int protected_call(lua_State *L, int arguments, int results) {
+int cdb__protected_call(lua_State *L, int arguments, int results) {
   int base = lua_gettop(L) - arguments;
+  struct sigaction action, before;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_sigint;
+  sigemptyset(&action.sa_mask);
   lua_pushcfunction(L, add_traceback);
   lua_insert(L, base);
   interrupted_state = L;
-  set_sigint(on_sigint);
+  sigaction(SIGINT, &action, &before);
   int failed = lua_pcall(L, arguments, results, base);
-  set_sigint(SIG_DFL);
+  sigaction(SIGINT, &before, NULL);
   lua_remove(L, base);
   return failed;
+}
+
+void cdb__forget_interrupt(lua_State *L) {
+  if (lua_gethook(L) == stop_hook) lua_sethook(L, NULL, 0, 0);
 }
 
 /* The exit status for what loading or calling returned; prints the error. */
@@ -67,11 +66,12 @@ static int finish(lua_State *L, int failed) {
   return EXIT_FAILURE;
 }
 
-void cdb__create_arg(lua_State *L, int argc, char **argv) {
-  lua_createtable(L, argc > 2 ? argc - 2 : 0, 2);
+void cdb__create_arg(lua_State *L, int argc, char **argv, int script) {
+  if (script == argc) script = 0;
+  lua_createtable(L, argc - script - 1, script + 1);
   for (int i = 0; i < argc; i++) {
     lua_pushstring(L, argv[i]);
-    lua_rawseti(L, -2, i - 1);
+    lua_rawseti(L, -2, i - script);
   }
   lua_setglobal(L, "arg");
 }
@@ -95,26 +95,59 @@ int cdb__run_init(lua_State *L) {
   }
   if (init == NULL) return EXIT_SUCCESS;
   int failed = init[0] == '@' ? luaL_loadfile(L, init + 1) : luaL_loadbuffer(L, init, strlen(init), name);
-  if (failed == LUA_OK) failed = protected_call(L, 0, 0);
+  if (failed == LUA_OK) failed = cdb__protected_call(L, 0, 0);
   return finish(L, failed);
 }
 
-int cdb__run_script(lua_State *L, int argc, char **argv) {
-  (void)argc;
-  int failed = luaL_loadfile(L, argv[1]);
-  if (failed == LUA_OK) failed = protected_call(L, push_arguments(L), 0);
+int cdb__run_string(lua_State *L, const char *text, const char *chunk) {
+  int failed = luaL_loadbuffer(L, text, strlen(text), chunk);
+  if (failed == LUA_OK) failed = cdb__protected_call(L, 0, 0);
   return finish(L, failed);
 }
 
-int cdb__run_command(lua_State *L, int argc, char **argv) {
+int cdb__run_library(lua_State *L, const char *module) {
+  const char *sign = strchr(module, '=');
+  lua_pushlstring(L, module, sign != NULL ? (size_t)(sign - module) : strlen(module));
+  const char *name = lua_tostring(L, -1);
+  lua_getglobal(L, "require");
+  lua_pushstring(L, sign != NULL ? sign + 1 : module);
+  int failed = cdb__protected_call(L, 1, 1);
+  if (failed == LUA_OK) lua_setglobal(L, name);
+  int status = finish(L, failed);
+  lua_pop(L, 1);
+  return status;
+}
+
+int cdb__run_script(lua_State *L, const char *path) {
+  int failed = luaL_loadfile(L, path);
+  if (failed == LUA_OK) failed = cdb__protected_call(L, push_arguments(L), 0);
+  return finish(L, failed);
+}
+
+int cdb__run_stdin(lua_State *L) {
+  int failed = luaL_loadfile(L, NULL);
+  if (failed == LUA_OK) failed = cdb__protected_call(L, 0, 0);
+  return finish(L, failed);
+}
+
+int cdb__run_command(lua_State *L, char **words, const char *config) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "collegedb.command");
-  int failed = protected_call(L, 1, 1);
+  int failed = cdb__protected_call(L, 1, 1);
   if (failed != LUA_OK) return finish(L, failed);
   lua_getfield(L, -1, "main");
-  luaL_checkstack(L, argc, "too many arguments");
-  for (int i = 1; i < argc; i++) lua_pushstring(L, argv[i]);
-  failed = protected_call(L, argc - 1, 1);
+  lua_pushstring(L, words[0]);
+  int count = 1;
+  if (config != NULL) {
+    lua_pushliteral(L, "--config");
+    lua_pushstring(L, config);
+    count += 2;
+  }
+  for (char **word = words + 1; *word != NULL; word++, count++) {
+    luaL_checkstack(L, 2, "too many arguments");
+    lua_pushstring(L, *word);
+  }
+  failed = cdb__protected_call(L, count, 1);
   if (failed != LUA_OK) return finish(L, failed);
   return (int)lua_tointeger(L, -1);
 }
