@@ -35,6 +35,10 @@ methods.close = instance.close
 --- A handle on one shard, past the router: run, first, all, each, batch, transaction, exec, size.
 function methods:shard(name) return shard_of(self, name).handle end
 
+--- The directory's entries, one by one: get_shard_mapping, set_shard_mapping …
+---@return collegedb.Mapper
+function methods:mapper() return require("collegedb.mapper").of(self) end
+
 --- Names of the shards, in config order.
 ---@return string[]
 function methods:list_known_shards()

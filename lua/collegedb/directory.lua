@@ -4,6 +4,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+require "collegedb.transaction" -- gives shards their method transaction
 
 local directory = {}
 
@@ -17,7 +18,7 @@ CREATE TABLE IF NOT EXISTS _collegedb_counters (name TEXT PRIMARY KEY, value INT
 CREATE TABLE IF NOT EXISTS _collegedb_entries (
   digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _collegedb_shards (
-  id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
   conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _collegedb_homes (

@@ -20,6 +20,14 @@ local collegedb = {
   is_error = errors.is_error,
 }
 
+-- Loaded at the first use of one of their names.
+local lazy = { KVShardMapper = "collegedb.mapper" }
+for name in ([[list_tables validate_table_for_sharding discover_existing_primary_keys each_existing_primary_key
+  integrate_existing_database create_mappings_for_existing_keys auto_detect_and_migrate check_migration_needed
+  clear_migration_cache]]):gmatch "%S+" do
+  lazy[name] = "collegedb.existing"
+end
+
 local default
 
 --- Opens a database and makes it the default: its methods are then functions of this module.
@@ -31,6 +39,10 @@ end
 -- collegedb.first(key, sql) is default:first(key, sql), for every method of a database.
 return setmetatable(collegedb, {
   __index = function(_, name)
+    if lazy[name] then
+      collegedb[name] = require(lazy[name])[name]
+      return collegedb[name]
+    end
     local method = database[name]
     if not method then return nil end
     local function call(...)

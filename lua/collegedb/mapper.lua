@@ -9,6 +9,7 @@ local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
 local probe = require "collegedb.probe"
 local stats = require "collegedb.stats"
+require "collegedb.transaction" -- a method of the shards
 
 local mapper = {}
 
@@ -52,6 +53,24 @@ local function names_by_id(shard)
   local names = {}
   for row in shard:each "SELECT id, name FROM _collegedb_shards" do names[row.id] = row.name end
   return names
+end
+
+-- Names without a record stand among the counters: a record made here would let a
+-- config bring a shard with rows in while programs are open that do not have it.
+local KNOWN = "known:"
+
+local function named_only(shard)
+  local names = {}
+  for row in shard:each("SELECT substr(name, ?2) AS name FROM _collegedb_counters WHERE substr(name, 1, ?2 - 1) = ?1 "
+    .. "AND substr(name, ?2) NOT IN (SELECT name FROM _collegedb_shards) ORDER BY name", { KNOWN, #KNOWN + 1 }) do
+    names[#names + 1] = row.name
+  end
+  return names
+end
+
+local function add_name(tx, name)
+  tx:run("INSERT INTO _collegedb_counters SELECT ?1 || ?2, 1 WHERE ?2 NOT IN (SELECT name FROM _collegedb_shards) "
+    .. "ON CONFLICT DO NOTHING", { KNOWN, name })
 end
 
 -- The directory of a database: its shards are those of a config.
@@ -155,7 +174,8 @@ function Mapper:update_shard_mapping(key, shard)
   local dir = directory_of(self)
   for _ = 1, ATTEMPTS do
     local row, registered
-    if not self:get_shard_mapping(key) then
+    local _, id, version = dir:lookup(space, text)
+    if not id and not (self.db and found_without_entry(self.db, key, space, text)) then
       errors.raise("MAPPING_NOT_FOUND", { key = key }, "the key %s is not mapped to a shard", tostring(key))
     end
     dir:change(function(tx)
@@ -163,7 +183,6 @@ function Mapper:update_shard_mapping(key, shard)
       check_keyspace(row, shard, space, key)
       return registered
     end)
-    local _, _, version = dir:lookup(space, text)
     if dir:replace(space, text, version, row.id) then return flush(self) end
   end
   errors.raise("BUSY", { key = key }, "the mapping of the key %s changes faster than it can be updated", tostring(key))
@@ -260,11 +279,13 @@ function Mapper:get_keys_for_shard(name)
   return list
 end
 
---- Keys by shard: of a database's mapper those that live there, as in db:get_shard_stats; of a KVShardMapper the entries.
+--- Keys by shard: of a database's mapper those that live there, as in db:get_shard_stats; of a KVShardMapper the
+-- entries.
 ---@return table<string, integer>
 function Mapper:get_shard_key_counts()
   local dir, counts = directory_of(self), {}
   local entries = dir:counts()
+  for _, name in ipairs(named_only(dir.shard)) do counts[name] = 0 end
   for id, name in pairs(names_by_id(dir.shard)) do counts[name] = entries[id] or 0 end
   if not self.db then return counts end
   local state = core.state(self.db)
@@ -275,20 +296,31 @@ end
 
 -- --- the shards that the directory knows ------------------------------------------------
 
----@return string[] names, in the order in which they became known
+---@return string[] names; first those that a config or a mapping has used, in the order of their first use
 function Mapper:get_known_shards()
-  local names = {}
-  for row in directory_of(self).shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do
+  local names, shard = {}, directory_of(self).shard
+  for row in shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do
     names[#names + 1] = row.name
   end
-  return names
+  local more = named_only(shard)
+  return table.move(more, 1, #more, #names + 1, names)
 end
 
---- Makes a shard's name known. Its file is what a config says.
+--- Makes a shard's name known. Its file is what a config says, and keys can be mapped to it in a database when that is
+-- opened with it.
 ---@param name string
 function Mapper:add_known_shard(name)
   check_name(name)
-  directory_of(self):change(function(tx) return add_shard(tx, name) end)
+  directory_of(self):change(function(tx)
+    add_name(tx, name)
+    return false
+  end)
+end
+
+--- Gives a shard its record in a directory that no database has opened.
+function mapper.register(self, name)
+  check_name(name)
+  directory_of(self):change(function(tx) return select(2, target(self, tx, name)) end)
 end
 
 local function check_unused(self, tx, id, name)
@@ -310,15 +342,19 @@ local function set_known(self, dir, names, wanted)
       if not wanted[name] then
         check_unused(self, tx, id, name)
         tx:run("DELETE FROM _collegedb_shards WHERE id = ?", { id })
+        tx:run("DELETE FROM _collegedb_counters WHERE name = ?", { KNOWN .. name })
         changed = true
       end
     end
-    for _, name in ipairs(names) do changed = add_shard(tx, name) or changed end
+    for _, name in ipairs(named_only(tx)) do
+      if not wanted[name] then tx:run("DELETE FROM _collegedb_counters WHERE name = ?", { KNOWN .. name }) end
+    end
+    for _, name in ipairs(names) do add_name(tx, name) end
     return changed
   end)
 end
 
---- Makes these names the known shards, all or nothing. One is forgotten only if no
+--- Makes these names the known shards, all or nothing. One that was used is forgotten only if no
 -- key is mapped to it (CONFLICT) and no other program has the directory open (BUSY).
 ---@param names string[]
 function Mapper:set_known_shards(names)
@@ -354,7 +390,9 @@ end
 --- Is `value` a mapper? Its database, or its directory.
 ---@return userdata|nil db, table|nil directory
 function mapper.inside(value)
-  if getmetatable(value) ~= Mapper then usage("a mapper is db:mapper() or collegedb.KVShardMapper(kv), not %s", type(value)) end
+  if getmetatable(value) ~= Mapper then
+    usage("a mapper is db:mapper() or collegedb.KVShardMapper(kv), not a %s", type(value))
+  end
   return value.db, directory_of(value)
 end
 

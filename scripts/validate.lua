@@ -1,0 +1,75 @@
+-- collegedb validate: what integration would find, without writing anything. Findings are exit status 3; a shard
+-- that can not be read at all is a failure like any other, 1.
+
+local core = require "collegedb.core"
+local existing = require "collegedb.existing"
+
+local conflicts_shown <const> = 20
+
+-- The tables of a shard with the keys by which the config routes them.
+local function tables_of(db, name)
+  local state, shard, list = core.state(db), db:shard(name), {}
+  local index = state.by_name[name]
+  for _, table_name in ipairs(existing.list_tables(shard)) do
+    local found = state:table(table_name)
+    if found and found.shards[index] then
+      list[#list + 1] = existing.validate_table_for_sharding(shard, table_name, found.key_column)
+    end
+  end
+  return list
+end
+
+local function validate(db, name, progress)
+  local report = db:integrate(name, {
+    dry_run = true,
+    on_progress = function(done, total, table_name) progress(done, total, name .. " " .. (table_name or "")) end,
+  })
+  progress()
+  local found = {
+    shard = name, tables = tables_of(db, name), records = report.total_records, issues = report.issues,
+    conflicts = report.conflicts, conflict_count = report.conflict_count,
+  }
+  local valid = report.success
+  for _, each in ipairs(found.tables) do valid = valid and each.is_valid end
+  found.is_valid = valid
+  return found
+end
+
+local function print_found(found)
+  print(("%s: %d tables with a key, %d records, %d conflicts"):format(found.shard, #found.tables, found.records,
+    found.conflict_count))
+  for _, each in ipairs(found.tables) do
+    print(("  %s: key %s, %d records"):format(each.table_name, each.primary_key_column, each.record_count))
+    for _, issue in ipairs(each.issues) do print("    issue: " .. issue) end
+  end
+  for _, issue in ipairs(found.issues) do print("  issue: " .. issue) end
+  for i, conflict in ipairs(found.conflicts) do
+    if i > conflicts_shown then
+      print(("  … and %d more conflicts"):format(found.conflict_count - conflicts_shown))
+      break
+    end
+    print(("  conflict: %s of %s is on %s and on %s"):format(tostring(conflict.key), conflict.table, found.shard,
+      conflict.other_shard))
+  end
+end
+
+return {
+  summary = "Say what integration would find.",
+  usage = "validate [SHARD…]",
+  options = function(parser)
+    parser:argument("shards", "The shards; every one, if none is named."):args "*"
+  end,
+  run = function(ctx)
+    local db <close> = existing.open(ctx.config, true)
+    local names = #ctx.args.shards > 0 and ctx.args.shards or db:list_known_shards()
+    local list, status = {}, 0
+    for _, name in ipairs(names) do db:shard(name) end
+    for i, name in ipairs(names) do
+      list[i] = validate(db, name, ctx.progress)
+      if not list[i].is_valid then status = 3 end
+      if not ctx.args.json then print_found(list[i]) end
+    end
+    if ctx.args.json then ctx.print_json(list) end
+    return status
+  end,
+}
