@@ -23,33 +23,33 @@ extern "C" {
 #endif
 
 /* Every error code once: X(name, value, retryable, what it means). */
-#define CDB_ERROR_CODES(X)                                                                            \
-  X(CONFIG, -1, 0, "the configuration is wrong")                                                      \
-  X(USAGE, -2, 0, "a call's arguments are wrong")                                                     \
-  X(SCRIPT, -3, 0, "a strategy, rule, workflow or config script failed")                              \
-  X(NO_SHARDS, -4, 0, "no shard is open for this")                                                    \
-  X(SHARD_NOT_FOUND, -5, 0, "no shard has this name")                                                 \
-  X(TABLE_NOT_FOUND, -6, 0, "no shard has this table")                                                \
-  X(RECORD_NOT_FOUND, -7, 0, "no row has this key")                                                   \
-  X(MAPPING_NOT_FOUND, -8, 0, "the key has no mapping")                                               \
-  X(CONFLICT, -9, 0, "one key was found in two places")                                               \
-  X(CONSTRAINT, -10, 0, "a constraint of the table refused the row")                                  \
-  X(SQL, -11, 0, "the statement could not be prepared or run")                                        \
-  X(BUSY, -12, 1, "the shard is locked by another connection or transaction")                         \
-  X(MOVED, -13, 1, "the key moved to another shard meanwhile")                                        \
-  X(MOVING, -14, 1, "the key is being moved")                                                         \
-  X(UNAVAILABLE, -15, 1, "the shard can not be reached")                                              \
-  X(TIMEOUT, -16, 1, "the deadline passed")                                                           \
-  X(OUTCOME_UNKNOWN, -17, 0, "a write was sent and its answer was lost")                              \
-  X(RATE_LIMITED, -18, 1, "the service asks to slow down")                                            \
-  X(AUTH, -19, 0, "the service refused the credentials")                                              \
-  X(READONLY, -20, 0, "the shard can not be written")                                                 \
-  X(CORRUPT, -21, 0, "the file is no SQLite database, or damaged")                                    \
-  X(FULL, -22, 0, "there is no room left")                                                            \
-  X(TOO_LARGE, -23, 0, "a value, statement or answer is over its limit")                         \
-  X(UNSUPPORTED, -24, 0, "this kind of shard can not do that")                                        \
-  X(NOMEM, -25, 0, "memory ran out")                                                                  \
-  X(CLOSED, -26, 0, "the object was closed")                                                          \
+#define CDB_ERROR_CODES(X)                                                    \
+  X(CONFIG, -1, 0, "the configuration is wrong")                              \
+  X(USAGE, -2, 0, "a call's arguments are wrong")                             \
+  X(SCRIPT, -3, 0, "a strategy, rule, workflow or config script failed")      \
+  X(NO_SHARDS, -4, 0, "no shard is open for this")                            \
+  X(SHARD_NOT_FOUND, -5, 0, "no shard has this name")                         \
+  X(TABLE_NOT_FOUND, -6, 0, "no shard has this table")                        \
+  X(RECORD_NOT_FOUND, -7, 0, "no row has this key")                           \
+  X(MAPPING_NOT_FOUND, -8, 0, "the key has no mapping")                       \
+  X(CONFLICT, -9, 0, "one key was found in two places")                       \
+  X(CONSTRAINT, -10, 0, "a constraint of the table refused the row")          \
+  X(SQL, -11, 0, "the statement could not be prepared or run")                \
+  X(BUSY, -12, 1, "the shard is locked by another connection or transaction") \
+  X(MOVED, -13, 1, "the key moved to another shard meanwhile")                \
+  X(MOVING, -14, 1, "the key is being moved")                                 \
+  X(UNAVAILABLE, -15, 1, "the shard can not be reached")                      \
+  X(TIMEOUT, -16, 1, "the deadline passed")                                   \
+  X(OUTCOME_UNKNOWN, -17, 0, "a write was sent and its answer was lost")      \
+  X(RATE_LIMITED, -18, 1, "the service asks to slow down")                    \
+  X(AUTH, -19, 0, "the service refused the credentials")                      \
+  X(READONLY, -20, 0, "the shard can not be written")                         \
+  X(CORRUPT, -21, 0, "the file is no SQLite database, or damaged")            \
+  X(FULL, -22, 0, "there is no room left")                                    \
+  X(TOO_LARGE, -23, 0, "a value, statement or answer is over its limit")      \
+  X(UNSUPPORTED, -24, 0, "this kind of shard can not do that")                \
+  X(NOMEM, -25, 0, "memory ran out")                                          \
+  X(CLOSED, -26, 0, "the object was closed")                                  \
   X(INTERNAL, -27, 0, "a fault of CollegeDB itself")
 
 enum cdb_code {

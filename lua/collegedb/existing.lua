@@ -29,11 +29,9 @@ end
 
 -- --- opening a shard value --------------------------------------------------------
 
--- SQLite would make a new database of it, in WAL mode.
-local function is_empty_file(path)
-  local file <close> = io.open(path, "rb")
-  return file ~= nil and file:seek "end" == 0
-end
+-- SQLite would make a new database of it, in WAL mode. Asked without opening
+-- it: closing a database's file drops the locks that SQLite holds on it.
+local function is_empty_file(path) return core.file_size(path) == 0 end
 
 -- The shard's handle, and what closes it if it was opened here.
 local function open_shard(value)

@@ -1,5 +1,6 @@
 /* Files as such: the lock that every open instance of a directory holds, and
- * whether two paths are one file. */
+ * what stat tells. Lua must not ask by opening a file: closing any descriptor of
+ * a database drops the locks that SQLite holds on it. */
 #include "core/filelock.h"
 
 #include <stdio.h>
@@ -55,6 +56,14 @@ static int file_id(lua_State *L) {
   return 1;
 }
 
+/* core.file_size(path): bytes; nil for no file. */
+static int file_size(lua_State *L) {
+  struct stat info;
+  if (stat(luaL_checkstring(L, 1), &info) != 0) return 0;
+  lua_pushinteger(L, (lua_Integer)info.st_size);
+  return 1;
+}
+
 /* core.real_path(path): the path without links, of a file that is there; else the path itself. */
 static int real_path(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
@@ -79,4 +88,6 @@ void cdb__lua_open_files(lua_State *L) {
   lua_setfield(L, -2, "file_id");
   lua_pushcfunction(L, real_path);
   lua_setfield(L, -2, "real_path");
+  lua_pushcfunction(L, file_size);
+  lua_setfield(L, -2, "file_size");
 }
