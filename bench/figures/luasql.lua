@@ -109,8 +109,8 @@ local function run(ctx)
     return { { what = what, reach = reach, measured = "skipped: no lua-sql-sqlite3" } }
   end
   fixture.users(ctx)
-  local time, ratio = compare(ctx.quick and 5 or 11, { "ours", "luasql", "floor" })
-  local cached = select(2, compare(ctx.quick and 3 or 7, { "ours_in_cache", "luasql_in_cache" })).luasql_in_cache
+  local time, ratio = compare(ctx.quick and 3 or 11, { "ours", "luasql", "floor" })
+  local cached = select(2, compare(ctx.quick and 1 or 7, { "ours_in_cache", "luasql_in_cache" })).luasql_in_cache
   local rows = { {
     what = what, reach = reach, met = ratio.luasql >= 2.7,
     measured = ("%.2f × (%.2f µs, lua-sql-sqlite3 %.2f µs)"):format(ratio.luasql, time.ours * 1e6, time.luasql * 1e6),
