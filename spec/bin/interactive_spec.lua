@@ -260,12 +260,14 @@ describe("the interactive mode", function()
       play({}, [[
         < >\s
         ! error 'not run
+        < error 'not run
         ! \x03
         < ^C
         < >\s
         > for i = 1, 2 do
         < >>\s
         ! print(i
+        < print(i
         ! \x03
         < ^C
         < >\s
