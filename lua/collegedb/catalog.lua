@@ -114,11 +114,16 @@ function catalog.judge(shard, info, rules, limit)
   end
   local kind = affinity(column.type)
   if kind == "real" then return nil, ("its key column %s holds floating-point numbers"):format(column.name) end
+  local collation = core.collation(shard, info.name, column.name):upper()
+  if kind ~= "integer" and collation ~= "BINARY" and collation ~= "NOCASE" then
+    return nil, ("its key column %s has the collation %s, by which different strings are one key"):format(column.name,
+      collation)
+  end
   local integer = kind == "integer"
   return {
     name = info.name, key_column = column.name, column = position, kind = kind, shards = {},
     keyspace = integer and (answer.keyspace or quote.fold(info.name)) or "",
-    fold = not integer and core.collation(shard, info.name, column.name):upper() == "NOCASE",
+    fold = not integer and collation == "NOCASE",
     unique = #info.primary_key == 1 and info.primary_key[1] == column.name,
   }
 end

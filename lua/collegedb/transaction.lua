@@ -77,7 +77,7 @@ end
 --- db:batch(key, statements): all or nothing, on the key's shard. The first statement's table types the key.
 function transaction.batch(db, key, statements)
   check_statements(statements)
-  if #statements == 0 then return {} end
+  if rawlen(statements) == 0 then return {} end
   local inserts = false
   for _, each in ipairs(statements) do inserts = inserts or core.scan(each[1]).kind == "insert" end
   local shard, hash = core.route(db, key, statements[1][1], inserts)

@@ -45,7 +45,6 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
 /* describe(state, table) returns the kind of key ("text", "integer", "numeric"
  * or nil), the keyspace of integer keys, and whether the column is NOCASE. */
 static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan *plan) {
-  const unsigned catalog = db->catalog;
   const int top = lua_gettop(L);
   char table[sizeof plan->table];
   memcpy(table, plan->table, sizeof table);
@@ -73,7 +72,7 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
       plan->key_kind = CDB__KEY_UNKNOWN;
     }
     /* A table that is not known yet may be there at the next call. */
-    if (kind) plan->catalog = db->catalog == catalog ? catalog : db->catalog;
+    if (kind) plan->catalog = db->catalog;
   }
   lua_settop(L, top);
 }

@@ -32,6 +32,7 @@ static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *
 
 static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
   cdb__fault ignored;
+  if (shard->stepping <= frame) shard->stepping = 0;
   while (shard->running && shard->running->running_frame <= frame) take_back(shard, shard->running, &ignored);
 }
 

@@ -222,7 +222,8 @@ static void begin_reading(cdb__takeover_place *places, size_t count) {
 static void end_reading(cdb__takeover_place *places, size_t count) {
   cdb__fault ignored;
   for (size_t i = 0; i < count; i++) {
-    if (places[i].reading) cdb__exec(places[i].shard, "COMMIT", &ignored);
+    if (places[i].reading && cdb__exec(places[i].shard, "COMMIT", &ignored) != CDB_OK)
+      cdb__exec(places[i].shard, "ROLLBACK", &ignored);
     places[i].reading = false;
   }
 }
