@@ -94,9 +94,8 @@ function allocate.select(state, key, operation)
   local strategy = state.strategy[operation]
   local name = strategy.name or "of the config"
   local views, full = open_shards(state, key, operation)
-  if #views == 0 and full > 0 then
-    raise_full(key.text, full)
-  elseif #views == 0 then
+  if #views == 0 and full > 0 then raise_full(key.text, full) end
+  if #views == 0 then
     errors.raise("NO_SHARDS", { key = key.text }, "no shard is open for new keys of this keyspace")
   end
   local value = catalog.key_value(key.keyspace, key.text)
@@ -118,9 +117,7 @@ function allocate.next_home(state, nodes, full, text)
   for _, node in ipairs(nodes) do
     if node.index and not allocate.is_full(state, node.index) then open[#open + 1] = node end
   end
-  if #open == 0 then
-    raise_full(text, #nodes)
-  end
+  if #open == 0 then raise_full(text, #nodes) end
   return open[core.placement(open):place(full, text)].index
 end
 

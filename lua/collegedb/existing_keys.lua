@@ -6,7 +6,7 @@ local quote = require "collegedb.quote"
 
 local existing_keys = {}
 
-local KEY_MAX = 512
+local KEY_MAX = core.key_max
 
 -- The same keys as src/directory/takeover.c finds usable.
 local function to_key(found, space, prefix, value)

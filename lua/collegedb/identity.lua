@@ -3,6 +3,7 @@
 -- these keys resolve. Nothing is stored for it, neither in the files nor in the directory.
 
 local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
@@ -29,7 +30,7 @@ local function samples(state, index)
         quote.name(found.name), column, column, direction, KEYS)
       for row in state.shards[index].inner:each(sql) do
         local text = found.fold and quote.fold(tostring(row.k)) or tostring(row.k)
-        local usable = text ~= "" and #text <= 512 and math.type(row.k) ~= "float"
+        local usable = text ~= "" and #text <= core.key_max and math.type(row.k) ~= "float"
         if usable then list[#list + 1] = { keyspace = found.keyspace, text = text } end
       end
     end

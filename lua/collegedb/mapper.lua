@@ -13,7 +13,7 @@ require "collegedb.transaction" -- a method of the shards
 
 local mapper = {}
 
-local KEY_MAX = 512
+local KEY_MAX = core.key_max
 local ATTEMPTS = 20
 
 ---@class collegedb.Mapper

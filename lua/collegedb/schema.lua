@@ -20,18 +20,22 @@ end
 
 -- A script again, on a shard that may have some of it: what is there already is
 -- passed over, whether a crash came before the mark or the file brought it along.
-local function apply_missing(tx, sql, name)
-  while sql:find "%S" do
-    local statement = core.scan(sql)
-    local applied, err = pcall(tx.exec, tx, sql:sub(1, statement.finish))
-    local there = errors.is_error(err, "SQL")
-      and (err.message:find "already exists" or err.message:find "duplicate column")
-    if not applied and not there then
-      if errors.is_error(err) then err.message = ("%s (schema of other shards, on %s)"):format(err.message, name) end
-      error(err, 0)
+local function apply_missing(shard, sql)
+  shard.handle:transaction(function(tx)
+    while sql:find "%S" do
+      local statement = core.scan(sql)
+      local applied, err = pcall(tx.exec, tx, sql:sub(1, statement.finish))
+      local there = errors.is_error(err, "SQL")
+        and (err.message:find "already exists" or err.message:find "duplicate column")
+      if not applied and not there then
+        if errors.is_error(err) then
+          err.message = ("%s (schema of other shards, on %s)"):format(err.message, shard.name)
+        end
+        error(err, 0)
+      end
+      sql = sql:sub(statement.finish + 1)
     end
-    sql = sql:sub(statement.finish + 1)
-  end
+  end)
 end
 
 -- Returns the schema's id, and whether it was remembered before.
@@ -89,10 +93,7 @@ function schema.ensure(state, sql)
   local id, known = remember(directory, sql)
   local done = {}
   for _, shard in ipairs(state.shards) do
-    local applied, err = pcall(function()
-      if not known then return schema.apply(shard, sql) end
-      shard.handle:transaction(function(tx) apply_missing(tx, sql, shard.name) end)
-    end)
+    local applied, err = pcall(known and apply_missing or schema.apply, shard, sql)
     if not applied then
       if not known then directory:run("DELETE FROM _collegedb_schema WHERE id = ?", { id }) end
       explain(err, shard, done)
@@ -110,7 +111,7 @@ function schema.welcome(state)
     local missing = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
       (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
     for _, row in ipairs(missing) do
-      shard.handle:transaction(function(tx) apply_missing(tx, row.sql, shard.name) end)
+      apply_missing(shard, row.sql)
       mark(state.directory.shard, shard, row.id)
     end
   end

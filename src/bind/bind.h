@@ -154,6 +154,15 @@ static inline const char *cdb__lua_check_string(lua_State *L, int arg, const cha
   return lua_tolstring(L, arg, size);
 }
 
+/* --- fields of tables (fields.c) ------------------------------------------ */
+
+/* A field that is nil is `otherwise`, false or NULL; a text stays alive in its table. */
+int64_t cdb__lua_integer_field(lua_State *L, int table, const char *name, int64_t otherwise);
+bool cdb__lua_boolean_field(lua_State *L, int table, const char *name);
+const char *cdb__lua_text_field(lua_State *L, int table, const char *name, size_t *size);
+/* Sets a field of the table on top. */
+void cdb__lua_set_integer(lua_State *L, const char *name, int64_t value);
+
 /* --- values (values.c) ---------------------------------------------------- */
 
 /* Binds the params table (or none) at `arg`. Returns 0 or a code with `fault` filled. */
@@ -233,6 +242,18 @@ typedef struct {
 void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_plan *plan,
                         cdb__lua_key_arg *out);
 
+/* Raises CLOSED unless the shard is open; BUSY too while a transaction of the instance is open on it. */
+static inline void cdb__lua_check_open(lua_State *L, const cdb__lua_shard *shard) {
+  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+}
+
+static inline void cdb__lua_check_free(lua_State *L, const cdb__lua_shard *shard) {
+  cdb__lua_check_open(L, shard);
+  if (shard->tx_depth)
+    cdb__lua_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
+                  shard->name);
+}
+
 /* Closes the connection, or has it closed when the call in progress ends: a
  * finalizer may close a database while C builds a row of it. `frame`: see run.c. */
 void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame);
@@ -244,9 +265,6 @@ static inline void cdb__lua_settle_shard(cdb__lua_shard *shard, uintptr_t frame)
 cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg);
 cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg);
 cdb__lua_directory *cdb__lua_check_directory(lua_State *L, int arg);
-
-/* A new closed cdb__lua_shard on the stack. */
-cdb__lua_shard *cdb__lua_new_shard(lua_State *L, const char *name);
 
 /* --- homes (home.c) -------------------------------------------------------- */
 

@@ -151,4 +151,5 @@ void cdb__lua_open_keys(lua_State *L) {
   lua_setfield(L, -2, "__eq");
   lua_pop(L, 1);
   luaL_setfuncs(L, functions, 0);
+  cdb__lua_set_integer(L, "key_max", CDB__KEY_MAX);
 }

@@ -80,10 +80,7 @@ static inline int resolve(lua_State *L, cdb__lua_db *db, const char *table, bool
 static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int index) {
   if (index < 0) cdb__lua_fail(L, CDB_INTERNAL, "the router answered with a shard that does not exist");
   cdb__lua_shard *shard = db->shards[index];
-  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
-  if (shard->tx_depth)
-    cdb__lua_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
-                  shard->name);
+  cdb__lua_check_free(L, shard);
   return shard;
 }
 
@@ -220,13 +217,6 @@ static int route_only(lua_State *L) {
 
 static int64_t stand_still(void *context) { return *(const int64_t *)context; }
 
-static int64_t integer_field(lua_State *L, int table, const char *name) {
-  lua_getfield(L, table, name);
-  const int64_t value = (int64_t)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
 /* core.router(state, shards, resolve, describe, options) */
 static int new_router(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -240,16 +230,14 @@ static int new_router(lua_State *L) {
     lua_pushvalue(L, i);
     lua_setiuservalue(L, -2, i);
   }
-  lua_getfield(L, 5, "check_keys");
-  db->check_keys = lua_toboolean(L, -1);
-  lua_pop(L, 1);
+  db->check_keys = cdb__lua_boolean_field(L, 5, "check_keys");
   db->seed = cdb__random_seed();
   db->clock = cdb__clock_system();
-  db->life_ms = integer_field(L, 5, "life_ms");
+  db->life_ms = cdb__lua_integer_field(L, 5, "life_ms", 0);
   db->global = cdb__keyspace_make("", 0, db->seed);
   db->catalog = 1;
   db->shards = calloc((size_t)count + 1, sizeof *db->shards);
-  db->cache = cdb__cache_new((uint64_t)integer_field(L, 5, "cache_size"));
+  db->cache = cdb__cache_new((uint64_t)cdb__lua_integer_field(L, 5, "cache_size", 0));
   if (!db->shards || !db->cache) return cdb__lua_fail(L, CDB_NOMEM, "no memory for the mapping cache");
   for (int i = 0; i < count; i++) {
     lua_rawgeti(L, 2, i + 1);
@@ -314,19 +302,12 @@ static int forget(lua_State *L) {
 
 static int cache_stats(lua_State *L) {
   const cdb__cache_stats stats = cdb__cache_get_stats(check_db(L, 1)->cache);
-  const struct {
-    const char *name;
-    uint64_t value;
-  } fields[] = {{"entries", stats.entries},
-                {"bytes", stats.bytes},
-                {"hits", stats.hits},
-                {"misses", stats.misses},
-                {"evictions", stats.evictions}};
   lua_createtable(L, 0, 5);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushinteger(L, (lua_Integer)fields[i].value);
-    lua_setfield(L, -2, fields[i].name);
-  }
+  cdb__lua_set_integer(L, "entries", (int64_t)stats.entries);
+  cdb__lua_set_integer(L, "bytes", (int64_t)stats.bytes);
+  cdb__lua_set_integer(L, "hits", (int64_t)stats.hits);
+  cdb__lua_set_integer(L, "misses", (int64_t)stats.misses);
+  cdb__lua_set_integer(L, "evictions", (int64_t)stats.evictions);
   return 1;
 }
 

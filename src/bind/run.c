@@ -6,8 +6,6 @@
  * shard's list together with the address of the C frame that runs it. The
  * stack grows down: when a later call on the shard finds an entry whose frame
  * is not above its own, that frame is gone, and the statement is taken back. */
-#include <string.h>
-
 #include "bind/bind.h"
 
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt) {
@@ -162,18 +160,13 @@ int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call)
   return 1;
 }
 
-static void set_integer(lua_State *L, const char *name, int64_t value) {
-  lua_pushinteger(L, value);
-  lua_setfield(L, -2, name);
-}
-
 static void push_meta(lua_State *L, const cdb__lua_shard *shard, double milliseconds, int64_t changes,
                       int64_t row_id) {
   lua_createtable(L, 0, 4);
   lua_pushnumber(L, milliseconds);
   lua_setfield(L, -2, "duration");
-  set_integer(L, "changes", changes);
-  set_integer(L, "last_row_id", row_id);
+  cdb__lua_set_integer(L, "changes", changes);
+  cdb__lua_set_integer(L, "last_row_id", row_id);
   lua_pushstring(L, shard->name);
   lua_setfield(L, -2, "served_by");
 }

@@ -7,7 +7,7 @@
 #include "bind/bind.h"
 #include "shard/sqlite.h"
 
-cdb__lua_shard *cdb__lua_new_shard(lua_State *L, const char *name) {
+static cdb__lua_shard *new_shard(lua_State *L, const char *name) {
   cdb__lua_shard *shard = lua_newuserdatauv(L, sizeof *shard, 0);
   memset(shard, 0, sizeof *shard);
   snprintf(shard->name, sizeof shard->name, "%s", name);
@@ -19,7 +19,7 @@ cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg) {
   cdb__lua_shard *shard = luaL_testudata(L, arg, CDB__SHARD_CLASS);
   if (!shard)
     cdb__lua_fail(L, CDB_USAGE, "a shard was expected, not %s (call with `:`)", luaL_typename(L, arg));
-  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  cdb__lua_check_open(L, shard);
   return shard;
 }
 
@@ -27,38 +27,23 @@ static void release_names(void *context, int host) { luaL_unref(context, LUA_REG
 
 /* --- opening --------------------------------------------------------------- */
 
-static int64_t integer_option(lua_State *L, const char *name, int64_t otherwise) {
-  lua_getfield(L, 2, name);
-  const int64_t value = lua_isnil(L, -1) ? otherwise : (int64_t)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-/* The string stays alive in the options table. */
-static const char *string_option(lua_State *L, const char *name) {
-  lua_getfield(L, 2, name);
-  const char *value = lua_tostring(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
 /* core.sqlite(path, options): options checked by lua/collegedb/config.lua. */
 static int open_sqlite(lua_State *L) {
-  size_t size;
+  size_t size, ignored;
   const char *path = cdb__lua_check_string(L, 1, "a database path", &size);
   luaL_checktype(L, 2, LUA_TTABLE);
   if (size == 0 || strlen(path) != size)
     return cdb__lua_fail(L, CDB_CONFIG, "a database path must be a non-empty string");
-  const char *name = string_option(L, "name");
+  const char *name = cdb__lua_text_field(L, 2, "name", &ignored);
   const cdb__sqlite_options options = {
-      .busy_timeout_ms = (int)integer_option(L, "busy_timeout_ms", 5000),
-      .journal_mode = string_option(L, "journal_mode"),
-      .synchronous = string_option(L, "synchronous"),
-      .mmap_size = integer_option(L, "mmap_size", 0),
-      .cache_size = integer_option(L, "cache_size", 0),
-      .must_exist = integer_option(L, "must_exist", 0) != 0,
+      .busy_timeout_ms = (int)cdb__lua_integer_field(L, 2, "busy_timeout_ms", 5000),
+      .journal_mode = cdb__lua_text_field(L, 2, "journal_mode", &ignored),
+      .synchronous = cdb__lua_text_field(L, 2, "synchronous", &ignored),
+      .mmap_size = cdb__lua_integer_field(L, 2, "mmap_size", 0),
+      .cache_size = cdb__lua_integer_field(L, 2, "cache_size", 0),
+      .must_exist = cdb__lua_integer_field(L, 2, "must_exist", 0) != 0,
   };
-  cdb__lua_shard *shard = cdb__lua_new_shard(L, name ? name : path);
+  cdb__lua_shard *shard = new_shard(L, name ? name : path);
   cdb__fault fault;
   if (cdb__sqlite_open(&shard->handle, path, &options, &fault) != CDB_OK)
     return cdb__lua_raise(L, &fault, shard->name, NULL);
@@ -81,7 +66,7 @@ static int method_close(lua_State *L) {
  * transaction inside SQLite. What follows in it must not run outside of it. */
 static void check_alive(lua_State *L, cdb__lua_tx *tx) {
   cdb__lua_shard *shard = tx->shard;
-  if (!shard->handle || shard->closing) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
+  cdb__lua_check_open(L, shard);
   if (tx->inner || shard->tx_depth == 0 || shard->handle->ops->in_transaction(shard->handle)) return;
   shard->tx_depth = 0;
   tx->depth = 0;
@@ -110,7 +95,7 @@ static cdb__lua_shard *target(lua_State *L, int *index) {
       *index = lua_gettop(L);
       return tx->shard;
     }
-    if (tx->depth == 0 || !tx->shard->handle || tx->depth > tx->shard->tx_depth)
+    if (tx->depth == 0 || tx->depth > tx->shard->tx_depth)
       cdb__lua_fail(L, CDB_CLOSED, "the transaction on %s has ended", tx->shard->name);
     if (tx->depth < tx->shard->tx_depth)
       cdb__lua_fail(L, CDB_BUSY, "an inner transaction of this one is open: use its tx until it ends");
@@ -119,9 +104,7 @@ static cdb__lua_shard *target(lua_State *L, int *index) {
     return tx->shard;
   }
   cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
-  if (shard->tx_depth)
-    cdb__lua_fail(L, CDB_BUSY, "a transaction of this instance is open on shard %s: use its tx until it ends",
-                  shard->name);
+  cdb__lua_check_free(L, shard);
   *index = 1;
   return shard;
 }

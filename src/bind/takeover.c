@@ -37,27 +37,6 @@ static void keep_conflict(void *context, const char *key, size_t size, int64_t o
   t->conflicts[t->conflict_count++] = (conflict){copy, size, other};
 }
 
-static const char *text_field(lua_State *L, int table, const char *name, size_t *size) {
-  lua_getfield(L, table, name);
-  const char *text = lua_tolstring(L, -1, size);
-  lua_pop(L, 1);
-  return text;
-}
-
-static int64_t integer_field(lua_State *L, int table, const char *name) {
-  lua_getfield(L, table, name);
-  const int64_t value = (int64_t)lua_tointeger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-static bool boolean_field(lua_State *L, int table, const char *name) {
-  lua_getfield(L, table, name);
-  const bool value = lua_toboolean(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
 /* The shard in a field, or NULL when there is none; remembered in t. */
 static cdb__shard *shard_field(lua_State *L, takeover *t, int table, const char *name) {
   lua_getfield(L, table, name);
@@ -75,9 +54,9 @@ static cdb__shard *shard_field(lua_State *L, takeover *t, int table, const char 
 static cdb__takeover_place read_place(lua_State *L, takeover *t) {
   size_t size;
   const int table = lua_gettop(L);
-  return (cdb__takeover_place){.shard_id = integer_field(L, table, "id"),
+  return (cdb__takeover_place){.shard_id = cdb__lua_integer_field(L, table, "id", 0),
                                .shard = shard_field(L, t, table, "shard"),
-                               .probe = text_field(L, table, "probe", &size)};
+                               .probe = cdb__lua_text_field(L, table, "probe", &size)};
 }
 
 /* homes = { { name, weight, id, shard, probe }, … } */
@@ -90,7 +69,7 @@ static size_t read_homes(lua_State *L, takeover *t, int plan) {
   for (size_t i = 0; i < count; i++) {
     size_t size = 0;
     lua_rawgeti(L, -1, (lua_Integer)i + 1);
-    const char *name = text_field(L, lua_gettop(L), "name", &size);
+    const char *name = cdb__lua_text_field(L, lua_gettop(L), "name", &size);
     lua_getfield(L, -1, "weight");
     t->nodes[i] = (cdb__node){cdb__node_seed(name, size), lua_tonumber(L, -1)};
     lua_pop(L, 1);
@@ -124,21 +103,21 @@ static int new_takeover(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   size_t size = 0, space_size = 0;
-  const char *space = text_field(L, 1, "keyspace", &space_size);
+  const char *space = cdb__lua_text_field(L, 1, "keyspace", &space_size);
   cdb__takeover_plan plan = {
       .source = shard_field(L, t, 1, "source"),
-      .first_page = text_field(L, 1, "first_page", &size),
-      .next_page = text_field(L, 1, "next_page", &size),
+      .first_page = cdb__lua_text_field(L, 1, "first_page", &size),
+      .next_page = cdb__lua_text_field(L, 1, "next_page", &size),
       .space = cdb__keyspace_make(space, space_size, 0),
-      .integer = boolean_field(L, 1, "integer"),
-      .fold = boolean_field(L, 1, "fold"),
+      .integer = cdb__lua_boolean_field(L, 1, "integer"),
+      .fold = cdb__lua_boolean_field(L, 1, "fold"),
       .directory = shard_field(L, t, 1, "directory"),
-      .shard_id = integer_field(L, 1, "shard_id"),
-      .epoch = integer_field(L, 1, "epoch"),
-      .dry_run = boolean_field(L, 1, "dry_run"),
-      .page = (size_t)integer_field(L, 1, "page"),
+      .shard_id = cdb__lua_integer_field(L, 1, "shard_id", 0),
+      .epoch = cdb__lua_integer_field(L, 1, "epoch", 0),
+      .dry_run = cdb__lua_boolean_field(L, 1, "dry_run"),
+      .page = (size_t)cdb__lua_integer_field(L, 1, "page", 0),
   };
-  plan.secret = text_field(L, 1, "secret", &plan.secret_size);
+  plan.secret = cdb__lua_text_field(L, 1, "secret", &plan.secret_size);
   plan.home_count = read_homes(L, t, 1);
   plan.nodes = t->nodes;
   plan.homes = t->homes;
@@ -166,16 +145,13 @@ static int step(lua_State *L) {
 static int counts(lua_State *L) {
   const takeover *t = luaL_checkudata(L, 1, TAKEOVER_CLASS);
   const cdb__takeover_counts *c = cdb__takeover_get_counts(t->handle);
-  const struct {
-    const char *name;
-    int64_t value;
-  } fields[] = {{"records", c->records}, {"created", c->created},     {"at_home", c->at_home},
-                {"known", c->known},     {"conflicts", c->conflicts}, {"unusable", c->unusable}};
   lua_createtable(L, 0, 6);
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-    lua_pushinteger(L, fields[i].value);
-    lua_setfield(L, -2, fields[i].name);
-  }
+  cdb__lua_set_integer(L, "records", c->records);
+  cdb__lua_set_integer(L, "created", c->created);
+  cdb__lua_set_integer(L, "at_home", c->at_home);
+  cdb__lua_set_integer(L, "known", c->known);
+  cdb__lua_set_integer(L, "conflicts", c->conflicts);
+  cdb__lua_set_integer(L, "unusable", c->unusable);
   return 1;
 }
 
