@@ -7,9 +7,7 @@ local core = require "collegedb.core"
 local function preview(db, name)
   local state = core.state(db)
   local id = state.shards[state.by_name[name]].id
-  local row = state.directory.shard:first(
-    "SELECT count(*) AS n FROM _collegedb_entries WHERE shard = ? AND version = 0", { id })
-  return { success = true, shard_name = name, entries_removed = row.n, dry_run = true }
+  return { success = true, shard_name = name, entries_removed = state.directory:count_found(id), dry_run = true }
 end
 
 return {

@@ -1,6 +1,21 @@
 --- The directory: where keys live that are not at home, and the record of the
 -- shards. SQL over one shard; the operations on single entries are in C
 -- (src/directory). Every commit of it is synchronous = FULL.
+--
+-- A directory of another kind (lua/collegedb/kv_directory.lua) has the same interface:
+--
+--   path, secret      what errors call it; mapping_secret
+--   shard             the tables of the record: shards, placements, homes, counters, schemas. To be read;
+--                     written only by the tx of change
+--   entries           what src/bind/home.c looks entries up in, or nil where only Lua can
+--   close, alone, epoch, count_on, knows, name_of
+--   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
+--                     entries and names, here in the same transaction
+--   lookup, claim, replace, assign, forget, void, discard, counts, count_found    the entries
+--   names, add_names, set_names    names of shards that have no record
+--   takeover(plan)    takes a table's keys, a page a step: step, counts, conflicts
+--
+-- Entries are never written by SQL but here.
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
@@ -110,25 +125,122 @@ function Directory:replace(keyspace, text, version, id)
     WHERE digest = ? AND version = ?]], { id, digest, version }).meta.changes == 1
 end
 
---- Removes the key's entry. Returns whether there was one.
-function Directory:remove(keyspace, text)
+local SET = [[INSERT INTO _collegedb_entries VALUES (?, ?, 1)
+  ON CONFLICT (digest) DO UPDATE SET shard = excluded.shard, version = version + 1]]
+local SET_NEW = "INSERT INTO _collegedb_entries VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
+
+--- Sets the entries of keys, whatever they were, or only where there is none.
+---@param list { keyspace: string, text: string, id: integer }[]
+---@param only_new boolean
+---@param tx userdata? of change
+---@return integer count of entries written
+function Directory:assign(list, only_new, tx)
+  local count = 0
+  for _, each in ipairs(list) do
+    local digest = core.blob(core.digest(each.keyspace, each.text, self.secret))
+    count = count + (tx or self.shard):run(only_new and SET_NEW or SET, { digest, each.id }).meta.changes
+  end
+  return count
+end
+
+--- Removes the key's entry, and has the shard that it named probed again.
+---@return boolean removed false if there was none
+function Directory:forget(keyspace, text)
   local digest = core.blob(core.digest(keyspace, text, self.secret))
-  return self.shard:run("DELETE FROM _collegedb_entries WHERE digest = ?", { digest }).meta.changes == 1
+  return self:change(function(tx)
+    local row = tx:first("SELECT shard FROM _collegedb_entries WHERE digest = ?", { digest })
+    if not row then return false end
+    tx:run("DELETE FROM _collegedb_entries WHERE digest = ?", { digest })
+    tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE id = ?", { row.shard })
+    return true
+  end)
+end
+
+--- Inside a change that makes the next epoch: the entries that were found in the
+-- existing data of a shard (version 0) end; claimed ones (1 and more) stay. Without an id all entries end.
+---@return integer count
+function Directory.void(_, tx, id)
+  if not id then return tx:run("DELETE FROM _collegedb_entries").meta.changes end
+  return tx:run("DELETE FROM _collegedb_entries WHERE shard = ? AND version = 0", { id }).meta.changes
+end
+
+--- Ends the entries found in a shard's data, or all entries; the shards are probed again.
+---@param id integer? the shard's
+---@return integer count
+function Directory:discard(id)
+  local count
+  self:change(function(tx)
+    count = self:void(tx, id)
+    if not id and count == 0 then return false end
+    tx:run("UPDATE _collegedb_shards SET integrated = 0, conflicts = 0 WHERE id = coalesce(?, id)", { id or core.null })
+    return true
+  end)
+  return count
 end
 
 --- Entries by shard id.
+---@param tx userdata? of change
 ---@return table<integer, integer>
-function Directory:counts()
+function Directory:counts(tx)
   local counts = {}
-  for row in self.shard:each "SELECT shard, count(*) AS n FROM _collegedb_entries GROUP BY shard" do
+  for row in (tx or self.shard):each "SELECT shard, count(*) AS n FROM _collegedb_entries GROUP BY shard" do
     counts[row.shard] = row.n
   end
   return counts
 end
 
+--- How many entries discard(id) would end.
+function Directory:count_found(id)
+  return self.shard:first("SELECT count(*) AS n FROM _collegedb_entries WHERE shard = ? AND version = 0", { id }).n
+end
+
+--- Takes the keys of a table into the directory; see src/bind/takeover.c.
+---@param plan table
+function Directory.takeover(_, plan)
+  return core.takeover(plan)
+end
+
+-- Names without a record stand among the counters: a record made here would let a
+-- config bring a shard with rows in while programs are open that do not have it.
+local KNOWN = "known:"
+
+--- The names of shards that have no record, sorted.
+---@return string[]
+function Directory:names(tx)
+  local names = {}
+  for row in (tx or self.shard):each("SELECT substr(name, ?2) AS name FROM _collegedb_counters WHERE "
+    .. "substr(name, 1, ?2 - 1) = ?1 AND substr(name, ?2) NOT IN (SELECT name FROM _collegedb_shards) ORDER BY name",
+    { KNOWN, #KNOWN + 1 }) do
+    names[#names + 1] = row.name
+  end
+  return names
+end
+
+--- Makes names known.
+---@param names string[]
+---@param tx userdata? of change
+function Directory:add_names(names, tx)
+  for _, name in ipairs(names) do
+    (tx or self.shard):run("INSERT INTO _collegedb_counters SELECT ?1 || ?2, 1 WHERE ?2 NOT IN "
+      .. "(SELECT name FROM _collegedb_shards) ON CONFLICT DO NOTHING", { KNOWN, name })
+  end
+end
+
+--- Makes these the known names, beside those with a record.
+function Directory:set_names(names, tx)
+  (tx or self.shard):run("DELETE FROM _collegedb_counters WHERE substr(name, 1, ?2) = ?1", { KNOWN, #KNOWN })
+  self:add_names(names, tx)
+end
+
 --- Is a shard of this name registered?
 function Directory:knows(name)
   return self.shard:first("SELECT 1 AS yes FROM _collegedb_shards WHERE name = ?", { name }) ~= nil
+end
+
+--- The name of the shard with this id, or nil.
+function Directory:name_of(id)
+  local row = self.shard:first("SELECT name FROM _collegedb_shards WHERE id = ?", { id })
+  return row and row.name
 end
 
 function Directory:epoch()
@@ -148,10 +260,14 @@ function Directory:count_on(name, n)
     ON CONFLICT DO UPDATE SET value = value + ?2 RETURNING value]], { "turn:" .. name, n }).value - n
 end
 
---- Runs `f(tx)` in one transaction that makes the next epoch, if it returns true.
-function Directory:change(f)
+--- Runs `f(tx)` and `after(tx)` in one transaction that makes the next epoch, if f returns true.
+---@param f fun(tx: userdata): boolean
+---@param after fun(tx: userdata?)?
+---@return boolean changed what f returned
+function Directory:change(f, after)
   return self.shard:transaction(function(tx)
     local changed = f(tx)
+    if after then after(tx) end
     if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
     return changed
   end)

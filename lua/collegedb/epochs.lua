@@ -11,7 +11,7 @@ local function known_shard(shard, name)
   return shard:first("SELECT id, keyspace, integrated FROM _collegedb_shards WHERE name = ?", { name })
 end
 
-local function register(tx, shards)
+local function register(dir, tx, shards)
   local changed = false
   for _, shard in ipairs(shards) do
     local row = known_shard(tx, shard.name)
@@ -26,7 +26,7 @@ local function register(tx, shards)
         -- Its keys have other names now: what was taken over under the old ones is taken over again.
         tx:run("UPDATE _collegedb_shards SET keyspace = ?, integrated = 0, conflicts = 0 WHERE id = ?",
           { shard.keyspace or core.null, shard.id })
-        tx:run("DELETE FROM _collegedb_entries WHERE shard = ? AND version = 0", { shard.id })
+        dir:void(tx, shard.id)
         changed = true
       elseif shard.external_writers and row.integrated == 1 then
         -- What others write now must be found also when they have ceased.
@@ -122,7 +122,7 @@ function epochs.reconcile(dir, shards, family, make, welcome)
   local placed = false
   local function settle(alone)
     make()
-    dir:change(function(tx) return register(tx, shards) end)
+    dir:change(function(tx) return register(dir, tx, shards) end)
     welcome()
     placed = place(dir, shards, family, alone)
   end

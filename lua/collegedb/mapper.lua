@@ -55,24 +55,6 @@ local function names_by_id(shard)
   return names
 end
 
--- Names without a record stand among the counters: a record made here would let a
--- config bring a shard with rows in while programs are open that do not have it.
-local KNOWN = "known:"
-
-local function named_only(shard)
-  local names = {}
-  for row in shard:each("SELECT substr(name, ?2) AS name FROM _collegedb_counters WHERE substr(name, 1, ?2 - 1) = ?1 "
-    .. "AND substr(name, ?2) NOT IN (SELECT name FROM _collegedb_shards) ORDER BY name", { KNOWN, #KNOWN + 1 }) do
-    names[#names + 1] = row.name
-  end
-  return names
-end
-
-local function add_name(tx, name)
-  tx:run("INSERT INTO _collegedb_counters SELECT ?1 || ?2, 1 WHERE ?2 NOT IN (SELECT name FROM _collegedb_shards) "
-    .. "ON CONFLICT DO NOTHING", { KNOWN, name })
-end
-
 -- The directory of a database: its shards are those of a config.
 local function has_database(shard) return shard:first "SELECT 1 AS yes FROM _collegedb_placements LIMIT 1" ~= nil end
 
@@ -105,15 +87,12 @@ local function flush(self)
   if self.db then self.db:flush_cache() end
 end
 
-local SET = [[INSERT INTO _collegedb_entries VALUES (?, ?, 1)
-  ON CONFLICT (digest) DO UPDATE SET shard = excluded.shard, version = version + 1]]
-local SET_NEW = "INSERT INTO _collegedb_entries VALUES (?, ?, 1) ON CONFLICT DO NOTHING"
-
--- Everything is checked before anything is written, and written in one transaction.
-local function write(self, list, sql)
-  local dir, spaces, texts, count = directory_of(self), {}, {}, 0
+-- Everything is checked before anything is written.
+local function write(self, list, only_new)
+  local dir, entries, count = directory_of(self), {}, 0
   for i, pair in ipairs(list) do
-    spaces[i], texts[i] = parts(pair[1])
+    local space, text = parts(pair[1])
+    entries[i] = { keyspace = space, text = text }
     check_name(pair[2])
   end
   if #list == 0 then return 0 end
@@ -123,12 +102,11 @@ local function write(self, list, sql)
       local name, added = pair[2], false
       if not rows[name] then rows[name], added = target(self, tx, name) end
       registered = registered or added
-      check_keyspace(rows[name], name, spaces[i], pair[1])
-      local digest = core.blob(core.digest(spaces[i], texts[i], dir.secret))
-      count = count + tx:run(sql, { digest, rows[name].id }).meta.changes
+      check_keyspace(rows[name], name, entries[i].keyspace, pair[1])
+      entries[i].id = rows[name].id
     end
     return registered
-  end)
+  end, function(tx) count = dir:assign(entries, only_new, tx) end)
   flush(self)
   return count
 end
@@ -152,7 +130,7 @@ function Mapper:get_shard_mapping(key)
   local space, text = parts(key)
   local dir = directory_of(self)
   local _, id, version = dir:lookup(space, text)
-  if id then return { shard = names_by_id(dir.shard)[id] or ("number " .. id), version = version } end
+  if id then return { shard = dir:name_of(id) or ("number " .. id), version = version } end
   return self.db and found_without_entry(self.db, key, space, text) or nil
 end
 
@@ -162,7 +140,7 @@ end
 -- Raises SHARD_NOT_FOUND; a KVShardMapper registers the shard if no database has opened its directory.
 ---@param key string|userdata
 ---@param shard string
-function Mapper:set_shard_mapping(key, shard) write(self, { { key, shard } }, SET) end
+function Mapper:set_shard_mapping(key, shard) write(self, { { key, shard } }, false) end
 
 --- The same for a key that is known; MAPPING_NOT_FOUND if it is not. Of two that
 -- update a key at once, each decides on what the other has written. It moves no rows either.
@@ -194,15 +172,7 @@ end
 ---@return boolean removed false if there was no entry
 function Mapper:delete_shard_mapping(key)
   local space, text = parts(key)
-  local dir = directory_of(self)
-  local digest = core.blob(core.digest(space, text, dir.secret))
-  local removed = dir:change(function(tx)
-    local row = tx:first("SELECT shard FROM _collegedb_entries WHERE digest = ?", { digest })
-    if not row then return false end
-    tx:run("DELETE FROM _collegedb_entries WHERE digest = ?", { digest })
-    tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE id = ?", { row.shard })
-    return true
-  end)
+  local removed = directory_of(self):forget(space, text)
   flush(self)
   return removed
 end
@@ -226,23 +196,18 @@ end
 ---@return integer count
 function Mapper:set_shard_mappings_batch(list)
   check_pairs(list)
-  return write(self, list, SET)
+  return write(self, list, false)
 end
 
 --- Maps the keys that have no entry yet, in one transaction.
 ---@param list { [1]: string|userdata, [2]: string }[]
 ---@return integer count of new entries
-function mapper.add_new(self, list) return write(self, list, SET_NEW) end
+function mapper.add_new(self, list) return write(self, list, true) end
 
 --- Removes all entries. Every shard is probed again until its next integration, so that every row is still found.
 ---@return integer count of entries
 function Mapper:clear_all_mappings()
-  local count
-  directory_of(self):change(function(tx)
-    count = tx:run("DELETE FROM _collegedb_entries").meta.changes
-    if count > 0 then tx:run "UPDATE _collegedb_shards SET integrated = 0, conflicts = 0" end
-    return count > 0
-  end)
+  local count = directory_of(self):discard()
   flush(self)
   return count
 end
@@ -285,7 +250,7 @@ end
 function Mapper:get_shard_key_counts()
   local dir, counts = directory_of(self), {}
   local entries = dir:counts()
-  for _, name in ipairs(named_only(dir.shard)) do counts[name] = 0 end
+  for _, name in ipairs(dir:names()) do counts[name] = 0 end
   for id, name in pairs(names_by_id(dir.shard)) do counts[name] = entries[id] or 0 end
   if not self.db then return counts end
   local state = core.state(self.db)
@@ -298,11 +263,11 @@ end
 
 ---@return string[] names; first those that a config or a mapping has used, in the order of their first use
 function Mapper:get_known_shards()
-  local names, shard = {}, directory_of(self).shard
-  for row in shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do
+  local names, dir = {}, directory_of(self)
+  for row in dir.shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do
     names[#names + 1] = row.name
   end
-  local more = named_only(shard)
+  local more = dir:names()
   return table.move(more, 1, #more, #names + 1, names)
 end
 
@@ -311,10 +276,7 @@ end
 ---@param name string
 function Mapper:add_known_shard(name)
   check_name(name)
-  directory_of(self):change(function(tx)
-    add_name(tx, name)
-    return false
-  end)
+  directory_of(self):add_names { name }
 end
 
 --- Gives a shard its record in a directory that no database has opened.
@@ -323,15 +285,14 @@ function mapper.register(self, name)
   directory_of(self):change(function(tx) return select(2, target(self, tx, name)) end)
 end
 
-local function check_unused(self, tx, id, name)
+local function check_unused(self, dir, tx, id, name)
   if self.db and core.state(self.db).by_name[name] then
     usage("shard %s is in the config of this database and stays known", name)
   end
-  local used = tx:first([[SELECT (SELECT count(*) FROM _collegedb_entries WHERE shard = ?1) AS keys,
-    (SELECT count(*) FROM _collegedb_homes WHERE shard = ?1) AS homes]], { id })
-  if used.keys > 0 or used.homes > 0 then
+  local keys = dir:counts(tx)[id] or 0
+  if keys > 0 or tx:first("SELECT 1 AS yes FROM _collegedb_homes WHERE shard = ?", { id }) then
     errors.raise("CONFLICT", { shard = name }, "shard %s can not be forgotten: %s", name,
-      used.keys > 0 and ("%d keys are mapped to it"):format(used.keys) or "keys are at home on it")
+      keys > 0 and ("%d keys are mapped to it"):format(keys) or "keys are at home on it")
   end
 end
 
@@ -340,18 +301,13 @@ local function set_known(self, dir, names, wanted)
     local changed = false
     for id, name in pairs(names_by_id(tx)) do
       if not wanted[name] then
-        check_unused(self, tx, id, name)
+        check_unused(self, dir, tx, id, name)
         tx:run("DELETE FROM _collegedb_shards WHERE id = ?", { id })
-        tx:run("DELETE FROM _collegedb_counters WHERE name = ?", { KNOWN .. name })
         changed = true
       end
     end
-    for _, name in ipairs(named_only(tx)) do
-      if not wanted[name] then tx:run("DELETE FROM _collegedb_counters WHERE name = ?", { KNOWN .. name }) end
-    end
-    for _, name in ipairs(names) do add_name(tx, name) end
     return changed
-  end)
+  end, function(tx) dir:set_names(names, tx) end)
 end
 
 --- Makes these names the known shards, all or nothing. One that was used is forgotten only if no

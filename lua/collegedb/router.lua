@@ -14,8 +14,7 @@ local router = {}
 local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED = 0, 1, 2, 3, 4
 
 local function missing_shard(id, state)
-  local row = state.directory.shard:first("SELECT name FROM _collegedb_shards WHERE id = ?", { id })
-  local name = row and row.name or ("number " .. id)
+  local name = state.directory:name_of(id) or ("number " .. id)
   errors.raise("SHARD_NOT_FOUND", { shard = name }, "the key lives on shard %s, which the config does not have", name)
 end
 

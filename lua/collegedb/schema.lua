@@ -39,15 +39,32 @@ local function apply_missing(shard, sql)
 end
 
 -- Returns the schema's id, and whether it was remembered before.
-local function remember(directory, sql)
-  local added = directory:run("INSERT INTO _collegedb_schema (sql) VALUES (?) ON CONFLICT DO NOTHING", { sql })
-  return directory:first("SELECT id FROM _collegedb_schema WHERE sql = ?", { sql }).id, added.meta.changes == 0
+local function remember(dir, sql)
+  local id, known
+  dir:change(function(tx)
+    known = tx:run("INSERT INTO _collegedb_schema (sql) VALUES (?) ON CONFLICT DO NOTHING", { sql }).meta.changes == 0
+    id = tx:first("SELECT id FROM _collegedb_schema WHERE sql = ?", { sql }).id
+    return false
+  end)
+  return id, known
 end
 
--- The shard has the schema `id`, and all before it: only then, so that one it missed is not forgotten.
-local function mark(directory, shard, id)
-  directory:run([[UPDATE _collegedb_shards SET schema = ?1 WHERE id = ?2
-    AND schema = (SELECT coalesce(max(id), 0) FROM _collegedb_schema WHERE id < ?1)]], { id, shard.id })
+local function forget(dir, id)
+  dir:change(function(tx)
+    tx:run("DELETE FROM _collegedb_schema WHERE id = ?", { id })
+    return false
+  end)
+end
+
+-- The shards have the schema `id`, and all before it: only then, so that one they missed is not forgotten.
+local function mark(dir, shards, id)
+  dir:change(function(tx)
+    for _, shard in ipairs(shards) do
+      tx:run([[UPDATE _collegedb_shards SET schema = ?1 WHERE id = ?2
+        AND schema = (SELECT coalesce(max(id), 0) FROM _collegedb_schema WHERE id < ?1)]], { id, shard.id })
+    end
+    return false
+  end)
 end
 
 -- Tables first, then what refers to them.
@@ -89,19 +106,18 @@ end
 -- when the same script is ensured again, which passes over what is there.
 function schema.ensure(state, sql)
   check_sql(sql)
-  local directory = state.directory.shard
-  local id, known = remember(directory, sql)
+  local id, known = remember(state.directory, sql)
   local done = {}
   for _, shard in ipairs(state.shards) do
     local applied, err = pcall(known and apply_missing or schema.apply, shard, sql)
     if not applied then
-      if not known then directory:run("DELETE FROM _collegedb_schema WHERE id = ?", { id }) end
+      if not known then forget(state.directory, id) end
       explain(err, shard, done)
       error(err, 0)
     end
     done[#done + 1] = shard.name
   end
-  for _, shard in ipairs(state.shards) do mark(directory, shard, id) end
+  mark(state.directory, state.shards, id)
   schema.welcome(state) -- what another program ensured meanwhile
 end
 
@@ -112,7 +128,7 @@ function schema.welcome(state)
       (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
     for _, row in ipairs(missing) do
       apply_missing(shard, row.sql)
-      mark(state.directory.shard, shard, row.id)
+      mark(state.directory, { shard }, row.id)
     end
   end
 end

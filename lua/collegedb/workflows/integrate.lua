@@ -2,7 +2,6 @@
 -- its rows stay where they are. Reads and digests in C (src/directory/takeover.c).
 
 local catalog = require "collegedb.catalog"
-local core = require "collegedb.core"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local quote = require "collegedb.quote"
@@ -74,7 +73,7 @@ local function take_table(state, index, found, opts, total, written)
   local shard = state.shards[index]
   local tag = found.keyspace ~= "" and shard.keyspace or nil
   local first_page, next_page = pages(found)
-  local takeover = core.takeover {
+  local takeover = state.directory:takeover {
     source = shard.handle, first_page = first_page, next_page = next_page,
     keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
     secret = state.directory.secret, directory = state.directory.shard, shard_id = shard.id,
