@@ -139,6 +139,7 @@ end
 local function add_table(self, index, info, rules, limit, handle)
   local found, reason = catalog.judge(handle, info, rules, limit)
   if not found then return leave_out(self, info, reason, index) end
+  if self.bare then found.keyspace = "" end
   local folded = quote.fold(info.name)
   local known = self.tables[folded] or found
   if known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column then
@@ -158,8 +159,10 @@ end
 
 --- Builds the catalog of all shards.
 ---@param shards { name: string, handle: userdata, inner: userdata }[]
-function catalog.build(shards, rules, limit)
+---@param bare boolean? without keyspaces: 17 is one key in all tables
+function catalog.build(shards, rules, limit, bare)
   local self = {
+    bare = bare,
     tables = {},   -- by folded name: collegedb.Table
     unkeyed = {},  -- by folded name: { name, reason, shards }, what has no key, or another one on some shards
     versions = {}, -- by shard index: its schema version

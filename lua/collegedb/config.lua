@@ -136,12 +136,14 @@ local fields = {
   auto_migrate = check.auto_migrate, directory = check.directory, mapping_secret = check.string,
   mapping_cache_ttl = check.life, mapping_cache_size = check.entries, check_keys = check.boolean,
   max_database_size = check.bytes, target_region = check.region, shard_locations = check.locations,
-  on_event = check["function"], kv = true, shards = true,
+  on_event = check["function"], kv = true, shards = true, hash_shard_mappings = check.boolean,
+  keyspaces = check.boolean,
 }
 
 local defaults = {
   strategy = "hash", rules = "default", script_dirs = {}, script_limit = 100000000, auto_migrate = "background",
   directory = "sparse", mapping_cache_ttl = 30, mapping_cache_size = 1000000, check_keys = false,
+  hash_shard_mappings = true, keyspaces = true,
 }
 
 local shard_fields = {
@@ -254,6 +256,45 @@ local function add_locations(out)
   end
 end
 
+--- Checks a directory as a config names it: a path, "memory:", or a table KV, which is told by its function get.
+---@param value any
+---@return string|table
+function config.kv(value)
+  if type(value) == "string" and value ~= "" and not value:find "\0" then return value end
+  local missing = {}
+  for _, name in ipairs { "get", "put", "delete", "list" } do
+    if type(value) == "table" and type(value[name]) ~= "function" then missing[#missing + 1] = name end
+  end
+  if type(value) ~= "table" or #missing > 0 then
+    fail("kv", "takes the directory's path, \"memory:\", or a table KV with the functions get, put, delete and list, "
+      .. "not %s%s", describe(value), #missing > 0 and " without " .. table.concat(missing, ", ") or "")
+  end
+  local cas = value.compare_and_set
+  if cas ~= nil and type(cas) ~= "function" then
+    fail("kv", "has compare_and_set, which is a function (key, old, new) or left out, not %s", describe(cas))
+  end
+  return value
+end
+
+--- The fields by which the entries in a table KV are named; other directories have no choice.
+---@param given table with kv, hash_shard_mappings, keyspaces, mapping_secret
+function config.check_naming(given)
+  for _, field in ipairs { "hash_shard_mappings", "keyspaces" } do
+    if given[field] == false and type(given.kv) ~= "table" then
+      fail(field, "= false is for a table KV only; this directory is a file")
+    end
+  end
+  if given.hash_shard_mappings == false and given.mapping_secret then
+    fail("mapping_secret", "has no use with hash_shard_mappings = false")
+  end
+end
+
+local function check_keyspaces(out)
+  for i, shard in ipairs(out.keyspaces and {} or out.shards) do
+    if shard.keyspace then fail(("shards[%d].keyspace"):format(i), "has no use with keyspaces = false") end
+  end
+end
+
 --- Checks `given` and returns a new table with every default filled in.
 ---@param given table as in docs/config.md
 ---@return table
@@ -264,13 +305,13 @@ function config.normalize(given)
     if out[name] == nil then out[name] = value end
   end
   if out.kv == nil then fail("kv", "is missing: the directory's path, or \"memory:\"") end
-  if type(out.kv) ~= "string" or out.kv == "" or out.kv:find "\0" then
-    fail("kv", "takes the directory's path, or \"memory:\", not %s", describe(out.kv))
-  end
+  out.kv = config.kv(out.kv)
+  config.check_naming(out)
   if out.shards == nil then fail("shards", "is missing: an array of shard tables, or a map from names to shards") end
   out.shards = normalize_shards(out.shards)
   add_locations(out)
   check_distinct(out.shards, out.kv)
+  check_keyspaces(out)
   return out
 end
 

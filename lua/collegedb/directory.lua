@@ -25,6 +25,7 @@ local directory = {}
 
 local Directory = {}
 Directory.__index = Directory
+directory.methods = Directory
 
 local FORMAT = 1
 
@@ -43,9 +44,12 @@ CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREME
 INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[), ('epoch', 1);
 ]]
 
+--- Makes the tables of a new directory in a shard that is empty.
+function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
+
 local function prepare(self)
   local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_schema'"
-  if row.n == 0 then self.shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
+  if row.n == 0 then directory.make_tables(self.shard) end
   row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
   if not row or row.value ~= FORMAT then
     errors.raise("CONFIG", { field = "kv" },
@@ -68,13 +72,14 @@ local function check_secret(self)
   end
 end
 
---- Opens or creates the directory at `path`, or one in memory for "memory:".
----@param path string
+--- Opens or creates the directory at `path`, or one in memory for "memory:", or one in a table KV.
+---@param path string|table
 ---@param secret string? mapping_secret
-function directory.open(path, secret)
+---@param options table? hash_shard_mappings and keyspaces, of a table KV
+function directory.open(path, secret, options)
+  if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
   local memory = path == "memory:" or path == ":memory:"
-  local options = { name = "the directory", synchronous = "full" }
-  local shard = core.sqlite(memory and ":memory:" or path, options)
+  local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "full" })
   local self = setmetatable({
     path = path, secret = secret, shard = shard, entries = core.directory(shard, secret),
   }, Directory)

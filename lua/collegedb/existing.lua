@@ -446,6 +446,10 @@ end
 
 -- A config to look with: no directory is made for that where none is yet, and no shard's file.
 local function looking(settings)
+  if type(settings.kv) == "table" then
+    settings.kv = require("collegedb.kv_store").overlay(settings.kv)
+    return
+  end
   if settings.kv ~= "memory:" and settings.kv ~= ":memory:" and core.file_id(settings.kv) then return end
   settings.kv = "memory:"
   for _, shard in ipairs(settings.shards) do
@@ -509,7 +513,7 @@ local remembered = {}
 local function memory_key(db, name)
   local state = core.state(db)
   local file = file_of(db:shard(name))
-  local own = core.file_id(state.directory.path)
+  local own = type(state.config.kv) == "string" and core.file_id(state.config.kv)
   return file and own and table.concat({ own, file, name }, "\0")
 end
 

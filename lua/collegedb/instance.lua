@@ -63,7 +63,7 @@ State.__index = State
 ---@param always boolean? also when it did not: the rules may have
 function State:refresh_catalog(always)
   if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
-  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit)
+  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit, not self.config.keyspaces)
   self.probe_sql, self.shard_facts = {}, {}
   local db = self.weak.db
   if db then self:publish_catalog(db) end
@@ -91,7 +91,7 @@ local function homes(state)
   local placement = state.epoch.placements[1]
   local plain = #state.epoch.probed == 0 and #state.epoch.placements == 1 and not placement.claims
   for _, shard in ipairs(state.shards) do plain = plain and not shard.max_size end
-  if not plain or state.config.directory == "full" then return nil end
+  if not plain or state.config.directory == "full" or not state.directory.entries then return nil end
   local function indexes(list)
     local out = {}
     for i, node in ipairs(list.nodes) do out[i] = node.index or 0 end
@@ -141,7 +141,7 @@ end
 
 -- --- opening ------------------------------------------------------------------
 
-local function is_file(path) return path and path ~= ":memory:" and path ~= "memory:" end
+local function is_file(path) return type(path) == "string" and path ~= ":memory:" and path ~= "memory:" end
 
 -- Nothing is made before it is clear that everything can be.
 local function check_folder(what, path)
@@ -203,10 +203,25 @@ local function open_missing(state)
   check_files_differ(state.config)
 end
 
+-- Where two programs could give one key to two shards, nothing but its hash may decide.
+local function check_claims(settings, strategy)
+  if type(settings.kv) ~= "table" or settings.kv.compare_and_set then return end
+  local why = "needs a table KV with compare_and_set, by which of two programs that place one key only one wins"
+  if family_of(strategy) ~= "hash" then
+    errors.raise("CONFIG", { field = "strategy" }, "strategy %s; without it only \"hash\" is possible", why)
+  end
+  for i, shard in ipairs(settings.shards) do
+    if shard.max_size then
+      errors.raise("CONFIG", { field = ("shards[%d].max_size"):format(i) }, "shards[%d].max_size %s", i, why)
+    end
+  end
+end
+
 -- Files that are there are opened first, and new ones made when nothing else can refuse any more.
 local function open_parts(state)
   local settings = state.config
   state:load_scripts()
+  check_claims(settings, state.strategy)
   check_folders(settings)
   check_files_differ(settings)
   for index, shard in ipairs(settings.shards) do
@@ -214,7 +229,7 @@ local function open_parts(state)
     shard.is_empty = is_empty
     if not is_file(shard.value.path) or core.file_id(shard.value.path) then open_shard(state, shard) end
   end
-  state.directory = directory.open(settings.kv, settings.mapping_secret)
+  state.directory = directory.open(settings.kv, settings.mapping_secret, settings)
   check_known_files(state)
   epochs.reconcile(state.directory, state.shards, family_of(state.strategy),
     function() open_missing(state) end, function() schema.welcome(state) end)

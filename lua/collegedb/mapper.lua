@@ -3,6 +3,7 @@
 -- maps a key to another shard moves the rows themselves.
 
 local catalog = require "collegedb.catalog"
+local config = require "collegedb.config"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local errors = require "collegedb.errors"
@@ -191,7 +192,8 @@ local function check_pairs(list)
   end
 end
 
---- set_shard_mapping for many keys, in one transaction: all or none.
+--- set_shard_mapping for many keys, in one transaction: all or none. In a table KV
+-- they are written one by one, after all were checked.
 ---@param list { [1]: string|userdata, [2]: string }[]
 ---@return integer count
 function Mapper:set_shard_mappings_batch(list)
@@ -221,16 +223,22 @@ local function add_keys(self, list, seen, found, shard)
   end
 end
 
+-- The keys of the entries, where the directory has more than digests.
+local function mapped_keys(dir, name)
+  local keys, untold = {}, 1
+  if dir.keys_of then keys, untold = dir:keys_of(name) end
+  if untold == 0 then return keys end
+  errors.raise("UNSUPPORTED", nil, "the directory has digests of keys, not keys: ask db:mapper() of the database")
+end
+
 --- The keys that live on a shard, read from its tables, because the directory
 -- has digests only: a key that is mapped to the shard and has no row there is not
--- among them, and a KVShardMapper, which has no shards, raises UNSUPPORTED.
+-- among them. A KVShardMapper, which has no shards, raises UNSUPPORTED, unless a table KV has the keys themselves.
 ---@param name string
 ---@return (string|userdata)[] # strings, and key values where the key is an integer
 function Mapper:get_keys_for_shard(name)
   check_name(name)
-  if not self.db then
-    errors.raise("UNSUPPORTED", nil, "the directory has digests of keys, not keys: ask db:mapper() of the database")
-  end
+  if not self.db then return mapped_keys(directory_of(self), name) end
   self.db:shard(name)
   local state = core.state(self.db)
   state:read_epoch()
@@ -352,32 +360,35 @@ function mapper.inside(value)
   return value.db, directory_of(value)
 end
 
+local option_kinds = { mapping_secret = "string", hash_shard_mappings = "boolean", keyspaces = "boolean" }
+
 local function check_options(opts)
   if type(opts) ~= "table" then
     errors.raise("CONFIG", nil, "the options of KVShardMapper are a table, not a %s", type(opts))
   end
   for name, value in pairs(opts) do
-    if name ~= "mapping_secret" then
-      errors.raise("CONFIG", { field = tostring(name) }, "%s is no option of KVShardMapper; it takes mapping_secret",
-        tostring(name))
-    elseif type(value) ~= "string" then
-      errors.raise("CONFIG", { field = name }, "mapping_secret takes a string, not a %s", type(value))
+    local kind = option_kinds[name]
+    if not kind then
+      errors.raise("CONFIG", { field = tostring(name) },
+        "%s is no option of KVShardMapper; it takes mapping_secret, hash_shard_mappings and keyspaces", tostring(name))
+    elseif type(value) ~= kind then
+      errors.raise("CONFIG", { field = name }, "%s takes a %s, not a %s", name, kind, type(value))
     end
   end
 end
 
 --- A mapper on a directory without the database: close it when it is done.
----@param kv string the directory's path, or "memory:"
----@param opts { mapping_secret: string? }?
+---@param kv string|table the directory's path, "memory:", or a table KV
+---@param opts { mapping_secret: string?, hash_shard_mappings: boolean?, keyspaces: boolean? }? as in the config
 ---@return collegedb.Mapper
 function mapper.KVShardMapper(kv, opts)
   opts = opts or {}
-  if type(kv) ~= "string" or kv == "" or kv:find "\0" then
-    errors.raise("CONFIG", { field = "kv" }, "kv takes the directory's path, or \"memory:\", not %s",
-      type(kv) == "string" and ("%q"):format(kv) or "a " .. type(kv))
-  end
+  config.kv(kv)
   check_options(opts)
-  return setmetatable({ path = kv, own = directory.open(kv, opts.mapping_secret) }, Mapper)
+  config.check_naming { kv = kv, hash_shard_mappings = opts.hash_shard_mappings, keyspaces = opts.keyspaces,
+    mapping_secret = opts.mapping_secret }
+  local own = directory.open(kv, opts.mapping_secret, opts)
+  return setmetatable({ path = own.path, own = own }, Mapper)
 end
 
 return mapper

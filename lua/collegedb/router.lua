@@ -146,7 +146,7 @@ local function only_integer_table(state)
     if each.kind == "integer" then names[#names + 1] = each.name end
   end
   table.sort(names)
-  if #names < 2 then return names[1] end
+  if #names < 2 or state.catalog.bare then return names[1] end
   errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])
 end
 

@@ -1,0 +1,467 @@
+--- A directory in a table KV: the interface of lua/collegedb/directory.lua. Every
+-- entry is a value of its own, in the form of the TypeScript library (lua/collegedb/kv_format.lua); the record is one
+-- value, mirrored into tables in memory (lua/collegedb/kv_record.lua), so that it is read by the same SQL as that of a
+-- SQLite directory. Whatever is written, is written by the KV's compare_and_set, one value at a time;
+-- docs/decisions.md says what that guarantees.
+
+local core = require "collegedb.core"
+local directory = require "collegedb.directory"
+local errors = require "collegedb.errors"
+local format = require "collegedb.kv_format"
+local record = require "collegedb.kv_record"
+local store = require "collegedb.kv_store"
+local users = require "collegedb.kv_users"
+
+local kv_directory = {}
+
+local ATTEMPTS = 200
+local TURN = "collegedb:turn:"
+
+---@class collegedb.KVDirectory
+local Directory = {}
+
+-- What reads the record's tables is the SQLite directory's; they are brought up to date when they are asked for.
+function Directory.__index(self, name)
+  if name == "shard" then
+    self:refresh()
+    return self.mirror
+  end
+  return Directory[name] or directory.methods[name]
+end
+
+local function busy(what)
+  errors.raise("BUSY", nil, "%s in the table KV changes faster than it can be written", what)
+end
+
+-- --- the record ---------------------------------------------------------------------------
+
+local function remember(self, text)
+  self.text, self.ids, self.shard_names, self.voids = text, {}, {}, {}
+  for row in self.mirror:each "SELECT id, name FROM _collegedb_shards" do
+    self.ids[row.name], self.shard_names[row.id] = row.id, row.name
+  end
+  for row in self.mirror:each "SELECT name, value FROM _collegedb_counters" do
+    local void = row.name:match "^void:(.*)$"
+    if void then self.voids[math.tointeger(tonumber(void)) or void] = row.value end
+    if row.name == "epoch" then self.number = row.value end
+    if row.name == "identity" then self.identity = row.value end
+  end
+end
+
+--- Reads the record anew if it was written. Returns whether it was.
+function Directory:refresh()
+  local text = self.store:get(record.KEY)
+  if text == self.text then return false end
+  if not text or not record.load(self.mirror, text, self.identity) then
+    errors.raise("UNAVAILABLE", { kv_key = record.KEY },
+      "the directory in the table KV was deleted or replaced; open the database again")
+  end
+  remember(self, text)
+  return true
+end
+
+local LOST = {} -- raised where another process was quicker
+
+-- One attempt at a change. What the mirror has and the KV does not is rolled back.
+local function try(self, f)
+  local text, changed
+  local done, err = pcall(self.mirror.transaction, self.mirror, function(tx)
+    changed = f(tx)
+    if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
+    text = record.text(tx)
+    if text ~= self.text and not self.store:cas(record.KEY, self.text, text) then error(LOST, 0) end
+    self.text = nil
+  end)
+  if done then remember(self, text) end
+  if not done and err ~= LOST then error(err, 0) end
+  return done, changed
+end
+
+local function has_new_names(before, now)
+  for name in pairs(now) do
+    if not before[name] then return true end
+  end
+  return false
+end
+
+--- Changes the record by `f(tx)`, which runs again whenever another process was
+-- quicker; then runs `after()`, whose entries and names are written one by one.
+---@param f fun(tx: userdata): boolean whether this makes the next epoch
+---@param after fun()?
+function Directory:change(f, after)
+  for attempt = 1, ATTEMPTS do
+    self:refresh()
+    local before = self.ids
+    local done, changed = try(self, f)
+    if done then
+      if has_new_names(before, self.ids) then self:add_names {} end
+      if after then after() end
+      return changed
+    end
+    self.store:pause(attempt)
+  end
+  busy "the record"
+end
+
+function Directory:epoch()
+  self:refresh()
+  return self.number
+end
+
+--- The name of a shard; one that only entries name has a number below 0 in this process.
+function Directory:name_of(id) return self.shard_names[id] or self.strangers[id] end
+
+local function id_of(self, name)
+  local id = self.ids[name] or self.strangers[name]
+  if id then return id end
+  self.stranger_count = self.stranger_count + 1
+  id = -self.stranger_count
+  self.strangers[id], self.strangers[name] = name, id
+  return id
+end
+
+-- --- single entries -----------------------------------------------------------------------
+
+-- Has it ended by discard? Entries of other programs have no epoch, and are removed one by one.
+local function is_void(self, entry)
+  if not entry.epoch then return false end
+  local void = entry.version == 0 and self.voids[self.ids[entry.shard]] or 0
+  return entry.epoch < math.max(void, self.voids.all or 0)
+end
+
+-- The entry if it stands, its name, the value found there, and the entry whose fields a new one keeps.
+local function find(self, keyspace, text)
+  local name, multikey = format.name(self.naming, keyspace, text)
+  local raw = self.store:get(name)
+  local entry = format.entry(name, raw)
+  if raw == nil and multikey then entry = format.entry(multikey, self.store:get(multikey)) end
+  local stands = entry and not is_void(self, entry)
+  return stands and entry or nil, name, raw, raw and stands and entry or nil
+end
+
+--- The epoch in which the answer was true, and shard id and version of the key's
+-- entry if it has one: the record was the same before and after the entry was read.
+function Directory:lookup(keyspace, text)
+  for attempt = 1, ATTEMPTS do
+    local entry = find(self, keyspace, text)
+    if not self:refresh() then
+      if not entry then return self.number end
+      return self.number, id_of(self, entry.shard), entry.version
+    end
+    self.store:pause(attempt - 1)
+  end
+  busy "the record"
+end
+
+--- Gives the key to a shard unless it has an entry. Returns the id that stands, or
+-- nil when the epoch is not `epoch` any more. An entry that was written just as the epoch changed stays, and is what
+-- the caller finds when it decides again.
+function Directory:claim(keyspace, text, id, epoch)
+  for attempt = 1, ATTEMPTS do
+    if self:epoch() ~= epoch then return nil end
+    local entry, name, raw = find(self, keyspace, text)
+    local set = not entry and self.store:cas(name, raw, format.new_entry(self:name_of(id), 1, epoch))
+    if entry or set then
+      if self:epoch() ~= epoch then return nil end
+      return entry and id_of(self, entry.shard) or id
+    end
+    self.store:pause(attempt)
+  end
+  busy "an entry"
+end
+
+-- Writes a key's entry if `accepts(entry)`; returns whether it was written.
+local function write(self, keyspace, text, id, accepts)
+  for attempt = 1, ATTEMPTS do
+    local entry, name, raw, before = find(self, keyspace, text)
+    if not accepts(entry) then return false end
+    local new = format.new_entry(self:name_of(id), entry and entry.version + 1 or 1, self.number, before)
+    if self.store:cas(name, raw, new) then return true end
+    self.store:pause(attempt)
+  end
+  busy "an entry"
+end
+
+--- Sets the key's entry if its version is still `version` (nil: if it has none).
+---@return boolean replaced
+function Directory:replace(keyspace, text, version, id)
+  self:refresh()
+  return write(self, keyspace, text, id, function(entry) return (entry and entry.version) == version end)
+end
+
+--- Sets the entries of keys, one by one.
+---@return integer count
+function Directory:assign(list, only_new)
+  local count = 0
+  for _, each in ipairs(list) do
+    local set = write(self, each.keyspace, each.text, each.id, function(entry) return not (only_new and entry) end)
+    if set then count = count + 1 end
+  end
+  return count
+end
+
+--- Writes the entry of a key that was found in existing data, if it has none.
+-- Returns the id of the shard whose entry stands, and whether it was written now.
+---@return integer id, boolean created
+function Directory:note(keyspace, text, id, epoch)
+  for attempt = 1, ATTEMPTS do
+    local entry, name, raw = find(self, keyspace, text)
+    if entry then return id_of(self, entry.shard), false end
+    if self.store:cas(name, raw, format.new_entry(self:name_of(id), 0, epoch)) then return id, true end
+    self.store:pause(attempt)
+  end
+  busy "an entry"
+end
+
+-- The value itself goes only where nobody can be about to write it.
+local function purge(self, name, multikey)
+  self.user:alone(function()
+    local shadows = multikey and self.store:get(multikey)
+    if not shadows and self.store:get(name) == format.REMOVED then self.store:delete(name) end
+  end)
+end
+
+--- Removes the key's entry, and has the shard that it named probed again, which comes first.
+---@return boolean removed
+function Directory:forget(keyspace, text)
+  self:refresh()
+  for attempt = 1, ATTEMPTS do
+    local entry, name, raw = find(self, keyspace, text)
+    if not entry then return false end
+    self:change(function(tx)
+      return tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE name = ?", { entry.shard }).meta.changes > 0
+    end)
+    if self.store:cas(name, raw, format.REMOVED) then
+      local _, multikey = format.name(self.naming, keyspace, text)
+      purge(self, name, multikey)
+      return true
+    end
+    self.store:pause(attempt)
+  end
+  busy "an entry"
+end
+
+-- --- all entries ----------------------------------------------------------------------------
+
+-- Calls f(name, raw, entry) for every value under the prefixes, a page of names in memory at a time.
+local function each_value(self, prefixes, f)
+  for _, prefix in ipairs(prefixes) do
+    for names in self.store:pages(prefix) do
+      for _, name in ipairs(names) do
+        local raw = self.store:get(name)
+        if raw then f(name, raw, format.entry(name, raw)) end
+      end
+    end
+  end
+end
+
+local function each_entry(self, f)
+  each_value(self, format.prefixes(self.naming), function(name, _, entry)
+    if entry and not is_void(self, entry) then f(name, entry) end
+  end)
+end
+
+--- Entries by shard id. It reads all of them.
+---@param tx userdata? of change
+function Directory:counts(tx)
+  local counts = {}
+  if not tx then self:refresh() end
+  each_entry(self, function(_, entry)
+    local id = id_of(self, entry.shard)
+    counts[id] = (counts[id] or 0) + 1
+  end)
+  return counts
+end
+
+--- How many entries discard(id) would end.
+function Directory:count_found(id)
+  local count = 0
+  self:refresh()
+  each_entry(self, function(_, entry)
+    if entry.version == 0 and self.ids[entry.shard] == id then count = count + 1 end
+  end)
+  return count
+end
+
+--- The keys of a shard's entries, as far as names or entries tell them; and how many others there are.
+---@return (string|userdata)[] keys, integer untold
+function Directory:keys_of(name)
+  local keys, untold = {}, 0
+  self:refresh()
+  each_entry(self, function(at, entry)
+    if entry.shard ~= name then return end
+    local key = format.key_of(self.naming, at, entry)
+    if key then keys[#keys + 1] = key else untold = untold + 1 end
+  end)
+  return keys, untold
+end
+
+--- Inside a change that makes the next epoch: entries of epochs before it that were found in the
+-- data of a shard (version 0) count as none from then on; without an id all of ours.
+function Directory.void(_, tx, id)
+  tx:run([[INSERT INTO _collegedb_counters SELECT 'void:' || ?1, value + 1 FROM _collegedb_counters
+    WHERE name = 'epoch' ON CONFLICT DO UPDATE SET value = excluded.value]], { id or "all" })
+end
+
+-- Removes what does not count any more, with `all` everything. Deleting while the names are listed can make a
+-- KV pass names over, so it is done until a pass deletes nothing.
+local function sweep(self, all, alone)
+  local prefixes, total = format.prefixes(self.naming), 0
+  if all then prefixes[#prefixes + 1] = format.MULTIKEY end
+  repeat
+    local deleted = 0
+    each_value(self, prefixes, function(name, raw, entry)
+      if entry and not all and not is_void(self, entry) then return end
+      local removed = entry and self.store:cas(name, raw, format.REMOVED)
+      if removed and name:sub(1, #format.MULTIKEY) ~= format.MULTIKEY then total = total + 1 end
+      if alone and (removed or not entry) then
+        self.store:delete(name)
+        deleted = deleted + 1
+      end
+    end)
+  until deleted == 0
+  return total
+end
+
+--- Ends the entries found in a shard's data, or all entries, at once by a mark in the record; the shards are probed
+-- again. Then the values are removed.
+---@return integer count
+function Directory:discard(id)
+  if not id and not next(self:counts()) then return 0 end
+  self:change(function(tx)
+    self:void(tx, id)
+    tx:run("UPDATE _collegedb_shards SET integrated = 0, conflicts = 0 WHERE id = coalesce(?, id)", { id or core.null })
+    return true
+  end)
+  local count
+  if not self.user:alone(function() count = sweep(self, not id, true) end) then count = sweep(self, not id, false) end
+  return count
+end
+
+function Directory:takeover(plan) return require("collegedb.kv_takeover").new(self, plan) end
+
+-- --- turns and names ------------------------------------------------------------------------
+
+--- Adds `n` to a counter, a value of its own, and returns what it was before; 0 only reads it.
+function Directory:count_on(name, n)
+  local key = TURN .. name
+  for attempt = 1, ATTEMPTS do
+    local raw = self.store:get(key)
+    local value = raw and math.tointeger(tonumber(raw)) or 0
+    if raw and not math.tointeger(tonumber(raw)) then
+      errors.raise("CORRUPT", { kv_key = key }, "the value of %q in the table KV is no whole number", key)
+    end
+    if n == 0 or self.store:cas(key, raw, tostring(value + n)) then return value end
+    self.store:pause(attempt)
+  end
+  busy "the counter of turns"
+end
+
+-- Changes known_shards by f(names), which returns the new array.
+local function change_names(self, f)
+  for attempt = 1, ATTEMPTS do
+    local raw = self.store:get(format.KNOWN_SHARDS)
+    local new = format.array(f(format.known_shards(raw)))
+    if new == raw or self.store:cas(format.KNOWN_SHARDS, raw, new) then return end
+    self.store:pause(attempt)
+  end
+  busy "known_shards"
+end
+
+--- The names in known_shards without a record.
+function Directory:names()
+  local names = {}
+  self:refresh()
+  for _, name in ipairs(format.known_shards(self.store:get(format.KNOWN_SHARDS))) do
+    if not self.ids[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
+local function union(...)
+  local out, seen = {}, {}
+  for _, list in ipairs { ... } do
+    for _, name in ipairs(list) do
+      if not seen[name] then out[#out + 1] = name end
+      seen[name] = true
+    end
+  end
+  return out
+end
+
+local function recorded(self)
+  local ids, names = {}, {}
+  for id in pairs(self.shard_names) do ids[#ids + 1] = id end
+  table.sort(ids)
+  for i, id in ipairs(ids) do names[i] = self.shard_names[id] end
+  return names
+end
+
+--- Adds names to known_shards, and those with a record.
+function Directory:add_names(names)
+  change_names(self, function(known) return union(known, recorded(self), names) end)
+end
+
+--- Makes known_shards these names, and those with a record.
+function Directory:set_names(names)
+  change_names(self, function() return union(recorded(self), names) end)
+end
+
+-- --- opening and closing --------------------------------------------------------------------
+
+--- Runs `f` while no other instance has the directory open; false if one has.
+function Directory:alone(f) return self.user:alone(f) end
+
+function Directory:close()
+  -- A KV that fails now must not keep the shards open; the list of users knows when this process has ended.
+  if self.user then pcall(self.user.leave, self.user) end
+  self.user = nil
+  core.close(self.mirror)
+end
+
+-- What the names of entries depend on must stay as it was.
+local function check_settings(self)
+  local names = self.naming
+  local settings = {
+    { "secret", "mapping_secret", string.unpack("<i8", core.sha256("collegedb", names.secret)) },
+    { "hashed", "hash_shard_mappings", names.hashed and 1 or 0 },
+    { "bare", "keyspaces", names.bare and 1 or 0 },
+  }
+  self:change(function(tx)
+    tx:run("INSERT INTO _collegedb_counters VALUES ('identity', ?) ON CONFLICT DO NOTHING", { core.random() })
+    for _, each in ipairs(settings) do
+      tx:run("INSERT INTO _collegedb_counters VALUES (?, ?) ON CONFLICT DO NOTHING", { each[1], each[3] })
+    end
+    return false
+  end)
+  for _, each in ipairs(settings) do
+    local row = self.mirror:first("SELECT value FROM _collegedb_counters WHERE name = ?", { each[1] })
+    if row.value ~= each[3] then
+      errors.raise("CONFIG", { field = each[2] }, "%s is not what the directory in the table KV was made with", each[2])
+    end
+  end
+end
+
+--- Opens or creates the directory in a table KV.
+---@param kv table as in docs/table-kv.md
+---@param secret string? mapping_secret
+---@param options { hash_shard_mappings: boolean?, keyspaces: boolean? }
+function kv_directory.open(kv, secret, options)
+  format.check()
+  local self = setmetatable({
+    path = "in a table KV", secret = secret, store = store.new(kv),
+    naming = { secret = secret, hashed = options.hash_shard_mappings ~= false, bare = options.keyspaces == false },
+    mirror = core.sqlite(":memory:", { name = "the directory" }),
+    number = 1, ids = {}, shard_names = {}, voids = {}, strangers = {}, stranger_count = 0,
+  }, Directory)
+  local done, err = pcall(function()
+    directory.make_tables(self.mirror)
+    self.user = users.join(self.store)
+    check_settings(self)
+  end)
+  if done then return self end
+  self:close()
+  error(err, 0)
+end
+
+return kv_directory
