@@ -2,6 +2,7 @@
 
 local collegedb = require "collegedb"
 local fixture = require "spec.support.fixture"
+local table_kv = require "spec.support.table_kv"
 
 local SCHEMA <const> = [[
   CREATE TABLE IF NOT EXISTS users (email TEXT PRIMARY KEY, name TEXT);
@@ -97,6 +98,10 @@ describe("the mapper of a database", function()
 
   describe("behaves like any:", function()
     behaves(function() return fixture.database(SCHEMA):mapper() end)
+  end)
+
+  describe("in a table KV behaves like any:", function()
+    behaves(function() return fixture.database(SCHEMA, { kv = table_kv.memory() }):mapper() end)
   end)
 
   it("knows keys without an entry by their rows", function()
@@ -218,6 +223,16 @@ describe("a KVShardMapper", function()
       return m
     end)
   end)
+
+  for _, opts in ipairs { {}, { hash_shard_mappings = false }, { keyspaces = false }, { mapping_secret = "s" } } do
+    describe(("on a table KV behaves like any (%s):"):format(next(opts) or "hashed"), function()
+      behaves(function()
+        local m = mapper(table_kv.memory(), opts)
+        m:set_known_shards { "a", "b" }
+        return m
+      end)
+    end)
+  end
 
   it("works in memory, and registers shards as keys are mapped to them", function()
     local m = mapper()

@@ -447,11 +447,13 @@ end
 -- A config to look with: no directory is made for that where none is yet, and no shard's file.
 local function looking(settings)
   if type(settings.kv) == "table" then
-    settings.kv = require("collegedb.kv_store").overlay(settings.kv)
-    return
+    local store = require "collegedb.kv_store"
+    settings.kv = store.overlay(settings.kv)
+    if store.new(settings.kv):get(require("collegedb.kv_record").KEY) then return end
+  else
+    if settings.kv ~= "memory:" and settings.kv ~= ":memory:" and core.file_id(settings.kv) then return end
+    settings.kv = "memory:"
   end
-  if settings.kv ~= "memory:" and settings.kv ~= ":memory:" and core.file_id(settings.kv) then return end
-  settings.kv = "memory:"
   for _, shard in ipairs(settings.shards) do
     if type(shard[1]) == "string" and not core.file_id(shard[1]) then shard[1] = ":memory:" end
   end
@@ -513,7 +515,7 @@ local remembered = {}
 local function memory_key(db, name)
   local state = core.state(db)
   local file = file_of(db:shard(name))
-  local own = type(state.config.kv) == "string" and core.file_id(state.config.kv)
+  local own = state.directory.identity or core.file_id(state.directory.path)
   return file and own and table.concat({ own, file, name }, "\0")
 end
 
