@@ -36,13 +36,14 @@ end
 -- --- the record ---------------------------------------------------------------------------
 
 local function remember(self, text)
-  self.text, self.ids, self.shard_names, self.voids = text, {}, {}, {}
+  self.text, self.ids, self.shard_names, self.voids, self.void_all = text, {}, {}, {}, 0
   for row in self.mirror:each "SELECT id, name FROM _collegedb_shards" do
     self.ids[row.name], self.shard_names[row.id] = row.id, row.name
   end
   for row in self.mirror:each "SELECT name, value FROM _collegedb_counters" do
     local void = row.name:match "^void:(.*)$"
-    if void then self.voids[math.tointeger(tonumber(void)) or void] = row.value end
+    if void then self.voids[void] = row.value end
+    if row.name == "void" then self.void_all = row.value end
     if row.name == "epoch" then self.number = row.value end
     if row.name == "identity" then self.identity = row.value end
   end
@@ -125,8 +126,8 @@ end
 -- Has it ended by discard? Entries of other programs have no epoch, and are removed one by one.
 local function is_void(self, entry)
   if not entry.epoch then return false end
-  local void = entry.version == 0 and self.voids[self.ids[entry.shard]] or 0
-  return entry.epoch < math.max(void, self.voids.all or 0)
+  local void = entry.version == 0 and self.voids[entry.shard] or 0
+  return entry.epoch < math.max(void, self.void_all)
 end
 
 -- The entry if it stands, its name, the value found there, and the entry whose fields a new one keeps.
@@ -213,52 +214,18 @@ function Directory:note(keyspace, text, id, epoch)
   busy "an entry"
 end
 
--- The value itself goes only where nobody can be about to write it.
-local function purge(self, name, multikey)
-  self.user:alone(function()
-    local shadows = multikey and self.store:get(multikey)
-    if not shadows and self.store:get(name) == format.REMOVED then self.store:delete(name) end
-  end)
-end
-
---- Removes the key's entry, and has the shard that it named probed again, which comes first.
----@return boolean removed
-function Directory:forget(keyspace, text)
-  self:refresh()
-  for attempt = 1, ATTEMPTS do
-    local entry, name, raw = find(self, keyspace, text)
-    if not entry then return false end
-    self:change(function(tx)
-      return tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE name = ?", { entry.shard }).meta.changes > 0
-    end)
-    if self.store:cas(name, raw, format.REMOVED) then
-      local _, multikey = format.name(self.naming, keyspace, text)
-      purge(self, name, multikey)
-      return true
-    end
-    self.store:pause(attempt)
-  end
-  busy "an entry"
-end
-
 -- --- all entries ----------------------------------------------------------------------------
 
--- Calls f(name, raw, entry) for every value under the prefixes, a page of names in memory at a time.
-local function each_value(self, prefixes, f)
-  for _, prefix in ipairs(prefixes) do
+-- Calls f(name, entry) for every entry, a page of names in memory at a time.
+local function each_entry(self, f)
+  for _, prefix in ipairs(format.prefixes(self.naming)) do
     for names in self.store:pages(prefix) do
       for _, name in ipairs(names) do
-        local raw = self.store:get(name)
-        if raw then f(name, raw, format.entry(name, raw)) end
+        local entry = format.entry(name, self.store:get(name))
+        if entry and not is_void(self, entry) then f(name, entry) end
       end
     end
   end
-end
-
-local function each_entry(self, f)
-  each_value(self, format.prefixes(self.naming), function(name, _, entry)
-    if entry and not is_void(self, entry) then f(name, entry) end
-  end)
 end
 
 --- Entries by shard id. It reads all of them.
@@ -299,27 +266,75 @@ end
 --- Inside a change that makes the next epoch: entries of epochs before it that were found in the
 -- data of a shard (version 0) count as none from then on; without an id all of ours.
 function Directory.void(_, tx, id)
-  tx:run([[INSERT INTO _collegedb_counters SELECT 'void:' || ?1, value + 1 FROM _collegedb_counters
-    WHERE name = 'epoch' ON CONFLICT DO UPDATE SET value = excluded.value]], { id or "all" })
+  tx:run([[INSERT INTO _collegedb_counters SELECT coalesce((SELECT 'void:' || name FROM _collegedb_shards WHERE id = ?),
+    'void'), value + 1 FROM _collegedb_counters WHERE name = 'epoch'
+    ON CONFLICT DO UPDATE SET value = excluded.value]], { id or core.null })
 end
 
--- Removes what does not count any more, with `all` everything. Deleting while the names are listed can make a
--- KV pass names over, so it is done until a pass deletes nothing.
-local function sweep(self, all, alone)
-  local prefixes, total = format.prefixes(self.naming), 0
-  if all then prefixes[#prefixes + 1] = format.MULTIKEY end
-  repeat
-    local deleted = 0
-    each_value(self, prefixes, function(name, raw, entry)
-      if entry and not all and not is_void(self, entry) then return end
-      local removed = entry and self.store:cas(name, raw, format.REMOVED)
-      if removed and name:sub(1, #format.MULTIKEY) ~= format.MULTIKEY then total = total + 1 end
-      if alone and (removed or not entry) then
+-- Deletes what is left of entries that were removed, if nobody can be about to write one. Returns how many.
+local function purge(self, names)
+  local count = 0
+  self.user:alone(function()
+    for _, name in ipairs(names) do
+      if self.store:get(name) == format.REMOVED then
         self.store:delete(name)
-        deleted = deleted + 1
+        count = count + 1
       end
+    end
+  end)
+  return count
+end
+
+--- Removes the key's entry, and has the shard that it named probed again, which comes first.
+---@return boolean removed
+function Directory:forget(keyspace, text)
+  self:refresh()
+  for attempt = 1, ATTEMPTS do
+    local entry, name, raw = find(self, keyspace, text)
+    if not entry then return false end
+    self:change(function(tx)
+      return tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE name = ?", { entry.shard }).meta.changes > 0
     end)
-  until deleted == 0
+    if self.store:cas(name, raw, format.REMOVED) then
+      local _, multikey = format.name(self.naming, keyspace, text)
+      -- Without the value, a multikey entry would be found again.
+      if not (multikey and self.store:get(multikey)) then purge(self, { name }) end
+      return true
+    end
+    self.store:pause(attempt)
+  end
+  busy "an entry"
+end
+
+-- Removes what does not count any more among the names, or everything. Returns the names left of it, and the number.
+local function remove(self, names, all)
+  local removed, count = {}, 0
+  for _, name in ipairs(names) do
+    local raw = self.store:get(name)
+    local entry = format.entry(name, raw)
+    local goes = entry and (all or is_void(self, entry)) and self.store:cas(name, raw, format.REMOVED)
+    if goes then count = count + 1 end
+    if goes or (raw and not entry) then removed[#removed + 1] = name end
+  end
+  return removed, count
+end
+
+-- The same for all names, a page at a time. Deleting while the names are listed can make a KV pass names over,
+-- so it is done until a pass deletes nothing.
+local function sweep(self, all)
+  local total = 0
+  local function pass(prefix)
+    local deleted = 0
+    for names in self.store:pages(prefix) do
+      local removed, count = remove(self, names, all)
+      if prefix ~= format.MULTIKEY then total = total + count end
+      if #removed > 0 then deleted = deleted + purge(self, removed) end
+    end
+    return deleted
+  end
+  for _, prefix in ipairs(format.prefixes(self.naming, all)) do
+    repeat until pass(prefix) == 0
+  end
   return total
 end
 
@@ -333,9 +348,7 @@ function Directory:discard(id)
     tx:run("UPDATE _collegedb_shards SET integrated = 0, conflicts = 0 WHERE id = coalesce(?, id)", { id or core.null })
     return true
   end)
-  local count
-  if not self.user:alone(function() count = sweep(self, not id, true) end) then count = sweep(self, not id, false) end
-  return count
+  return sweep(self, not id)
 end
 
 function Directory:takeover(plan) return require("collegedb.kv_takeover").new(self, plan) end
@@ -449,10 +462,10 @@ end
 function kv_directory.open(kv, secret, options)
   format.check()
   local self = setmetatable({
-    path = "in a table KV", secret = secret, store = store.new(kv),
+    path = "<table KV>", secret = secret, store = store.new(kv),
     naming = { secret = secret, hashed = options.hash_shard_mappings ~= false, bare = options.keyspaces == false },
     mirror = core.sqlite(":memory:", { name = "the directory" }),
-    number = 1, ids = {}, shard_names = {}, voids = {}, strangers = {}, stranger_count = 0,
+    number = 1, ids = {}, shard_names = {}, voids = {}, void_all = 0, strangers = {}, stranger_count = 0,
   }, Directory)
   local done, err = pcall(function()
     directory.make_tables(self.mirror)

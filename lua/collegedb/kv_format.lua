@@ -59,9 +59,13 @@ function format.name(names, keyspace, text)
 end
 
 --- The prefixes under which entries stand.
+---@param multikeys boolean? also those of keys that are found by several
 ---@return string[]
-function format.prefixes(names)
-  return (names.hashed or names.bare) and { SHARD } or { SHARD, KEYSPACE }
+function format.prefixes(names, multikeys)
+  local list = { SHARD }
+  if not (names.hashed or names.bare) then list[#list + 1] = KEYSPACE end
+  if multikeys then list[#list + 1] = format.MULTIKEY end
+  return list
 end
 
 --- The key that an entry is of, where its name or the entry itself tells it.
