@@ -49,7 +49,7 @@ local function sqlite_kv(path)
   return kv, store
 end
 
-local kv, _store <close> = sqlite_kv(folder .. "/kv.db")
+local kv, _ <close> = sqlite_kv(folder .. "/kv.db")
 
 local config = {
   kv = kv,

@@ -241,6 +241,43 @@ describe("a table KV as the directory", function()
     assert.equal(kept, kv.data)
   end)
 
+  it("takes over what a directory in a file would, whatever the keys are", function()
+    local kinds = {
+      "k TEXT PRIMARY KEY", "k INTEGER PRIMARY KEY", "k BLOB PRIMARY KEY", "k PRIMARY KEY", "k NUMERIC PRIMARY KEY",
+      "k TEXT COLLATE NOCASE PRIMARY KEY", "id TEXT", "id", "id INTEGER", "id TEXT COLLATE NOCASE",
+    }
+    local values = [[VALUES (1, 'a'), (2, 'A'), (3, 'b'), (4, ''), (5, NULL), (6, x'61'), (7, x''), (8, 17),
+      (9, '17'), (10, 17.5), (11, 17.0), (12, 'k' || char(0)), (13, x'00ff'), (14, 'größe'), (15, hex(zeroblob(300))),
+      (16, -3), (17, 'c'), (18, 18), (19, x'62'), (20, 1e300)]]
+    local make = [[CREATE TABLE t (%s);
+      CREATE TABLE v AS SELECT column1 AS n, column2 AS x FROM (%s);
+      INSERT OR IGNORE INTO t(%s) SELECT x FROM v WHERE n %% 3 <> %d AND typeof(x) %s;
+      DROP TABLE v]]
+    for number, kind in ipairs(kinds) do
+      local column, names = kind:match "^%w+", { "a" .. number, "b" .. number }
+      local wanted = kind:find "INTEGER" and "= 'integer'" or "<> ''"
+      for i, name in ipairs(names) do
+        fixture.sqlite(name .. ".db", make:format(kind, values, column, i, wanted))
+      end
+      local reports = {}
+      for i, where in ipairs { fixture.path(number .. "-directory.db"), table_kv.memory() } do
+        local db = fixture.open(config({ kv = where, auto_migrate = false }, names))
+        reports[i] = {}
+        for _, name in ipairs(names) do
+          local report = db:integrate(name, { page = 3 })
+          table.sort(report.conflicts, function(x, y) return tostring(x.key) < tostring(y.key) end)
+          table.insert(reports[i], report)
+        end
+        for _, key in ipairs { "a", "A", "b", "c", "17", "18", "-3", "k\0", "\0\xff" } do
+          table.insert(reports[i], (db:locate(key, "t")))
+        end
+        db:close()
+      end
+      assert.same(reports[1], reports[2], kind)
+      assert.is_true(reports[1][1].total_records > 0)
+    end
+  end)
+
   it("begins an integration anew when the epoch changes under it, and counts right", function()
     fixture.sqlite("a.db", SCHEMA .. [[WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40)
       INSERT INTO posts SELECT i, 'a' FROM n]])

@@ -60,7 +60,11 @@ static void push_codes(lua_State *L) {
 }
 
 int luaopen_collegedb_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"scan", scan}, {"on_error", cdb__lua_on_error}, {"sleep", sleep_ms}, {"random", random_bits}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"scan", scan},
+                                       {"on_error", cdb__lua_on_error},
+                                       {"sleep", sleep_ms},
+                                       {"random", random_bits},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   cdb__lua_open_values(L);
   cdb__lua_open_keys(L);
