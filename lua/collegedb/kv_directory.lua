@@ -23,8 +23,8 @@ local Directory = {}
 -- What reads the record's tables is the SQLite directory's; they are brought up to date when they are asked for.
 function Directory.__index(self, name)
   if name == "shard" then
-    self:refresh()
-    return self.mirror
+    self.record:refresh()
+    return self.record.mirror
   end
   return Directory[name] or directory.methods[name]
 end
@@ -35,85 +35,27 @@ end
 
 -- --- the record ---------------------------------------------------------------------------
 
-local function remember(self, text)
-  self.text, self.ids, self.shard_names, self.voids, self.void_all = text, {}, {}, {}, 0
-  for row in self.mirror:each "SELECT id, name FROM _collegedb_shards" do
-    self.ids[row.name], self.shard_names[row.id] = row.id, row.name
-  end
-  for row in self.mirror:each "SELECT name, value FROM _collegedb_counters" do
-    local void = row.name:match "^void:(.*)$"
-    if void then self.voids[void] = row.value end
-    if row.name == "void" then self.void_all = row.value end
-    if row.name == "epoch" then self.number = row.value end
-    if row.name == "identity" then self.identity = row.value end
-  end
-end
-
---- Reads the record anew if it was written. Returns whether it was.
-function Directory:refresh()
-  local text = self.store:get(record.KEY)
-  if text == self.text then return false end
-  if not text or not record.load(self.mirror, text, self.identity) then
-    errors.raise("UNAVAILABLE", { kv_key = record.KEY },
-      "the directory in the table KV was deleted or replaced; open the database again")
-  end
-  remember(self, text)
-  return true
-end
-
-local LOST = {} -- raised where another process was quicker
-
--- One attempt at a change. What the mirror has and the KV does not is rolled back.
-local function try(self, f)
-  local text, changed
-  local done, err = pcall(self.mirror.transaction, self.mirror, function(tx)
-    changed = f(tx)
-    if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
-    text = record.text(tx)
-    if text ~= self.text and not self.store:cas(record.KEY, self.text, text) then error(LOST, 0) end
-    self.text = nil
-  end)
-  if done then remember(self, text) end
-  if not done and err ~= LOST then error(err, 0) end
-  return done, changed
-end
-
-local function has_new_names(before, now)
-  for name in pairs(now) do
-    if not before[name] then return true end
-  end
-  return false
-end
-
 --- Changes the record by `f(tx)`, which runs again whenever another process was
 -- quicker; then runs `after()`, whose entries and names are written one by one.
 ---@param f fun(tx: userdata): boolean whether this makes the next epoch
 ---@param after fun()?
 function Directory:change(f, after)
-  for attempt = 1, ATTEMPTS do
-    self:refresh()
-    local before = self.ids
-    local done, changed = try(self, f)
-    if done then
-      if has_new_names(before, self.ids) then self:add_names {} end
-      if after then after() end
-      return changed
-    end
-    self.store:pause(attempt)
-  end
-  busy "the record"
+  local changed, new_names = self.record:change(f)
+  if new_names then self:add_names {} end
+  if after then after() end
+  return changed
 end
 
 function Directory:epoch()
-  self:refresh()
-  return self.number
+  self.record:refresh()
+  return self.record.number
 end
 
 --- The name of a shard; one that only entries name has a number below 0 in this process.
-function Directory:name_of(id) return self.shard_names[id] or self.strangers[id] end
+function Directory:name_of(id) return self.record.shard_names[id] or self.strangers[id] end
 
 local function id_of(self, name)
-  local id = self.ids[name] or self.strangers[name]
+  local id = self.record.ids[name] or self.strangers[name]
   if id then return id end
   self.stranger_count = self.stranger_count + 1
   id = -self.stranger_count
@@ -126,8 +68,8 @@ end
 -- Has it ended by discard? Entries of other programs have no epoch, and are removed one by one.
 local function is_void(self, entry)
   if not entry.epoch then return false end
-  local void = entry.version == 0 and self.voids[entry.shard] or 0
-  return entry.epoch < math.max(void, self.void_all)
+  local void = entry.version == 0 and self.record.voids[entry.shard] or 0
+  return entry.epoch < math.max(void, self.record.void_all)
 end
 
 -- The entry if it stands, its name, the value found there, and the entry whose fields a new one keeps.
@@ -145,9 +87,9 @@ end
 function Directory:lookup(keyspace, text)
   for attempt = 1, ATTEMPTS do
     local entry = find(self, keyspace, text)
-    if not self:refresh() then
-      if not entry then return self.number end
-      return self.number, id_of(self, entry.shard), entry.version
+    if not self.record:refresh() then
+      if not entry then return self.record.number end
+      return self.record.number, id_of(self, entry.shard), entry.version
     end
     self.store:pause(attempt - 1)
   end
@@ -176,7 +118,7 @@ local function write(self, keyspace, text, id, accepts)
   for attempt = 1, ATTEMPTS do
     local entry, name, raw, before = find(self, keyspace, text)
     if not accepts(entry) then return false end
-    local new = format.new_entry(self:name_of(id), entry and entry.version + 1 or 1, self.number, before)
+    local new = format.new_entry(self:name_of(id), entry and entry.version + 1 or 1, self.record.number, before)
     if self.store:cas(name, raw, new) then return true end
     self.store:pause(attempt)
   end
@@ -186,7 +128,7 @@ end
 --- Sets the key's entry if its version is still `version` (nil: if it has none).
 ---@return boolean replaced
 function Directory:replace(keyspace, text, version, id)
-  self:refresh()
+  self.record:refresh()
   return write(self, keyspace, text, id, function(entry) return (entry and entry.version) == version end)
 end
 
@@ -232,7 +174,7 @@ end
 ---@param tx userdata? of change
 function Directory:counts(tx)
   local counts = {}
-  if not tx then self:refresh() end
+  if not tx then self.record:refresh() end
   each_entry(self, function(_, entry)
     local id = id_of(self, entry.shard)
     counts[id] = (counts[id] or 0) + 1
@@ -243,9 +185,9 @@ end
 --- How many entries discard(id) would end.
 function Directory:count_found(id)
   local count = 0
-  self:refresh()
+  self.record:refresh()
   each_entry(self, function(_, entry)
-    if entry.version == 0 and self.ids[entry.shard] == id then count = count + 1 end
+    if entry.version == 0 and self.record.ids[entry.shard] == id then count = count + 1 end
   end)
   return count
 end
@@ -254,7 +196,7 @@ end
 ---@return (string|userdata)[] keys, integer untold
 function Directory:keys_of(name)
   local keys, untold = {}, 0
-  self:refresh()
+  self.record:refresh()
   each_entry(self, function(at, entry)
     if entry.shard ~= name then return end
     local key = format.key_of(self.naming, at, entry)
@@ -288,7 +230,7 @@ end
 --- Removes the key's entry, and has the shard that it named probed again, which comes first.
 ---@return boolean removed
 function Directory:forget(keyspace, text)
-  self:refresh()
+  self.record:refresh()
   for attempt = 1, ATTEMPTS do
     local entry, name, raw = find(self, keyspace, text)
     if not entry then return false end
@@ -384,9 +326,9 @@ end
 --- The names in known_shards without a record.
 function Directory:names()
   local names = {}
-  self:refresh()
+  self.record:refresh()
   for _, name in ipairs(format.known_shards(self.store:get(format.KNOWN_SHARDS))) do
-    if not self.ids[name] then names[#names + 1] = name end
+    if not self.record.ids[name] then names[#names + 1] = name end
   end
   return names
 end
@@ -404,9 +346,9 @@ end
 
 local function recorded(self)
   local ids, names = {}, {}
-  for id in pairs(self.shard_names) do ids[#ids + 1] = id end
+  for id in pairs(self.record.shard_names) do ids[#ids + 1] = id end
   table.sort(ids)
-  for i, id in ipairs(ids) do names[i] = self.shard_names[id] end
+  for i, id in ipairs(ids) do names[i] = self.record.shard_names[id] end
   return names
 end
 
@@ -429,7 +371,7 @@ function Directory:close()
   -- A KV that fails now must not keep the shards open; the list of users knows when this process has ended.
   if self.user then pcall(self.user.leave, self.user) end
   self.user = nil
-  core.close(self.mirror)
+  self.record:close()
 end
 
 -- What the names of entries depend on must stay as it was.
@@ -447,8 +389,9 @@ local function check_settings(self)
     end
     return false
   end)
+  self.identity = self.record.identity -- tells this directory from others, as a file's number does
   for _, each in ipairs(settings) do
-    local row = self.mirror:first("SELECT value FROM _collegedb_counters WHERE name = ?", { each[1] })
+    local row = self.record.mirror:first("SELECT value FROM _collegedb_counters WHERE name = ?", { each[1] })
     if row.value ~= each[3] then
       errors.raise("CONFIG", { field = each[2] }, "%s is not what the directory in the table KV was made with", each[2])
     end
@@ -464,11 +407,10 @@ function kv_directory.open(kv, secret, options)
   local self = setmetatable({
     path = "<table KV>", secret = secret, store = store.new(kv),
     naming = { secret = secret, hashed = options.hash_shard_mappings ~= false, bare = options.keyspaces == false },
-    mirror = core.sqlite(":memory:", { name = "the directory" }),
-    number = 1, ids = {}, shard_names = {}, voids = {}, void_all = 0, strangers = {}, stranger_count = 0,
+    strangers = {}, stranger_count = 0,
   }, Directory)
+  self.record = record.new(self.store)
   local done, err = pcall(function()
-    directory.make_tables(self.mirror)
     self.user = users.join(self.store)
     check_settings(self)
   end)
