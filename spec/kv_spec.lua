@@ -17,8 +17,11 @@ local function sha256(text)
 end
 
 local function hmac(secret, text)
-  local result = process.run({ "openssl", "dgst", "-sha256", "-hmac", secret }, { input = text })
-  return result.stdout:match "(%x+)%s*$"
+  local function pad(byte)
+    return ((secret .. ("\0"):rep(64 - #secret)):gsub(".", function(c) return string.char(c:byte() ~ byte) end))
+  end
+  local inner = sha256(pad(0x36) .. text):gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
+  return sha256(pad(0x5c) .. inner)
 end
 
 ---Values whose names begin with a prefix, without those that say "none".
@@ -120,8 +123,7 @@ describe("a table KV as the directory", function()
   it("has keyed hashes, or none, or bare keys", function()
     local m = fixture.track(collegedb.KVShardMapper(kv, { mapping_secret = "se cret" }))
     m:set_shard_mapping("k", "a")
-    local wanted = hmac("se cret", "k")
-    if wanted then assert.is_table(entries(kv)["shard:" .. wanted]) end
+    assert.is_table(entries(kv)["shard:" .. hmac("se cret", "k")])
     kv = table_kv.memory()
     local db = fixture.open(config { directory = "full", hash_shard_mappings = false })
     db:ensure_schema(SCHEMA)
@@ -455,32 +457,5 @@ describe("a table KV as the directory", function()
     fixture.raises("CONFIG", "format is 2", collegedb.open, config { strategy = "random" })
     kv.data["collegedb:record"] = '{"format":1,"counters":[["epoch",1]]}'
     fixture.raises("CORRUPT", "collegedb:record", collegedb.open, config { strategy = "random" })
-  end)
-
-  it("is shared by processes: each key has one shard", function()
-    local source = [[
-      local table_kv = dofile "spec/support/table_kv.lua"
-      local kv, close = table_kv.file(folder .. "/kv.db")
-      local function config()
-        return { kv = kv, strategy = "random", shards = { a = folder .. "/a.db", b = folder .. "/b.db" } }
-      end
-    ]]
-    local prepared = fixture.spawn(source .. ([[
-      local db = collegedb.open(config())
-      db:ensure_schema(%q)
-      db:close()
-      close()]]):format(SCHEMA))
-    assert.equal("", prepared:read "a")
-    prepared:close()
-    local outputs = fixture.together(3, source .. [[
-      local db = collegedb.open(config())
-      wait_for_go()
-      for i = 1, 60 do
-        db:run("k" .. i, "INSERT INTO users VALUES (?, 'x') ON CONFLICT DO NOTHING", { "k" .. i })
-      end
-      db:close()
-      close()]])
-    assert.same({ "", "", "" }, outputs)
-    for i = 1, 60 do assert.equal(1, #fixture.holders({ "a", "b" }, "users", "email", "k" .. i)) end
   end)
 end)

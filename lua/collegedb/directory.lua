@@ -25,7 +25,6 @@ local directory = {}
 
 local Directory = {}
 Directory.__index = Directory
-directory.methods = Directory
 
 local FORMAT = 1
 

@@ -5,7 +5,6 @@
 -- docs/decisions.md says what that guarantees.
 
 local core = require "collegedb.core"
-local directory = require "collegedb.directory"
 local errors = require "collegedb.errors"
 local format = require "collegedb.kv_format"
 local record = require "collegedb.kv_record"
@@ -15,18 +14,19 @@ local users = require "collegedb.kv_users"
 local kv_directory = {}
 
 local ATTEMPTS = 200
+local PASSES = 64 -- the worst KV passes every second name over
 local TURN = "collegedb:turn:"
 
 ---@class collegedb.KVDirectory
 local Directory = {}
 
--- What reads the record's tables is the SQLite directory's; they are brought up to date when they are asked for.
+-- The record's tables are brought up to date when they are asked for.
 function Directory.__index(self, name)
   if name == "shard" then
     self.record:refresh()
     return self.record.mirror
   end
-  return Directory[name] or directory.methods[name]
+  return Directory[name]
 end
 
 local function busy(what)
@@ -49,6 +49,12 @@ end
 function Directory:epoch()
   self.record:refresh()
   return self.record.number
+end
+
+--- Is a shard of this name registered?
+function Directory:knows(name)
+  self.record:refresh()
+  return self.record.ids[name] ~= nil
 end
 
 --- The name of a shard; one that only entries name has a number below 0 in this process.
@@ -275,7 +281,9 @@ local function sweep(self, all)
     return deleted
   end
   for _, prefix in ipairs(format.prefixes(self.naming, all)) do
-    repeat until pass(prefix) == 0
+    for _ = 1, PASSES do
+      if pass(prefix) == 0 then break end
+    end
   end
   return total
 end
