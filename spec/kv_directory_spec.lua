@@ -230,7 +230,7 @@ describe("a directory in a table KV, written by two at once,", function()
   it("takes no claim away that replaces an entry just being removed", function()
     local epoch = dir:epoch()
     dir:claim("", "k", a, epoch)
-    before("compare_and_set", "shard:", function() other:replace("", "k", 1, b) end)
+    before("compare_and_set", "collegedb:record", function() other:replace("", "k", 1, b) end)
     assert.is_true(dir:forget("", "k")) -- the entry that the other has written
     assert.is_false(is_integrated(dir, b))
     assert.same({ dir:epoch() }, { dir:lookup("", "k") })

@@ -71,21 +71,30 @@ end
 
 -- --- single entries -----------------------------------------------------------------------
 
--- Has it ended by discard? Entries of other programs have no epoch, and are removed one by one.
-local function is_void(self, entry)
+-- Has it ended by a mark in the record? One without an epoch is another program's, and is adopted before it is marked.
+local function is_void(self, name, entry)
   if not entry.epoch then return false end
-  local void = entry.version == 0 and self.record.voids[entry.shard] or 0
-  return entry.epoch < math.max(void, self.record.void_all)
+  local record_of = self.record
+  local id = record_of.ids[entry.shard]
+  local void = entry.version == 0 and record_of.voids[entry.shard] or 0
+  local ended = id and record_of.ended[("%d:%s"):format(id, name)] or 0
+  return entry.epoch < math.max(void, ended, record_of.void_all)
 end
 
 -- The entry if it stands, its name, the value found there, and the entry whose fields a new one keeps.
 local function find(self, keyspace, text)
   local name, multikey = format.name(self.naming, keyspace, text)
   local raw = self.store:get(name)
-  local entry = format.entry(name, raw)
-  if raw == nil and multikey then entry = format.entry(multikey, self.store:get(multikey)) end
-  local stands = entry and not is_void(self, entry)
+  local entry, at = format.entry(name, raw), name
+  if raw == nil and multikey then entry, at = format.entry(multikey, self.store:get(multikey)), multikey end
+  local stands = entry and not is_void(self, at, entry)
   return stands and entry or nil, name, raw, raw and stands and entry or nil
+end
+
+-- Gives an entry of another program our fields, so that a mark can end it. Returns its text, or nil if it has changed.
+local function adopt(self, name, raw, entry)
+  local text = format.new_entry(entry.shard, entry.version, self.record.number, entry)
+  return self.store:cas(name, raw, text) and text or nil
 end
 
 --- The epoch in which the answer was true, and shard id and version of the key's
@@ -170,7 +179,7 @@ local function each_entry(self, f)
     for names in self.store:pages(prefix) do
       for _, name in ipairs(names) do
         local entry = format.entry(name, self.store:get(name))
-        if entry and not is_void(self, entry) then f(name, entry) end
+        if entry and not is_void(self, name, entry) then f(name, entry) end
       end
     end
   end
@@ -233,17 +242,37 @@ local function purge(self, names)
   return count
 end
 
---- Removes the key's entry, and has the shard that it named probed again, which comes first.
+-- Ends an entry and has its shard probed again: both by one write of the record, which marks it.
+local function finish(self, name, raw, shard)
+  local id = self.record.ids[shard]
+  local mark = id and ("ended:%d:%s"):format(id, name)
+  if mark then
+    self:change(function(tx)
+      tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE id = ?", { id })
+      tx:run([[INSERT INTO _collegedb_counters SELECT ?, value + 1 FROM _collegedb_counters WHERE name = 'epoch'
+        ON CONFLICT DO UPDATE SET value = excluded.value]], { mark })
+      return true
+    end)
+  end
+  local removed = self.store:cas(name, raw, format.REMOVED)
+  if mark then
+    self:change(function(tx)
+      tx:run("DELETE FROM _collegedb_counters WHERE name = ?", { mark })
+      return false
+    end)
+  end
+  return removed
+end
+
+--- Removes the key's entry, and has the shard that it named probed again.
 ---@return boolean removed
 function Directory:forget(keyspace, text)
   self.record:refresh()
   for attempt = 1, ATTEMPTS do
     local entry, name, raw = find(self, keyspace, text)
     if not entry then return false end
-    self:change(function(tx)
-      return tx:run("UPDATE _collegedb_shards SET integrated = 0 WHERE name = ?", { entry.shard }).meta.changes > 0
-    end)
-    if self.store:cas(name, raw, format.REMOVED) then
+    if not (raw and entry.epoch) then raw = adopt(self, name, raw, entry) end
+    if raw and finish(self, name, raw, entry.shard) then
       local _, multikey = format.name(self.naming, keyspace, text)
       -- Without the value, a multikey entry would be found again.
       if not (multikey and self.store:get(multikey)) then purge(self, { name }) end
@@ -254,13 +283,31 @@ function Directory:forget(keyspace, text)
   busy "an entry"
 end
 
--- Removes what does not count any more among the names, or everything. Returns the names left of it, and the number.
-local function remove(self, names, all)
+-- Adopts the entries of other programs; returns how many entries there are.
+local function adopt_all(self)
+  local count = 0
+  for _, prefix in ipairs(format.prefixes(self.naming, true)) do
+    for names in self.store:pages(prefix) do
+      for _, name in ipairs(names) do
+        local raw = self.store:get(name)
+        local entry = format.entry(name, raw)
+        if entry and not is_void(self, name, entry) then
+          if prefix ~= format.MULTIKEY then count = count + 1 end
+          if not entry.epoch then adopt(self, name, raw, entry) end
+        end
+      end
+    end
+  end
+  return count
+end
+
+-- Removes what does not count any more among the names. Returns the names left of it, and the number.
+local function remove(self, names)
   local removed, count = {}, 0
   for _, name in ipairs(names) do
     local raw = self.store:get(name)
     local entry = format.entry(name, raw)
-    local goes = entry and (all or is_void(self, entry)) and self.store:cas(name, raw, format.REMOVED)
+    local goes = entry and is_void(self, name, entry) and self.store:cas(name, raw, format.REMOVED)
     if goes then count = count + 1 end
     if goes or (raw and not entry) then removed[#removed + 1] = name end
   end
@@ -269,18 +316,18 @@ end
 
 -- The same for all names, a page at a time. Deleting while the names are listed can make a KV pass names over,
 -- so it is done until a pass deletes nothing.
-local function sweep(self, all)
+local function sweep(self)
   local total = 0
   local function pass(prefix)
     local deleted = 0
     for names in self.store:pages(prefix) do
-      local removed, count = remove(self, names, all)
+      local removed, count = remove(self, names)
       if prefix ~= format.MULTIKEY then total = total + count end
       if #removed > 0 then deleted = deleted + purge(self, removed) end
     end
     return deleted
   end
-  for _, prefix in ipairs(format.prefixes(self.naming, all)) do
+  for _, prefix in ipairs(format.prefixes(self.naming, true)) do
     for _ = 1, PASSES do
       if pass(prefix) == 0 then break end
     end
@@ -292,13 +339,14 @@ end
 -- again. Then the values are removed.
 ---@return integer count
 function Directory:discard(id)
-  if not id and not next(self:counts()) then return 0 end
+  self.record:refresh()
+  if not id and adopt_all(self) == 0 then return 0 end
   self:change(function(tx)
     self:void(tx, id)
     tx:run("UPDATE _collegedb_shards SET integrated = 0, conflicts = 0 WHERE id = coalesce(?, id)", { id or core.null })
     return true
   end)
-  return sweep(self, not id)
+  return sweep(self)
 end
 
 function Directory:takeover(plan) return require("collegedb.kv_takeover").new(self, plan) end

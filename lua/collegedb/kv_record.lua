@@ -22,6 +22,7 @@ local ATTEMPTS = 200
 ---@field ids table<string, integer> of shards by name
 ---@field shard_names table<integer, string> by id
 ---@field voids table<string, integer> by shard: the epoch before which entries found in its data are none
+---@field ended table<string, integer> by shard id and name: the epoch before which one entry is none
 ---@field void_all integer the epoch before which all entries of ours are none
 ---@field identity integer? given to the record when it was made
 local Record = {}
@@ -109,19 +110,20 @@ end
 ---@return collegedb.KVRecord
 function record.new(store)
   local self = { store = store, mirror = core.sqlite(":memory:", { name = "the directory" }), number = 1, ids = {},
-    shard_names = {}, voids = {}, void_all = 0 }
+    shard_names = {}, voids = {}, ended = {}, void_all = 0 }
   directory.make_tables(self.mirror)
   return setmetatable(self, Record)
 end
 
 local function remember(self, text)
-  self.text, self.ids, self.shard_names, self.voids, self.void_all = text, {}, {}, {}, 0
+  self.text, self.ids, self.shard_names, self.voids, self.ended, self.void_all = text, {}, {}, {}, {}, 0
   for row in self.mirror:each "SELECT id, name FROM _collegedb_shards" do
     self.ids[row.name], self.shard_names[row.id] = row.id, row.name
   end
   for row in self.mirror:each "SELECT name, value FROM _collegedb_counters" do
-    local void = row.name:match "^void:(.*)$"
+    local void, ended = row.name:match "^void:(.*)$", row.name:match "^ended:(.*)$"
     if void then self.voids[void] = row.value end
+    if ended then self.ended[ended] = row.value end
     if row.name == "void" then self.void_all = row.value end
     if row.name == "epoch" then self.number = row.value end
     if row.name == "identity" then self.identity = row.value end
