@@ -244,6 +244,25 @@ describe("a directory in a table KV, written by two at once,", function()
     for name in pairs(kv.data) do assert.is_nil(name:find "^shard:") end
   end)
 
+  it("never has an integrated shard whose keys were just removed", function()
+    local function integrate()
+      other:note("", "k", a, other:epoch())
+      other:change(function(tx) return tx:run("UPDATE _collegedb_shards SET integrated = 1").meta.changes > 0 end)
+    end
+    for _, remove in ipairs { dir.forget, dir.discard } do
+      for _, value in ipairs { "collegedb:record", "shard:" } do
+        for n = 1, 2 do
+          dir:claim("", "k", a, dir:epoch())
+          before("compare_and_set", value, integrate, n)
+          if remove == dir.forget then dir:forget("", "k") else dir:discard() end
+          kv.on = nil
+          local _, id = dir:lookup("", "k")
+          assert.is_true(id == a or not is_integrated(dir, a))
+        end
+      end
+    end
+  end)
+
   it("reads entry and epoch of one moment", function()
     local epoch = dir:epoch()
     before("get", "shard:", function()
