@@ -393,6 +393,17 @@ describe("a table KV as the directory", function()
     fixture.open(config { kv = path, keyspaces = true, hash_shard_mappings = true })
   end)
 
+  it("needs lua-cjson, and says so; a directory in a file does not", function()
+    local pipe = fixture.spawn [[
+      package.preload.cjson = function() error "not here" end
+      local kv = { get = print, put = print, delete = print, list = print }
+      print(select(2, pcall(collegedb.open, { kv = kv, shards = { a = ":memory:" } })))
+      collegedb.open({ kv = "memory:", shards = { a = ":memory:" } }):close()]]
+    local printed = pipe:read "a"
+    assert.is_true(pipe:close(), printed)
+    assert.matches("CONFIG: a table KV needs lua%-cjson.*not here\n$", printed)
+  end)
+
   it("says what is wrong in what its functions answer", function()
     local db = fixture.open(config { strategy = "random" })
     db:ensure_schema(SCHEMA)

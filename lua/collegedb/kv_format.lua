@@ -26,10 +26,11 @@ local SHARD, KEYSPACE = "shard:", "keyspace:"
 -- Longer than any key of the global keyspace, so that none of them hashes alike.
 local PAD = ("\0"):rep(core.key_max)
 
---- Raises CONFIG where lua-cjson is not installed.
+--- Raises CONFIG where lua-cjson can not be loaded.
 function format.check()
   if not present then
-    errors.raise("CONFIG", { field = "kv", cause = cjson }, "a table KV needs lua-cjson, which is not installed")
+    errors.raise("CONFIG", { field = "kv", cause = cjson },
+      "a table KV needs lua-cjson, and require \"cjson\" failed: %s", tostring(cjson):match "^[^\n]*")
   end
 end
 
