@@ -8,6 +8,7 @@ local core = require "collegedb.core"
 local default_rules = require "collegedb.rules.default"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
+local inspect = require "collegedb.inspect"
 local instance = require "collegedb.instance"
 local integrate = require "collegedb.workflows.integrate"
 local loader = require "collegedb.loader"
@@ -59,7 +60,7 @@ local function check_table(name, key_column)
 end
 
 local function find_table(shard, name)
-  for _, row in ipairs(catalog.list(shard)) do
+  for _, row in ipairs(inspect.list(shard)) do
     if quote.fold(row.name) == quote.fold(name) then return row end
   end
   errors.raise("TABLE_NOT_FOUND", { table = name }, "%s has no table %s", tostring(shard), name)
@@ -74,13 +75,17 @@ end
 
 -- What the table is to CollegeDB, or nil and the reason why it is nothing.
 local function judge(shard, row, key_column)
-  local info = catalog.inspect(shard, row.name, row.kind, core.shard_name(shard))
-  local rules = default_rules
+  if row.kind == "shadow" then return nil, "it is a part of a virtual table" end
+  local infos = inspect.tables(shard, core.shard_name(shard))
+  local info, rules = infos[row.name], default_rules
   if key_column and row.kind == "table" then
     if not has_column(info, key_column) then return nil, ("it has no column %s"):format(key_column) end
-    rules = { name = "key_column", table = function() return { key_column = key_column } end }
+    rules = { name = "key_column", table = function(asked, all)
+      if asked == info then return { key_column = key_column } end
+      return default_rules.table(asked, all)
+    end }
   end
-  return catalog.judge(shard, info, rules, SCRIPT_LIMIT)
+  return catalog.judge_of(infos, rules, SCRIPT_LIMIT)(info)
 end
 
 local function keyed_table(shard, name, key_column)
@@ -96,7 +101,7 @@ end
 function existing.list_tables(value)
   return with_shard(value, function(shard)
     local names = {}
-    for _, row in ipairs(catalog.list(shard)) do
+    for _, row in ipairs(inspect.list(shard)) do
       if row.kind == "table" or row.kind == "virtual" then names[#names + 1] = row.name end
     end
     return names
@@ -278,9 +283,9 @@ local function load_rules(opts)
     usage("the option rules takes the name of rules or a table of them, not %s", tostring(given))
   end
   if not column then return rules end
-  return setmetatable({ table = function(info)
+  return setmetatable({ table = function(info, all)
     if info.kind == "table" and has_column(info, column) then return { key_column = column } end
-    return rules.table(info)
+    return rules.table(info, all)
   end }, { __index = rules })
 end
 

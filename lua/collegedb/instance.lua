@@ -56,36 +56,6 @@ local function load_rules(settings)
     settings.rules, looked or "a table with a function table")
 end
 
-local State = {}
-State.__index = State
-
---- Reads the catalog again when a shard's schema changed.
----@param always boolean? also when it did not: the rules may have
-function State:refresh_catalog(always)
-  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
-  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit)
-  self.probe_sql, self.shard_facts = {}, {}
-  local db = self.weak.db
-  if db then self:publish_catalog(db) end
-end
-
--- Plans in C ask again; check_keys learns which columns are keys.
-function State:publish_catalog(db)
-  core.catalog_changed(db)
-  if not self.config.check_keys then return end
-  local list = {}
-  for _, each in pairs(self.catalog.tables) do
-    for index in pairs(each.shards) do
-      local shard = self.shards[index]
-      list[#list + 1] = {
-        name = each.name, shard = index, column = each.column, kind = each.kind, fold = each.fold,
-        keyspace = each.keyspace ~= "" and catalog.tag(shard.keyspace, each.keyspace) or "",
-      }
-    end
-  end
-  core.check_tables(db, list)
-end
-
 -- The short way of src/bind/home.c, where nothing but the directory and the placement counts.
 local function homes(state)
   local placement = state.epoch.placements[1]
@@ -99,11 +69,59 @@ local function homes(state)
   end
   local ids = {}
   for index, shard in ipairs(state.shards) do ids[index] = shard.id end
+  local members = {}
+  for keyspace, all in pairs(state.catalog and state.catalog.members or {}) do
+    if all then members[#members + 1] = keyspace end
+  end
   return {
-    epoch = state.epoch.number, directory = state.directory.entries, ids = ids,
+    epoch = state.epoch.number, members = members, directory = state.directory.entries, ids = ids,
     global = placement.all.placement, global_index = indexes(placement.all),
     integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
   }
+end
+
+local State = {}
+State.__index = State
+
+--- Reads the catalog again when a shard's schema changed.
+---@param always boolean? also when it did not: the rules may have
+function State:refresh_catalog(always)
+  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
+  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit)
+  self.probe_sql, self.shard_facts = { keys = {}, rows = {}, parts = {} }, {}
+  local db = self.weak.db
+  if db then self:publish_catalog(db) end
+end
+
+-- What check_keys looks at. Of a table that follows another it is enough that one
+-- of its keys is the one that was asked for; where the group's own is not in the row, nothing can be told.
+local function columns_to_check(state)
+  local list = {}
+  local function add(column, index)
+    local tag = state.shards[index].keyspace
+    list[#list + 1] = {
+      name = column.name, shard = index, column = column.column, kind = column.kind, fold = column.fold,
+      keyspace = column.keyspace ~= "" and catalog.tag(tag, column.keyspace) or "",
+    }
+  end
+  for _, each in pairs(state.catalog.tables) do
+    local follows = each.member and each.group.follows
+    for index in pairs(each.shards) do
+      if not each.member then add(each, index) end
+      if follows and not follows.member then
+        add(each, index)
+        add(follows, index)
+      end
+    end
+  end
+  return list
+end
+
+--- Tells C: plans ask again, and check_keys learns which columns are keys.
+function State:publish_catalog(db)
+  core.catalog_changed(db, self.catalog.text_members)
+  if self.epoch then core.set_homes(db, homes(self)) end
+  if self.config.check_keys then core.check_tables(db, columns_to_check(self)) end
 end
 
 --- Loads strategy and rules anew. A strategy of the other family would place
@@ -258,7 +276,7 @@ end
 function instance.open(given)
   local settings = config.normalize(given)
   local state = setmetatable({
-    config = settings, shards = {}, by_name = {}, owned = {}, probe_sql = {}, shard_facts = {}, reports = {},
+    config = settings, shards = {}, by_name = {}, owned = {}, shard_facts = {}, reports = {},
     weak = setmetatable({}, { __mode = "v" }), -- the database, which keeps this state alive and not the reverse
   }, State)
   local db

@@ -6,12 +6,13 @@ local allocate = require "collegedb.allocate"
 local catalog = require "collegedb.catalog"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local members = require "collegedb.members"
 local probe = require "collegedb.probe"
 
 local router = {}
 
 -- The numbers of WHY in src/bind/route.c.
-local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED = 0, 1, 2, 3, 4
+local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED, ROOTED = 0, 1, 2, 3, 4, 5
 
 local function missing_shard(id, state)
   local row = state.directory.shard:first("SELECT name FROM _collegedb_shards WHERE id = ?", { id })
@@ -88,6 +89,25 @@ local function place_new(state, full, tag, keyspace, text, name, insert)
   return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
 end
 
+-- A key that decides no shard: where its row is, or for a read anywhere.
+local function resolve_member(state, tag, keyspace, text, name, insert)
+  state:refresh_catalog() -- others may have made tables meanwhile
+  local index = members.find(state, tag, keyspace, text)
+  if index then return index, FOUND, true end
+  if insert then members.refuse_unknown(state, keyspace, text, name) end
+  return members.anywhere(state, tag, keyspace), UNCLAIMED, false
+end
+
+-- A key of the global keyspace, in a statement of a table that follows another: one
+-- of the group, if its home has rows of it, or else a row's own.
+local function resolve_either(state, home, tag, text, name, insert)
+  state:refresh_catalog() -- others may have made tables meanwhile
+  if home and home.index and probe.has(state, home.index, tag, "", text) then return home.index, ROOTED end
+  local index = members.find(state, tag, "", text)
+  if index then return index, FOUND end
+  if insert and name then members.refuse_unknown(state, "", text, name) end
+end
+
 local function resolve_once(state, full, tag, keyspace, text, name, insert)
   local number, id = state.directory:lookup(full, text)
   if number ~= state.epoch.number then
@@ -100,10 +120,16 @@ local function resolve_once(state, full, tag, keyspace, text, name, insert)
     if not index then missing_shard(id, state) end
     return index, DIRECTORY, true
   end
+  if members.fill(state, keyspace) then return resolve_member(state, tag, keyspace, text, name, insert) end
   local home, old_homes, gone = homes_of(state, tag, keyspace, text)
   local places = probe.where(state, home and home.index, old_homes, gone)
   if tag and keyspace == "" then add_tagged(state, places, tag) end
-  local found = find(state, places, tag, keyspace, text)
+  local found, rooted = find(state, places, tag, keyspace, text), false
+  if not found and members.may_be(state, keyspace, name) then
+    local index, why = resolve_either(state, home, tag, text, name, insert)
+    if why == FOUND then return index, FOUND, true end
+    found, rooted = index, why == ROOTED
+  end
   if gone and not found then missing_shard(gone, state) end
   if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
   local index = found or home.index
@@ -120,6 +146,7 @@ local function resolve_once(state, full, tag, keyspace, text, name, insert)
   -- Neither a place where a row was merely found is kept, since it may be deleted and inserted elsewhere, nor that
   -- a key was found nowhere, since a file that others write may have it next.
   local at_home = home and index == home.index
+  if rooted and at_home then return index, ROOTED, true end
   return index, at_home and HOME or FOUND, at_home and (found ~= nil or #places == 0)
 end
 
@@ -151,15 +178,16 @@ local function only_integer_table(state)
   errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])
 end
 
---- What the catalog says of a table: kind of key, keyspace of integer keys, NOCASE.
--- Without a name, the name of the only table with integer keys.
+--- What the catalog says of a table: kind of key, keyspace of integer keys, NOCASE, and whether an integer, and a
+-- string, may be the key of a row inside a group. Without a name, the name of the only table with integer keys.
 ---@param state table
 ---@param name string?
 function router.describe(state, name)
   if not name then return only_integer_table(state) end
   local found = state:table(name)
   if not found then return nil end
-  return found.kind == "blob" and "text" or found.kind, found.keyspace, found.fold
+  return found.kind == "blob" and "text" or found.kind, found.keyspace, found.fold,
+    members.fill(state, found.keyspace), found.text_member
 end
 
 return router

@@ -43,7 +43,8 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
 }
 
 /* describe(state, table) returns the kind of key ("text", "integer", "numeric"
- * or nil), the keyspace of integer keys, and whether the column is NOCASE. */
+ * or nil), the keyspace of integer keys, whether the column is NOCASE, and
+ * whether an integer and a string may be the key of a row inside a group. */
 static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan *plan) {
   const int top = lua_gettop(L);
   char table[sizeof plan->table];
@@ -53,7 +54,7 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
   lua_getiuservalue(L, db_index, 4);
   lua_getiuservalue(L, db_index, 1);
   lua_pushstring(L, table);
-  lua_call(L, 2, 3);
+  lua_call(L, 2, 5);
   /* Lua code ran: the plans may have been started over. Find ours again. */
   for (plan = db->plans[hash % CDB__PLAN_BUCKETS]; plan && plan->hash != hash;) plan = plan->next;
   if (plan) {
@@ -65,6 +66,8 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
                      : strcmp(kind, "numeric") == 0 ? CDB__KEY_NUMERIC
                                                     : CDB__KEY_TEXT;
     plan->fold = lua_toboolean(L, top + 3);
+    plan->member = lua_toboolean(L, top + 4);
+    plan->text_member = lua_toboolean(L, top + 5);
     if (space && size < sizeof plan->space_name) {
       memcpy(plan->space_name, space, size);
       plan->space = cdb__keyspace_make(plan->space_name, size, db->seed);

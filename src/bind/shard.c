@@ -208,9 +208,12 @@ static int shard_tostring(lua_State *L) {
   return 1;
 }
 
-/* core.collation(shard, table, column): the collation of a column, "BINARY" where it can not be told. */
+/* core.collation(shard or inner, table, column): the collation of a column, "BINARY" where it can not be
+ * told. */
 static int collation(lua_State *L) {
-  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
+  const cdb__lua_tx *inner = luaL_testudata(L, 1, CDB__TX_CLASS);
+  const cdb__lua_shard *shard = inner ? inner->shard : cdb__lua_check_shard(L, 1);
+  if (!shard->handle) return cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   const char *table = luaL_checkstring(L, 2), *column = luaL_checkstring(L, 3);
   const char *(*read)(cdb__shard *, const char *, const char *) = shard->handle->ops->collation;
   lua_pushstring(L, read ? read(shard->handle, table, column) : "BINARY");

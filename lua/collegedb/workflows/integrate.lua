@@ -94,6 +94,10 @@ local function take_table(state, index, found, opts, total, written)
   counts.known = counts.known - before
   counts.created = counts.created + before
   counts.nulls = nulls(shard.inner, found)
+  if found.refers then
+    counts.nulls = 0 -- a row that follows nobody is no row without a key
+    counts.records = shard.inner:first(("SELECT count(*) AS n FROM %s"):format(quote.name(found.name))).n
+  end
   return counts, takeover:conflicts()
 end
 
@@ -135,11 +139,7 @@ end
 
 -- The tables asked for, or all; and whether those are all that have a key.
 local function select_tables(state, index, opts)
-  local all = {}
-  for _, each in pairs(state.catalog.tables) do
-    if each.shards[index] then all[#all + 1] = each end
-  end
-  table.sort(all, function(a, b) return a.name < b.name end)
+  local all = catalog.key_columns(state.catalog, index)
   if not opts.tables then return all, true end
   local chosen, seen = {}, {}
   for _, name in ipairs(opts.tables) do
@@ -178,9 +178,17 @@ local function check_options(opts)
   end
 end
 
+local function add_followers(state, index, report)
+  for _, each in ipairs(catalog.followers(state.catalog, index)) do
+    report.tables_processed = report.tables_processed + 1
+    report.total_records = report.total_records
+      + state.shards[index].inner:first(("SELECT count(*) AS n FROM %s"):format(quote.name(each.name))).n
+  end
+end
+
 local function add_left_out(state, index, report)
   for _, each in pairs(state.catalog.unkeyed) do
-    if each.shards[index] and not each.is_view then
+    if each.shards[index] and not each.is_view and not each.is_reference then
       report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
     end
   end
@@ -203,7 +211,10 @@ local function attempt(state, index, opts, written)
     add_conflicts(state, report, found, counts, conflicts)
     add_issues(report, found, counts, shard)
   end
-  if not opts.tables then add_left_out(state, index, report) end
+  if not opts.tables then
+    add_followers(state, index, report)
+    add_left_out(state, index, report)
+  end
   if complete and not opts.dry_run then
     if not epochs.set_integrated(state.directory, shard, state.epoch.number, report.conflict_count) then
       errors.raise("MOVED", { shard = shard.name }, "the epoch changed while %s was integrated", shard.name)
