@@ -7,12 +7,16 @@ local catalog = require "collegedb.catalog"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local members = require "collegedb.members"
+local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
 
 local router = {}
 
 -- The numbers of WHY in src/bind/route.c.
 local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED, ROOTED = 0, 1, 2, 3, 4, 5
+
+-- A key is looked for again when the epoch changed under it: so often at once, and then so many seconds with pauses.
+local AT_ONCE, PATIENCE = 4, 10
 
 local function missing_shard(id, state)
   local row = state.directory.shard:first("SELECT name FROM _collegedb_shards WHERE id = ?", { id })
@@ -160,10 +164,13 @@ end
 function router.resolve(state, full, text, name, insert)
   local tag, keyspace = catalog.untag(full)
   if not tag and keyspace ~= "" and all_tagged(state) then refuse_untagged(state, keyspace, text) end
-  for _ = 1, 20 do
+  local tries, waiting = 0, nil
+  repeat
     local index, why, keep = resolve_once(state, full, tag, keyspace, text, name, insert)
     if index then return index, why, keep end
-  end
+    tries = tries + 1
+    if tries == AT_ONCE then waiting = patience.new(PATIENCE) end
+  until waiting and not waiting:wait()
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
 

@@ -303,5 +303,6 @@ void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
+void cdb__lua_open_pause(lua_State *L);
 
 #endif

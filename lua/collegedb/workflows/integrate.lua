@@ -5,12 +5,13 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local patience = require "collegedb.patience"
 local quote = require "collegedb.quote"
 
 local integrate = { name = "integrate", api = 1 }
 
 local CONFLICTS_SHOWN = 1000
-local ATTEMPTS = 10 -- each begins anew in the epoch of its time
+local PATIENCE = 60 -- seconds in which others may change the epoch under each attempt
 
 -- Pages of keys in the order of their index. Without UNIQUE a key may repeat; the reader skips it.
 local function pages(found)
@@ -236,13 +237,13 @@ function integrate.run(state, index, opts)
   check_options(opts)
   state.shards[index].handle:first "SELECT 1" -- BUSY inside a transaction, whose rows may yet be rolled back
   state:refresh_catalog()
-  local written = {}
-  for _ = 1, ATTEMPTS do
+  local written, waiting = {}, patience.new(PATIENCE)
+  repeat
     state:read_epoch()
     local done, answer = pcall(attempt, state, index, opts, written)
     if done then return answer end
     if not errors.is_error(answer, "MOVED") then error(answer, 0) end
-  end
+  until not waiting:wait()
   errors.raise("BUSY", { shard = state.shards[index].name }, "the shards change faster than %s can be integrated",
     state.shards[index].name)
 end
