@@ -4,6 +4,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local turns = require "collegedb.turns"
 require "collegedb.transaction" -- gives shards their method transaction
 
 local directory = {}
@@ -61,7 +62,7 @@ function directory.open(path, secret)
   local options = { name = "the directory", synchronous = "full" }
   local shard = core.sqlite(memory and ":memory:" or path, options)
   local self = setmetatable({
-    path = path, secret = secret, shard = shard, entries = core.directory(shard, secret),
+    path = path, secret = secret, shard = shard, entries = core.directory(shard, secret), inner = core.inner(shard),
   }, Directory)
   local done, err = pcall(function()
     if not memory then self.lock = core.filelock(core.real_path(path) .. "-users") end
@@ -95,6 +96,7 @@ end
 --- Gives the key to a shard unless it has an entry. Returns the id that now
 -- stands, or nil when the epoch is not `epoch` any more.
 function Directory:claim(keyspace, text, id, epoch)
+  turns.check_none(self)
   return self.entries:claim(keyspace, text, id, epoch)
 end
 
@@ -138,15 +140,21 @@ end
 --- Adds `n` to a counter and returns what it was before; 0 only reads it.
 ---@param name string
 ---@param n integer
+---@param tx userdata? a transaction on the directory, of which it is to be a part
 ---@return integer
-function Directory:count_on(name, n)
+function Directory:count_on(name, n, tx)
   if n == 0 then
-    local row = self.shard:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
+    local row = self.inner:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
     return row and row.value or 0
   end
-  return self.shard:first([[INSERT INTO _collegedb_counters VALUES (?1, ?2)
+  return (tx or self.shard):first([[INSERT INTO _collegedb_counters VALUES (?1, ?2)
     ON CONFLICT DO UPDATE SET value = value + ?2 RETURNING value]], { "turn:" .. name, n }).value - n
 end
+
+--- For the allocation of one new key: an object with take(name) → the next turn,
+-- claim(keyspace, text, id, epoch) → the id that stands, or nil to decide again,
+-- and __close. Turns that no claim follows are not spent.
+function Directory:turns() return turns.new(self) end
 
 --- Runs `f(tx)` in one transaction that makes the next epoch, if it returns true.
 function Directory:change(f)

@@ -87,10 +87,9 @@ end
 
 -- A key of a strategy without homes.
 local function place_new(state, full, tag, keyspace, text, name, insert)
-  local index = allocate.select(state, { tag = tag, keyspace = keyspace, text = text, table = name },
-    insert and "write" or "read")
-  if not insert then return index, UNCLAIMED, false end
-  return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
+  local key = { tag = tag, keyspace = keyspace, text = text, table = name }
+  if not insert then return allocate.select(state, key), UNCLAIMED, false end
+  return allocate.give(state, full, key), CLAIMED, true
 end
 
 -- A key that decides no shard: where its row is, or for a read anywhere.
