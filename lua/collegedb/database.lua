@@ -51,6 +51,7 @@ end
 function methods:get_shard_stats()
   local state = core.state(self)
   state:read_epoch()
+  state:follow_scripts()
   state:refresh_catalog()
   return stats.shards(state)
 end
@@ -134,6 +135,8 @@ end
 ---@return table report
 function methods:integrate(name, opts)
   local _, index, state = shard_of(self, name)
+  state:read_epoch()
+  state:follow_scripts()
   local report = integrate.run(state, index, opts)
   self:flush_cache()
   if not report.dry_run then state.reports[name] = report end
@@ -146,12 +149,9 @@ function methods:integration_report(name)
   return state.reports[shard.name]
 end
 
---- Loads strategy and rules anew, when their files have changed.
-function methods:reload_scripts()
-  local state = core.state(self)
-  state:load_scripts()
-  state:refresh_catalog(true)
-end
+--- Loads strategy and rules anew: now, and also when only what their files use has changed. When one of them is wrong,
+-- it raises, and those before go on.
+function methods:reload_scripts() core.state(self):reload_scripts() end
 
 --- Takes an integration back; every row is still found, by probing.
 ---@return table report { success, shard_name, entries_removed }

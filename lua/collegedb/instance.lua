@@ -19,10 +19,10 @@ local instance = {}
 
 local LIFE_MAX = 1000 * 3600 * 24 * 365 * 100 -- ms: what the mapping cache has bits for, and then some
 
-local function load_one_strategy(settings, given)
+local function load_one_strategy(settings, given, scripts)
   if type(given) == "function" then return { name = "of the config", select = given } end
   if type(given) == "table" then return given end
-  local strategy, looked = loader.load(settings, "strategies", given, "hash")
+  local strategy, looked = loader.keep(scripts, settings, "strategies", given, "hash")
   if type(strategy) == "table" and type(strategy.select) == "function" then return strategy end
   if strategy ~= nil then
     errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
@@ -33,24 +33,27 @@ local function load_one_strategy(settings, given)
 end
 
 -- { read =, write = }: what places a key that is looked for, and one that is inserted.
-local function load_strategy(settings)
+local function load_strategy(settings, scripts)
   local given = settings.strategy
   if type(given) == "table" and given.write then
-    return { read = load_one_strategy(settings, given.read), write = load_one_strategy(settings, given.write) }
+    return {
+      read = load_one_strategy(settings, given.read, scripts),
+      write = load_one_strategy(settings, given.write, scripts),
+    }
   end
-  local one = load_one_strategy(settings, given)
+  local one = load_one_strategy(settings, given, scripts)
   return { read = one, write = one }
 end
 
 local function family_of(strategy) return strategy.write == hash and "hash" or "claims" end
 
-local function load_rules(settings)
+local function load_rules(settings, scripts)
   local base = require "collegedb.rules.default"
   if type(settings.rules) == "table" then
     return setmetatable({ name = settings.rules.name or "of the config" },
       { __index = function(_, name) return settings.rules[name] or base[name] end })
   end
-  local rules, looked = loader.load(settings, "rules", settings.rules, "default")
+  local rules, looked = loader.keep(scripts, settings, "rules", settings.rules, "default")
   if type(rules) == "table" and type(rules.table) == "function" then return rules end
   errors.raise(rules == nil and "CONFIG" or "SCRIPT", { field = "rules" }, "rules %s are not known (looked for %s)",
     settings.rules, looked or "a table with a function table")
@@ -124,20 +127,51 @@ function State:publish_catalog(db)
   if self.config.check_keys then core.check_tables(db, columns_to_check(self)) end
 end
 
---- Loads strategy and rules anew. A strategy of the other family would place
--- keys that are there anew, which only an open may do.
+--- Loads strategy and rules, those anew whose file changed. A strategy of the
+-- other family would place keys that are there anew, which only an open may do.
 function State:load_scripts()
-  local strategy, rules = load_strategy(self.config), load_rules(self.config)
+  local strategy, rules = load_strategy(self.config, self.scripts), load_rules(self.config, self.scripts)
   if self.strategy and family_of(strategy) ~= family_of(self.strategy) then
     errors.raise("CONFIG", { field = "strategy" }, "the strategy is of another family now; open the database again")
   end
   self.strategy, self.rules = strategy, rules
 end
 
+--- Takes scripts that changed into use: all of them, or none when one of them is wrong.
+---@param always boolean? reads the catalog again also when the rules are the same
+function State:take_scripts(always)
+  local strategy, rules = self.strategy, self.rules
+  local taken, err = pcall(function()
+    self:load_scripts()
+    if always or self.rules ~= rules then self:refresh_catalog(true) end
+  end)
+  if taken then return end
+  self.strategy, self.rules = strategy, rules
+  error(err, 0)
+end
+
+--- Loads strategy and rules anew, whether their files changed or not.
+function State:reload_scripts()
+  for _, each in pairs(self.scripts) do each.script = nil end
+  self:take_scripts(true)
+end
+
+--- The first call in a new epoch looks whether the files of scripts changed. One
+-- that is wrong now raises once; the script before it goes on.
+function State:follow_scripts()
+  if not self.scripts_due then return end
+  self.scripts_due = false
+  core.set_homes(self.weak.db, homes(self))
+  if loader.changed(self.scripts, self.config) then self:take_scripts() end
+end
+
 --- Reads the current epoch, and tells C which way is open in it.
 function State:read_epoch()
+  local before = self.epoch
   self.epoch = epochs.read(self.directory, self.shards)
-  if self.weak.db then core.set_homes(self.weak.db, homes(self)) end
+  if before and before.number ~= self.epoch.number then self.scripts_due = true end
+  -- The short way does not come by where the scripts are looked after.
+  if self.weak.db then core.set_homes(self.weak.db, not self.scripts_due and homes(self) or nil) end
 end
 
 --- What is known of a table, or nil.
@@ -277,6 +311,7 @@ function instance.open(given)
   local settings = config.normalize(given)
   local state = setmetatable({
     config = settings, shards = {}, by_name = {}, owned = {}, shard_facts = {}, reports = {},
+    scripts = {}, -- of lua/collegedb/loader.lua: what was loaded, and from which files
     weak = setmetatable({}, { __mode = "v" }), -- the database, which keeps this state alive and not the reverse
   }, State)
   local db

@@ -112,6 +112,7 @@ local function resolve_either(state, home, tag, text, name, insert)
 end
 
 local function resolve_once(state, full, tag, keyspace, text, name, insert)
+  if state.scripts_due then state:follow_scripts() end
   local number, id = state.directory:lookup(full, text)
   if number ~= state.epoch.number then
     -- What was not found in one epoch says nothing in the next: look again.

@@ -56,6 +56,19 @@ static int file_id(lua_State *L) {
   return 1;
 }
 
+/* core.file_stamp(path): a text that is another one when the file was written or replaced; nil for what is
+ * no regular file. */
+static int file_stamp(lua_State *L) {
+  struct stat info;
+  if (stat(luaL_checkstring(L, 1), &info) != 0 || !S_ISREG(info.st_mode)) return 0;
+  char text[128];
+  snprintf(text, sizeof text, "%llx:%llx:%llx:%lld.%09ld", (unsigned long long)info.st_dev,
+           (unsigned long long)info.st_ino, (unsigned long long)info.st_size, (long long)info.st_mtim.tv_sec,
+           info.st_mtim.tv_nsec);
+  lua_pushstring(L, text);
+  return 1;
+}
+
 /* core.file_size(path): bytes; nil for no file. */
 static int file_size(lua_State *L) {
   struct stat info;
@@ -86,6 +99,8 @@ void cdb__lua_open_files(lua_State *L) {
   lua_setfield(L, -2, "filelock");
   lua_pushcfunction(L, file_id);
   lua_setfield(L, -2, "file_id");
+  lua_pushcfunction(L, file_stamp);
+  lua_setfield(L, -2, "file_stamp");
   lua_pushcfunction(L, real_path);
   lua_setfield(L, -2, "real_path");
   lua_pushcfunction(L, file_size);
