@@ -1,5 +1,6 @@
 -- Tables that follow another: a key brings all rows of its group, in whichever of the group's tables they are.
 
+local collegedb = require "collegedb"
 local fixture = require "spec.support.fixture"
 
 local SHOP = [[
@@ -386,6 +387,16 @@ describe("a group", function()
       assert.equal(t, others.T)
       assert.is_nil(others.nope)
     end)
+  end)
+
+  it("is told of by validation", function()
+    fixture.sqlite("a.db", SHOP .. "DROP INDEX orders_user; INSERT INTO users VALUES ('u', '')")
+    local found = collegedb.validate_table_for_sharding(fixture.path "a.db", "orders")
+    assert.same({ "id", "users" }, { found.primary_key_column, found.follows })
+    assert.same(1, #found.issues)
+    assert.matches("the column by which it follows users, user_id has no index", found.issues[1])
+    found = collegedb.validate_table_for_sharding(fixture.path "a.db", "items")
+    assert.same({ "order_id", "orders", true }, { found.primary_key_column, found.follows, found.is_valid })
   end)
 
   it("is what check_keys allows a statement to touch", function()

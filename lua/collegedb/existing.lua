@@ -116,15 +116,22 @@ local function count_rows(shard, name)
   error(row, 0)
 end
 
+local function add_unindexed(shard, found, what, issues)
+  if not existing_keys.is_scanned(shard, found) then return end
+  issues[#issues + 1] = ("%s %s has no index: every look for a key reads the whole table"):format(what,
+    found.key_column)
+end
+
 local function issues_of(shard, found, issues)
   local unusable = existing_keys.unusable(shard, found)
   if unusable > 0 then
     issues[#issues + 1] = ("%d rows have no usable key (NULL, empty, over 512 bytes, or not of the column's type)")
       :format(unusable)
   end
-  if existing_keys.is_scanned(shard, found) then
-    issues[#issues + 1] = ("the key column %s has no index: every look for a key reads the whole table")
-      :format(found.key_column)
+  local follows = found.group and found.group.follows
+  add_unindexed(shard, found, "the key column", issues)
+  if follows and found.member then
+    add_unindexed(shard, follows, ("the column by which it follows %s,"):format(found.group.parent), issues)
   end
 end
 
@@ -132,7 +139,8 @@ end
 ---@param value any a shard value
 ---@param name string TABLE_NOT_FOUND if there is none
 ---@param key_column string? instead of what the default rules take
----@return table found { is_valid, table_name, primary_key_column, record_count, issues }; it is valid without issues
+---@return table found { is_valid, table_name, primary_key_column, record_count, issues }, and `follows`, the table to
+--- whose group it belongs; it is valid without issues
 function existing.validate_table_for_sharding(value, name, key_column)
   check_table(name, key_column)
   return with_shard(value, function(shard)
@@ -142,7 +150,7 @@ function existing.validate_table_for_sharding(value, name, key_column)
     if found then issues_of(shard, found, issues) else issues[1] = reason end
     return {
       is_valid = #issues == 0, table_name = row.name, primary_key_column = found and found.key_column or nil,
-      record_count = records, issues = issues,
+      follows = found and found.group and found.group.parent or nil, record_count = records, issues = issues,
     }
   end)
 end
