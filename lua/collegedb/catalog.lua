@@ -14,6 +14,8 @@ local quote = require "collegedb.quote"
 
 local catalog = {}
 
+local NAME_MAX = 255 -- bytes of a table's name, and of a keyspace; as in src/bind/bind.h
+
 ---@class collegedb.Table
 ---@field name string as the first shard that has it writes it
 ---@field key_column string what a bare key of its statements is compared with
@@ -56,12 +58,18 @@ local function wrong_rules(info, ...)
   errors.raise("SCRIPT", { table = info.name }, "the rules say of table %s: %s", info.name, what)
 end
 
+-- A NUL byte separates a keyspace from its shard's tag.
+local function check_keyspace(info, keyspace)
+  if type(keyspace) == "string" and #keyspace <= NAME_MAX and not keyspace:find("\0", 1, true) then return end
+  wrong_rules(info, "the keyspace %s; it is a string of at most %d bytes without NUL",
+    type(keyspace) == "string" and ("%q"):format(keyspace:sub(1, 40)) or "of a " .. type(keyspace), NAME_MAX)
+end
+
 local function check_answer(info, answer)
   if type(answer) ~= "table" then wrong_rules(info, "a %s; it must be a table, or nil and a reason", type(answer)) end
-  for _, field in ipairs { "key_column", "keyspace" } do
-    if answer[field] ~= nil and type(answer[field]) ~= "string" then
-      wrong_rules(info, "%s is a %s; it must be a string", field, type(answer[field]))
-    end
+  if answer.keyspace ~= nil then check_keyspace(info, answer.keyspace) end
+  if answer.key_column ~= nil and type(answer.key_column) ~= "string" then
+    wrong_rules(info, "key_column is a %s; it must be a string", type(answer.key_column))
   end
   local group = answer.group
   if answer.reference or (group == nil and answer.key_column) then return answer end
@@ -174,6 +182,7 @@ local function judge_now(self, info)
   local answer, reason = ask(info, self.infos, self.rules, self.limit)
   if not answer then return nil, reason end
   if answer.reference then return nil, "it is a reference table: every shard has its own copy of it", true end
+  if #info.name > NAME_MAX then return nil, ("its name has more than %d bytes, and can not be routed"):format(NAME_MAX) end
   local parent = answer.group and parent_of(self, info, answer)
   if parent then return member(info, answer, parent) end
   if answer.key_column then return keyed(info, answer) end

@@ -197,10 +197,14 @@ local function is_file(path) return path and path ~= ":memory:" and path ~= "mem
 
 -- Nothing is made before it is clear that everything can be.
 local function check_folder(what, path)
-  local folder = is_file(path) and path:match "^(.*)/[^/]*$"
+  if not is_file(path) then return end
+  local folder = path:match "^(.*)/[^/]*$"
   if folder and folder ~= "" and not core.file_id(folder) then
     errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
   end
+  local _, reason = core.file_id(path)
+  if not reason then _, reason = core.file_id(path .. "-journal") end -- the name may be too long for what SQLite adds
+  if reason then errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: %s", path, reason) end
 end
 
 local function check_folders(settings)

@@ -37,7 +37,7 @@ end
 ---@return integer total, table<string, integer> by shard
 function stats.count(state, name)
   if type(name) ~= "string" or name == "" then
-    errors.raise("USAGE", nil, "count takes a table's name, not %s", tostring(name))
+    errors.raise("USAGE", nil, "count takes a table's name, not %s", name == "" and "''" or tostring(name))
   end
   local total, by_shard, known = 0, {}, false
   for _, shard in ipairs(state.shards) do

@@ -3,6 +3,7 @@
  * a database drops the locks that SQLite holds on it. */
 #include "core/filelock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -46,10 +47,17 @@ static int close_lock(lua_State *L) {
   return 0;
 }
 
-/* core.file_id(path): the same text for every path to one file; nil for none. */
+/* core.file_id(path): the same text for every path to one file; nil for none, and the reason if it is another
+ * than that there is none. */
 static int file_id(lua_State *L) {
   struct stat info;
-  if (stat(luaL_checkstring(L, 1), &info) != 0) return 0;
+  if (stat(luaL_checkstring(L, 1), &info) != 0) {
+    const int reason = errno;
+    lua_pushnil(L);
+    if (reason == ENOENT) return 1;
+    lua_pushstring(L, strerror(reason));
+    return 2;
+  }
   char text[64];
   snprintf(text, sizeof text, "%llx:%llx", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
   lua_pushstring(L, text);

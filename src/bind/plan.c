@@ -20,6 +20,12 @@ void cdb__lua_plans_free(cdb__lua_db *db) {
 }
 
 static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_call *call) {
+  cdb__sql_info info;
+  char table[sizeof((cdb__lua_plan *)0)->table] = "";
+  cdb__sql_scan(call->sql, call->size, &info);
+  if (info.table && cdb__sql_name(info.table, info.table_size, table, sizeof table) >= sizeof table)
+    cdb__lua_fail(L, CDB_USAGE, "the table's name has more than %zu bytes, and can not be routed",
+                  sizeof table - 1);
   /* A program that writes its values into its SQL makes endless texts. Starting
    * over is cheaper than keeping score, and as good for everybody else. */
   if (db->plan_count >= CDB__PLAN_LIMIT) cdb__lua_plans_free(db);
@@ -29,12 +35,8 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
   plan->size = call->size;
   plan->hash = call->hash;
   plan->catalog = db->catalog - 1;
-  cdb__sql_info info;
-  cdb__sql_scan(call->sql, call->size, &info);
   plan->kind = info.kind;
-  if (info.table &&
-      cdb__sql_name(info.table, info.table_size, plan->table, sizeof plan->table) >= sizeof plan->table)
-    plan->table[0] = '\0'; /* longer than any table the catalog keeps */
+  memcpy(plan->table, table, sizeof table);
   cdb__lua_plan **bucket = &db->plans[call->hash % CDB__PLAN_BUCKETS];
   plan->next = *bucket;
   *bucket = plan;

@@ -200,6 +200,8 @@ static int method_each(lua_State *L) {
 static cdb__lua_plan *table_plan(lua_State *L, cdb__lua_db *db, int arg) {
   size_t size;
   const char *table = cdb__lua_check_string(L, arg, "the table", &size);
+  if (strlen(table) != size) /* what is before it could be another table's */
+    cdb__lua_fail(L, CDB_TABLE_NOT_FOUND, "no table has a NUL byte in its name, as %s… has", table);
   luaL_Buffer text;
   luaL_buffinit(L, &text);
   luaL_addstring(&text, "DELETE FROM \"");
