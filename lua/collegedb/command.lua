@@ -75,7 +75,7 @@ local function check_rows(rows)
 end
 
 local function complain(name, message)
-  io.stderr:write("collegedb ", name and name .. ": " or "", one_line(message), "\n")
+  io.stderr:write("collegedb ", name and one_line(name) .. ": " or "", one_line(message), "\n")
 end
 
 ---The value of --config among arguments that are not parsed yet: which command they belong to may depend on it.
