@@ -99,6 +99,7 @@ typedef struct cdb__lua_plan {
   bool fold;           /* the key column compares NOCASE */
   bool member;         /* its integer keys are rows' own inside a group: no shard is their home */
   bool text_member;    /* so may be its strings */
+  bool tells_nothing;  /* gives no row where none is, unlike SELECT count(*) */
   cdb__keyspace space; /* of integer keys; its name is `space_name` */
   char space_name[384];
   char sql[];

@@ -37,6 +37,8 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
   plan->catalog = db->catalog - 1;
   plan->kind = info.kind;
   memcpy(plan->table, table, sizeof table);
+  /* Without a parenthesis there is no aggregate. */
+  plan->tells_nothing = info.kind != CDB__SQL_SELECT || !memchr(call->sql, '(', call->size);
   cdb__lua_plan **bucket = &db->plans[call->hash % CDB__PLAN_BUCKETS];
   plan->next = *bucket;
   *bucket = plan;

@@ -94,11 +94,13 @@ static int look_up(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, boo
   return ask(L, db, plan ? plan->table : NULL, insert, key, hash, why);
 }
 
-/* Index of the key's shard, or -1. `found` says what else is trusted: a row's place that a look has found. */
+/* Index of the key's shard, or -1. `found` is what else a statement may trust that would
+ * show when a row has gone: the place of one that a look has found. */
 static inline int resolve(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, bool insert,
                           const cdb__key *key, cdb__hash hash, unsigned found, int *why) {
   const bool member = may_be_member(db, plan, key);
   const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
+  if (!plan || !plan->tells_nothing) found = 0;
   const unsigned trusted = insert ? TRUST_ENTRY : member ? TRUST_ROWS | found : TRUST_HOME;
   if (index >= 0 && trusted >> *why & 1) return index;
   const bool seen = index >= 0 && *why == CDB__ROOTED;
@@ -164,9 +166,10 @@ static int run_where_found(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, i
   int now, why;
   run_on(L, db, ready(L, db, index), call, run);
   if (!db->open || !is_nothing(L, run)) return 1;
+  const int result = lua_gettop(L); /* a runner may leave more below it */
   cdb__cache_drop(db->cache, call->key);
   cdb__lua_shard *shard = route(L, db, call, 0, &now, &why);
-  lua_settop(L, now == index ? 5 : 4);
+  lua_settop(L, now == index ? result : 4);
   return now == index ? 1 : run_on(L, db, shard, call, run);
 }
 
