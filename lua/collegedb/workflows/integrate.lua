@@ -138,18 +138,17 @@ local function add_issues(report, found, counts, shard)
   end
 end
 
--- The tables asked for, or all; and whether those are all that have a key.
+-- The key columns to read, and the tables that follow; of those asked for, or of all. And whether it is all.
 local function select_tables(state, index, opts)
-  local all = catalog.key_columns(state.catalog, index)
-  if not opts.tables then return all, true end
-  local chosen, seen = {}, {}
+  local columns, followers = catalog.key_columns(state.catalog, index), catalog.followers(state.catalog, index)
+  if not opts.tables then return columns, followers, true end
+  local wanted = {}
   for _, name in ipairs(opts.tables) do
     local folded = quote.fold(name)
     local found = state.catalog.tables[folded]
     local unkeyed = state.catalog.unkeyed[folded]
     if found and found.shards[index] then
-      if not seen[found] then chosen[#chosen + 1] = found end
-      seen[found] = true
+      wanted[found.name] = true
     elseif unkeyed then
       errors.raise("USAGE", { table = name }, "table %s can not be integrated: %s", name, unkeyed.reason)
     else
@@ -157,7 +156,15 @@ local function select_tables(state, index, opts)
         state.shards[index].name, name)
     end
   end
-  return chosen, #chosen == #all
+  local function chosen(all)
+    local list = {}
+    for _, each in ipairs(all) do
+      if wanted[each.name] then list[#list + 1] = each end
+    end
+    return list
+  end
+  local read = chosen(columns)
+  return read, chosen(followers), #read == #columns
 end
 
 local function check_options(opts)
@@ -179,8 +186,8 @@ local function check_options(opts)
   end
 end
 
-local function add_followers(state, index, report)
-  for _, each in ipairs(catalog.followers(state.catalog, index)) do
+local function add_followers(state, index, report, followers)
+  for _, each in ipairs(followers) do
     report.tables_processed = report.tables_processed + 1
     report.total_records = report.total_records
       + state.shards[index].inner:first(("SELECT count(*) AS n FROM %s"):format(quote.name(each.name))).n
@@ -202,8 +209,8 @@ local function attempt(state, index, opts, written)
   local was_integrated = state.epoch.integrated[index]
   local report = { shard_name = shard.name, tables_processed = 0, total_records = 0, mappings_created = 0, entries = 0,
     conflicts = {}, conflict_count = 0, issues = {}, dry_run = opts.dry_run or false }
-  local tables, complete = select_tables(state, index, opts)
-  for _, found in ipairs(tables) do
+  local columns, followers, complete = select_tables(state, index, opts)
+  for _, found in ipairs(columns) do
     local counts, conflicts = take_table(state, index, found, opts, report.total_records, written)
     report.tables_processed = report.tables_processed + 1
     report.total_records = report.total_records + counts.records + counts.nulls
@@ -212,10 +219,8 @@ local function attempt(state, index, opts, written)
     add_conflicts(state, report, found, counts, conflicts)
     add_issues(report, found, counts, shard)
   end
-  if not opts.tables then
-    add_followers(state, index, report)
-    add_left_out(state, index, report)
-  end
+  add_followers(state, index, report, followers)
+  if not opts.tables then add_left_out(state, index, report) end
   if complete and not opts.dry_run then
     if not epochs.set_integrated(state.directory, shard, state.epoch.number, report.conflict_count) then
       errors.raise("MOVED", { shard = shard.name }, "the epoch changed while %s was integrated", shard.name)
