@@ -28,6 +28,7 @@ local NAME_MAX = 255 -- bytes of a table's name, and of a keyspace; as in src/bi
 ---@field refers boolean? the column holds the parent's keys
 ---@field member boolean its keys are rows' own inside a group, and decide no shard
 ---@field text_member boolean a string may be such a key, of this table or of one that it follows
+---@field fold_text boolean strings by which its statements are keyed compare NOCASE, also those of tables it follows
 ---@field group { parent: string, root: string, column: string, position: integer, follows: collegedb.Table? }?
 --- `follows` where the column holds the parent's keys
 ---@field shards table<integer, boolean> indexes of the shards that have it
@@ -248,18 +249,33 @@ local function add_shard(self, index, shard, rules, limit)
   end
 end
 
--- May a string that a statement of the table is keyed by be a row's own inside a group?
-local function has_text_member(self, found)
-  while found do
-    if found.member and found.keyspace == "" then return true end
-    found = found.group and self.tables[quote.fold(found.group.parent)]
+--- The tables that a key of a statement of the table may be of: itself, and those that it follows, up to the root.
+---@param found collegedb.Table?
+---@return fun(): collegedb.Table?
+function catalog.line(self, found)
+  return function()
+    local now = found
+    found = now and now.group and self.tables[quote.fold(now.group.parent)]
+    return now
   end
-  return false
+end
+
+-- What a string may be that a statement of the table is keyed by.
+local function note_strings(self, found)
+  found.text_member, found.fold_text = false, found.fold
+  local first = true
+  for each in catalog.line(self, found) do
+    if each.keyspace == "" then
+      found.text_member = found.text_member or each.member
+      found.fold_text = each.fold and (first or found.fold_text)
+      first = false
+    end
+  end
 end
 
 local function note_members(self)
   for _, each in pairs(self.tables) do
-    each.text_member = has_text_member(self, each)
+    note_strings(self, each)
     self.text_members = self.text_members or each.text_member
     if each.keyspace ~= "" then
       self.members[each.keyspace] = each.member and self.members[each.keyspace] ~= false

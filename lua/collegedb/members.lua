@@ -15,9 +15,18 @@ local members = {}
 ---@param name string? the statement's main table
 function members.may_be(state, keyspace, name)
   if keyspace ~= "" then return members.fill(state, keyspace) end
-  if not name then return state.catalog.text_members end
-  local found = state.catalog.tables[quote.fold(name)]
-  return found ~= nil and found.text_member
+  local found = name and state.catalog.tables[quote.fold(name)]
+  if not found then return state.catalog.text_members end -- a view, WITH, or no statement: it may be about any table
+  return found.text_member
+end
+
+--- A string as the root of the statement's table has it, where that compares NOCASE and a row's own key does not.
+---@param name string? the statement's main table
+function members.root_text(state, keyspace, text, name)
+  local found = keyspace == "" and name and state.catalog.tables[quote.fold(name)]
+  if not found or not found.text_member or found.fold_text then return text end
+  local root = state.catalog.tables[quote.fold(found.group.root)]
+  return root and root.fold and quote.fold(text) or text
 end
 
 --- Do all keys of this keyspace belong to rows inside a group, so that none decides a shard?
@@ -30,10 +39,12 @@ local function owner(state, keyspace)
   end
 end
 
---- Raises USAGE: a row is to be inserted under a key that nobody knows.
+--- Raises USAGE: a row is to be inserted under a key that nobody knows. A string is let pass where it may also be
+-- the key of a new group: no statement tells, or it is not about a table that follows another.
 ---@param name string? the table
 function members.refuse_unknown(state, keyspace, text, name)
   local found = name and state.catalog.tables[quote.fold(name)]
+  if keyspace == "" and not found then return end
   if not found or not found.group then found = owner(state, keyspace) end
   errors.raise("USAGE", { key = text, table = found.name },
     "rows of %s are where their %s are, and no row there has the key %s: insert under the key of %s, db:key(%q, …)",

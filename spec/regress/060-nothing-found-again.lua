@@ -1,5 +1,5 @@
--- A statement that met nothing, for a key of a row inside a group that is still there, gave the names of its columns for
--- its answer.
+-- A statement that met nothing, for a key of a row inside a group that is still there, gave the names of its columns
+-- for its answer.
 
 local fixture = require "spec.support.fixture"
 

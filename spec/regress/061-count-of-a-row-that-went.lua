@@ -1,5 +1,5 @@
--- The place of a row inside a group was remembered also for SELECT count(*), which gives a row in any case: after the row
--- went to another group, on another shard, nothing was counted for as long as the mapping cache keeps a place.
+-- The place of a row inside a group was remembered also for SELECT count(*), which gives a row in any case: after the
+-- row went to another group, on another shard, nothing was counted for as long as the mapping cache keeps a place.
 
 local fixture = require "spec.support.fixture"
 

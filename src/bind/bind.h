@@ -96,7 +96,7 @@ typedef struct cdb__lua_plan {
   char table[256];     /* main table, unquoted; "" if none */
   unsigned catalog;    /* the catalog version that the fields below are of */
   int key_kind;        /* CDB__KEY_… of the main table's key column */
-  bool fold;           /* the key column compares NOCASE */
+  bool fold;           /* strings that are its keys compare NOCASE */
   bool member;         /* its integer keys are rows' own inside a group: no shard is their home */
   bool text_member;    /* so may be its strings */
   bool tells_nothing;  /* gives no row where none is, unlike SELECT count(*) */
@@ -280,7 +280,16 @@ int cdb__lua_set_homes(lua_State *L);
 void cdb__lua_homes_free(cdb__lua_db *db);
 
 /* Why a key is where it is; lua/collegedb/router.lua returns these numbers. */
-enum { CDB__HOME, CDB__DIRECTORY, CDB__FOUND, CDB__CLAIMED, CDB__UNCLAIMED, CDB__ROOTED, CDB__WHY_COUNT };
+enum {
+  CDB__HOME,
+  CDB__DIRECTORY,
+  CDB__FOUND,
+  CDB__CLAIMED,
+  CDB__UNCLAIMED,
+  CDB__ROOTED,
+  CDB__ROOTED_ENTRY,
+  CDB__WHY_COUNT
+};
 
 /* --- check_keys (check.c) ------------------------------------------------- */
 

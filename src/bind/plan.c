@@ -47,7 +47,7 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
 }
 
 /* describe(state, table) returns the kind of key ("text", "integer", "numeric"
- * or nil), the keyspace of integer keys, whether the column is NOCASE, and
+ * or nil), the keyspace of integer keys, whether strings compare NOCASE, and
  * whether an integer and a string may be the key of a row inside a group. */
 static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan *plan) {
   const int top = lua_gettop(L);
@@ -94,7 +94,10 @@ cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index
   call->hash = cdb__sql_hash(call->sql, call->size);
   cdb__lua_plan *plan = find(db, call);
   if (!plan) plan = new_plan(L, db, call);
-  if (!plan->table[0]) plan->catalog = db->catalog;
+  if (!plan->table[0]) {
+    plan->text_member = db->text_members; /* it may be about any table */
+    plan->catalog = db->catalog;
+  }
   if (plan->catalog != db->catalog) {
     describe(L, db, db_index, plan);
     plan = find(db, call);

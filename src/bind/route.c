@@ -10,7 +10,8 @@
 
 #include "bind/bind.h"
 
-static const char *const WHY[CDB__WHY_COUNT] = {"home", "directory", "found", "claimed", "unclaimed", "home"};
+static const char *const WHY[CDB__WHY_COUNT] = {"home",      "directory", "found",    "claimed",
+                                                "unclaimed", "home",      "directory"};
 
 /* Its address in each router proves what a userdata is, at a fraction of the
  * cost of comparing metatables; the size says that it may be read at all. */
@@ -66,12 +67,13 @@ static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, co
  *
  * An INSERT trusts the cache only where the directory has an entry: since a key
  * was seen to have none, another process may have taken a shard over that has it.
- * A key that may be a row's own inside a group is not at home because it was computed
- * to be, but where rows of it were seen. */
+ * A key that may be a row's own inside a group is not where its home or its entry
+ * would be, but where rows of it were seen. */
 enum {
-  TRUST_ENTRY = 1 << CDB__DIRECTORY | 1 << CDB__CLAIMED,
+  TRUST_ENTRY = 1 << CDB__DIRECTORY | 1 << CDB__CLAIMED | 1 << CDB__ROOTED_ENTRY,
   TRUST_HOME = TRUST_ENTRY | 1 << CDB__HOME | 1 << CDB__ROOTED,
-  TRUST_ROWS = TRUST_ENTRY | 1 << CDB__ROOTED
+  TRUST_ROWS = 1 << CDB__ROOTED | 1 << CDB__ROOTED_ENTRY,
+  TRUST_ROWS_ENTRY = 1 << CDB__ROOTED_ENTRY
 };
 
 /* May the key be a row's own inside a group, of the plan's table or of one that it follows? */
@@ -100,8 +102,8 @@ static inline int resolve(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *pl
                           const cdb__key *key, cdb__hash hash, unsigned found, int *why) {
   const bool member = may_be_member(db, plan, key);
   const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
-  if (!plan || !plan->tells_nothing) found = 0;
-  const unsigned trusted = insert ? TRUST_ENTRY : member ? TRUST_ROWS | found : TRUST_HOME;
+  const unsigned read = member ? TRUST_ROWS | (plan && plan->tells_nothing ? found : 0) : TRUST_HOME;
+  const unsigned trusted = !insert ? read : member ? TRUST_ROWS_ENTRY : TRUST_ENTRY;
   if (index >= 0 && trusted >> *why & 1) return index;
   const bool seen = index >= 0 && *why == CDB__ROOTED;
   return look_up(L, db, plan, insert, key, hash, member, seen, index, why);
