@@ -183,7 +183,9 @@ local function judge_now(self, info)
   local answer, reason = ask(info, self.infos, self.rules, self.limit)
   if not answer then return nil, reason end
   if answer.reference then return nil, "it is a reference table: every shard has its own copy of it", true end
-  if #info.name > NAME_MAX then return nil, ("its name has more than %d bytes, and can not be routed"):format(NAME_MAX) end
+  if #info.name > NAME_MAX then
+    return nil, ("its name has more than %d bytes, and can not be routed"):format(NAME_MAX)
+  end
   local parent = answer.group and parent_of(self, info, answer)
   if parent then return member(info, answer, parent) end
   if answer.key_column then return keyed(info, answer) end

@@ -5,7 +5,7 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local instance = require "collegedb.instance"
-local integrate = require "collegedb.workflows.integrate"
+local integration = require "collegedb.integration"
 local quote = require "collegedb.quote"
 local rollback = require "collegedb.workflows.rollback"
 local schema = require "collegedb.schema"
@@ -131,13 +131,15 @@ function methods:key(name, id, tag)
 end
 
 --- Takes the existing data of a shard over.
----@param opts { tables: string[]?, dry_run: boolean?, on_progress: function? }?
+---@param opts { tables: string[]?, primary_key_column: string?, dry_run: boolean?, resume: boolean?, page: integer?,
+--- on_progress: (fun(done: integer, total: integer, label: string, info: table): boolean?)? }? on_progress stops it
+--- by returning false; resume goes on where it was stopped
 ---@return table report
 function methods:integrate(name, opts)
   local _, index, state = shard_of(self, name)
   state:read_epoch()
   state:follow_scripts()
-  local report = integrate.run(state, index, opts)
+  local report = integration.run(state, index, opts)
   self:flush_cache()
   if not report.dry_run then state.reports[name] = report end
   return report

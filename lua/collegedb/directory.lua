@@ -20,18 +20,45 @@ CREATE TABLE IF NOT EXISTS _collegedb_entries (
   digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _collegedb_shards (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
-  conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0);
+  conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _collegedb_homes (
   placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
   PRIMARY KEY (placement, shard)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE);
+-- The journal of workflows (lua/collegedb/journal.lua); `takes` and `conflicts` are integration's.
+CREATE TABLE IF NOT EXISTS _collegedb_jobs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, workflow TEXT NOT NULL, subject INTEGER NOT NULL, signature TEXT NOT NULL,
+  step TEXT NOT NULL, state TEXT NOT NULL, UNIQUE (workflow, subject));
+CREATE TABLE IF NOT EXISTS _collegedb_takes (
+  job INTEGER NOT NULL, item INTEGER NOT NULL, last, stop, mark, ended INTEGER NOT NULL, records INTEGER NOT NULL,
+  created INTEGER NOT NULL, at_home INTEGER NOT NULL, known INTEGER NOT NULL, conflicts INTEGER NOT NULL,
+  unusable INTEGER NOT NULL, resolved INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, item)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_conflicts (
+  id INTEGER PRIMARY KEY, job INTEGER NOT NULL, item INTEGER NOT NULL, key, other INTEGER NOT NULL, verdict TEXT);
+-- Whoever says that a shard is not integrated, or not any more, makes void what an integration has done so far.
+CREATE TRIGGER IF NOT EXISTS _collegedb_distrust AFTER UPDATE OF integrated ON _collegedb_shards
+  WHEN NEW.integrated = 0 BEGIN
+    UPDATE _collegedb_shards SET generation = generation + 1 WHERE id = NEW.id;
+  END;
 INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[), ('epoch', 1);
 ]]
 
+-- Of a directory that an earlier version made.
+local function add_generation(shard)
+  local has = shard:first [[SELECT count(*) AS columns, sum(name = 'generation') AS generation
+    FROM pragma_table_info('_collegedb_shards')]]
+  if has.columns > 0 and has.generation == 0 then
+    shard:exec "ALTER TABLE _collegedb_shards ADD COLUMN generation INTEGER NOT NULL DEFAULT 0"
+  end
+end
+
 local function prepare(self)
-  local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_schema'"
-  if row.n == 0 then self.shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
+  local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_distrust'"
+  if row.n == 0 then
+    add_generation(self.shard)
+    self.shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;")
+  end
   row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
   if not row or row.value ~= FORMAT then
     errors.raise("CONFIG", { field = "kv" },
@@ -163,6 +190,15 @@ function Directory:change(f)
     if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
     return changed
   end)
+end
+
+--- What takes one key column's keys into the directory: src/bind/takeover.c.
+---@param plan table see lua/collegedb/workflows/integrate.lua
+---@param before userdata? another one of the same column, to go on from where that was
+---@return userdata takeover with step() → more, stalled, idle; counts(); conflicts(most), those of the last step
+function Directory:takeover(plan, before)
+  plan.directory, plan.secret = self.shard, self.secret
+  return core.takeover(plan, before)
 end
 
 return directory

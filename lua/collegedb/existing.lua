@@ -10,7 +10,7 @@ local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
 local inspect = require "collegedb.inspect"
 local instance = require "collegedb.instance"
-local integrate = require "collegedb.workflows.integrate"
+local integration = require "collegedb.integration"
 local loader = require "collegedb.loader"
 local mapping = require "collegedb.mapper"
 local quote = require "collegedb.quote"
@@ -240,7 +240,7 @@ local function check_options(opts)
 end
 
 local function workflow_options(opts)
-  return { tables = opts.tables, dry_run = opts.dry_run, on_progress = opts.on_progress }
+  return { tables = opts.tables, dry_run = opts.dry_run, on_progress = opts.on_progress, resume = opts.resume }
 end
 
 local function file_of(shard)
@@ -312,12 +312,15 @@ function Alone:read_epoch()
     errors.raise("UNSUPPORTED", nil, "the directory %s is a database's, where keys also live without an entry: "
       .. "open that and use its db:mapper()", dir.path)
   end
-  self.epoch = { number = dir:epoch(), placements = {}, integrated = {}, awaits = {}, index_of = {} }
+  self.epoch = { number = dir:epoch(), placement = 0, placements = {}, integrated = {}, generations = { 0 },
+    awaits = {}, index_of = {} }
   self.shards = { own }
-  for _, row in ipairs(dir.shard:all "SELECT id, name, keyspace, integrated FROM _collegedb_shards ORDER BY id") do
+  for _, row in ipairs(dir.shard:all [[SELECT id, name, keyspace, integrated, generation FROM _collegedb_shards
+    ORDER BY id]]) do
     local shard = row.name == own.name and own or { name = row.name }
     if shard == own then
       own.id, own.keyspace, self.epoch.integrated[1] = row.id, row.keyspace, row.integrated == 1
+      self.epoch.generations[1] = row.generation
     else
       self.shards[#self.shards + 1] = shard
     end
@@ -340,14 +343,15 @@ end
 local function integrate_alone(shard, name, mapper, dir, opts)
   local rules = load_rules(opts)
   local state = setmetatable({
-    directory = dir, config = { directory = "full" }, rules = rules,
+    directory = dir, rules = rules,
+    config = { directory = "full", script_dirs = {}, script_limit = SCRIPT_LIMIT },
     shards = { { name = name, id = -1, handle = shard, inner = core.inner(shard) } },
   }, Alone)
   state:read_epoch()
   shard:first "SELECT 1" -- BUSY inside a transaction
   check_tables(state, shard, opts)
   if not opts.dry_run then mapping.register(mapper, name) end
-  return integrate.run(state, 1, workflow_options(opts))
+  return integration.run(state, 1, workflow_options(opts))
 end
 
 --- Takes the existing data of a shard over: db:integrate through a mapper.
@@ -355,7 +359,7 @@ end
 -- With db:mapper() the name is one of the database's shards, the file must be that shard's, and `rules` and
 -- `primary_key_column` can only repeat what the config says. With a KVShardMapper, on a directory that no database has
 -- opened yet, every key gets an entry. `strategy` is accepted and decides nothing, because existing rows stay where
--- they are; so is `resume`: an integration always goes on from what the directory has.
+-- they are.
 ---@param value any a shard value
 ---@param name string
 ---@param mapper collegedb.Mapper

@@ -7,7 +7,7 @@ local directory = require "collegedb.directory"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local identity = require "collegedb.identity"
-local integrate = require "collegedb.workflows.integrate"
+local integration = require "collegedb.integration"
 local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
@@ -300,7 +300,7 @@ local function integrate_all(state)
   for index, shard in ipairs(state.shards) do
     -- Where others go on writing there is no end of taking over: such a shard is probed.
     if shard.integrate and not shard.external_writers and not state.epoch.integrated[index] then
-      local report = integrate.run(state, index)
+      local report = integration.run(state, index, { resume = true })
       state.reports[shard.name] = report
       state:emit("integrated", ("%s: %d keys, %d conflicts"):format(shard.name, report.total_records,
         report.conflict_count))

@@ -40,6 +40,20 @@ static int shared(lua_State *L) {
   return 0;
 }
 
+/* lock:claim(number): true when that piece of work is this instance's now; it ends with lock:release(number).
+ */
+static int claim(lua_State *L) {
+  const int lock = *check_lock(L);
+  lua_pushboolean(L, lock >= 0 && cdb__filelock_claim(lock, luaL_checkinteger(L, 2)));
+  return 1;
+}
+
+static int release(lua_State *L) {
+  const int lock = *check_lock(L);
+  if (lock >= 0) cdb__filelock_release(lock, luaL_checkinteger(L, 2));
+  return 0;
+}
+
 static int close_lock(lua_State *L) {
   int *lock = check_lock(L);
   if (*lock >= 0) cdb__filelock_close(*lock);
@@ -95,8 +109,8 @@ static int real_path(lua_State *L) {
 }
 
 void cdb__lua_open_files(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"exclusive", exclusive}, {"shared", shared},    {"claim", claim},
+                                     {"release", release},     {"close", close_lock}, {NULL, NULL}};
   luaL_newmetatable(L, LOCK_CLASS);
   lua_pushcfunction(L, close_lock);
   lua_setfield(L, -2, "__gc");
