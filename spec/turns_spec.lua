@@ -222,4 +222,24 @@ describe("a turn", function()
     assert.is_true(is_free())
     assert.same({ 0, 0 }, { counter "t", entries() })
   end)
+
+  it("dies with a process that is killed between the turn and the claim", function()
+    fixture.database(SCHEMA, { strategy = by_turns }):close()
+    local pipe = fixture.spawn [[
+      local db = collegedb.open { kv = folder .. "/directory.db",
+        shards = { a = folder .. "/a.db", b = folder .. "/b.db" },
+        strategy = function(key, shards, ctx)
+          local name = shards[ctx.turn "t" % 2 + 1].name
+          if key == "u3" then os.execute("kill -9 " .. io.open("/proc/self/stat"):read "n") end
+          return name
+        end }
+      for i = 1, 3 do db:insert("u" .. i, "INSERT INTO users VALUES (?, 1)", { "u" .. i }) end
+    ]]
+    pipe:read "a"
+    pipe:close()
+    assert.is_true(is_free())
+    assert.same({ 2, 2 }, { counter "t", entries() })
+    local db = fixture.open(fixture.config { strategy = by_turns })
+    assert.equal("a", insert(db, "u3"))
+  end)
 end)
