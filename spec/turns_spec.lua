@@ -223,6 +223,31 @@ describe("a turn", function()
     assert.same({ 0, 0 }, { counter "t", entries() })
   end)
 
+  it("that could not be had, because another program held the directory, keeps nothing from going on", function()
+    local release
+    local db = fixture.database(SCHEMA, { strategy = function(key, shards, ctx)
+      if not release then return by_turns(key, shards, ctx) end
+      local done, err = pcall(ctx.turn, "t")
+      assert(not done and err.code == "BUSY", err)
+      release()
+      release = nil
+      return key == "again" and by_turns(key, shards, ctx) or shards[2].name
+    end })
+    core.state(db).directory.shard:first "PRAGMA busy_timeout = 0"
+    for key, turns in pairs { without = 0, again = 1 } do
+      local holder = core.sqlite(fixture.path "directory.db", {})
+      local tx = core.begin(holder)
+      release = function()
+        core.rollback(tx)
+        core.close(holder)
+      end
+      local before = counter "t"
+      insert(db, key)
+      assert.equal(before + turns, counter "t")
+    end
+    assert.equal(2, entries())
+  end)
+
   it("dies with a process that is killed between the turn and the claim", function()
     fixture.database(SCHEMA, { strategy = by_turns }):close()
     local pipe = fixture.spawn [[

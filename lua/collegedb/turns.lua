@@ -25,7 +25,7 @@ function turns.new(dir) return setmetatable({ dir = dir, held = { false }, ended
 
 --- Raises USAGE while turns are being taken: another claim would be committed, or rolled back, with that key's.
 function turns.check_none(dir)
-  if not dir.taking then return end
+  if not (dir.taking and dir.taking.held[1]) then return end
   errors.raise("USAGE", nil, "a strategy that has taken a turn may not insert another new key before it returns")
 end
 
