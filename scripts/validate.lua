@@ -39,7 +39,8 @@ local function print_found(found)
   print(("%s: %d tables with a key, %d records, %d conflicts"):format(found.shard, #found.tables, found.records,
     found.conflict_count))
   for _, each in ipairs(found.tables) do
-    print(("  %s: key %s, %d records"):format(each.table_name, each.primary_key_column, each.record_count))
+    local follows = each.follows and (", follows %s"):format(each.follows) or ""
+    print(("  %s: key %s%s, %d records"):format(each.table_name, each.primary_key_column, follows, each.record_count))
     for _, issue in ipairs(each.issues) do print("    issue: " .. issue) end
   end
   for _, issue in ipairs(found.issues) do print("  issue: " .. issue) end

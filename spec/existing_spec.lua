@@ -109,7 +109,7 @@ describe("an existing database, looked at", function()
       assert.equal(select("#", ...), #found.issues)
       return found
     end
-    check("pairs", nil, "2 columns")
+    assert.equal("a", check("pairs").primary_key_column)
     check("pairs", "a")
     check("pairs", "b", "no index")
     check("bare", nil, "no primary key")
@@ -121,7 +121,7 @@ describe("an existing database, looked at", function()
     check("long", nil, "^1 rows")
     local keys = collegedb.discover_existing_primary_keys(fixture.path "a.db", "LOOSE")
     assert.same({ "7", "k" }, texts(keys))
-    fixture.raises("USAGE", "2 columns", collegedb.discover_existing_primary_keys, fixture.path "a.db", "pairs")
+    fixture.raises("USAGE", "no primary key", collegedb.discover_existing_primary_keys, fixture.path "a.db", "bare")
     fixture.raises("USAGE", "no column", collegedb.each_existing_primary_key, fixture.path "a.db", "pairs", "c")
   end)
 
@@ -403,7 +403,7 @@ describe("whether integration is needed", function()
   end)
 
   it("names what was left out", function()
-    fixture.sqlite("a.db", "CREATE TABLE pairs (a, b, PRIMARY KEY (a, b)); CREATE TABLE t (id INTEGER PRIMARY KEY);"
+    fixture.sqlite("a.db", "CREATE TABLE pairs (a, b); CREATE TABLE t (id INTEGER PRIMARY KEY);"
       .. "INSERT INTO t VALUES (1); INSERT INTO pairs VALUES (1, 2)")
     assert.matches("pairs was left out", migrate("a").issues[1])
     assert.is_false(migrate("a").migration_needed)

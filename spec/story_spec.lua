@@ -127,7 +127,8 @@ function steps.flush(_, db) db:flush_cache() end
 function steps.integrate(story, db)
   local name, dry = story.names[story.random(#story.names)], story.random(4) == 1
   story:tell("integrate %s%s", name, dry and " as a dry run" or "")
-  local report = db:integrate(name, { dry_run = dry, page = story.random(10) })
+  local report = db:integrate(name, { dry_run = dry, page = story.random(10), batch = story.random(5),
+    resume = story.random(2) == 1 })
   assert.equal(0, report.conflict_count)
 end
 
@@ -216,7 +217,9 @@ describe("a story", function()
           local key = name .. random(60)
           assert(db:first(key, "SELECT v FROM names WHERE id = ?", { key }), key .. " is not found")
         elseif dice <= 94 then
-          assert(db:integrate(name, { page = random(50) }).conflict_count == 0)
+          local opts = { page = random(50), batch = random(20), resume = random(2) == 1 }
+          if random(4) == 1 then opts.on_progress = function() return random(3) > 1 end end -- stopped now and then
+          assert(db:integrate(name, opts).conflict_count == 0)
         elseif dice <= 97 then
           db:rollback(name)
         else

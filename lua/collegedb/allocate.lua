@@ -75,22 +75,28 @@ local function open_shards(state, key, operation)
   return views, full
 end
 
-local function context(state, key, operation)
+-- The name of ctx.turn's argument.
+local function check_turn(name)
+  if name == nil then return "default" end
+  if type(name) ~= "string" then
+    errors.raise("USAGE", nil, "ctx.turn takes a name, a string, not a %s", type(name))
+  end
+  return name
+end
+
+local function context(state, key, operation, turn)
   return {
     operation = operation,
     table = key.table,
     target_region = state.config.target_region,
     hash = core.hash,
     random = math.random,
-    turn = function(name) return state.directory:count_on(name or "default", operation == "write" and 1 or 0) end,
+    turn = turn,
   }
 end
 
---- Asks the strategy for a shard.
----@param key { tag: string?, keyspace: string, text: string, table: string? }
----@param operation "read"|"write" a read spends no turn
----@return integer index
-function allocate.select(state, key, operation)
+-- Asks the strategy for a shard; `turn` is its ctx.turn.
+local function select_shard(state, key, operation, turn)
   local strategy = state.strategy[operation]
   local name = strategy.name or "of the config"
   local views, full = open_shards(state, key, operation)
@@ -100,7 +106,7 @@ function allocate.select(state, key, operation)
   end
   local value = catalog.key_value(key.keyspace, key.text)
   local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, value, views,
-    context(state, key, operation))
+    context(state, key, operation, turn))
   local index = type(answer) == "string" and state.by_name[answer]
   if not index or not is_open(state.shards[index], key) then
     errors.raise("SCRIPT", { key = value },
@@ -108,6 +114,15 @@ function allocate.select(state, key, operation)
       describe(answer), key.text)
   end
   return index
+end
+
+--- Where a key that is nowhere would go. Spends no turn, and writes nothing.
+---@param key { tag: string?, keyspace: string, text: string, table: string? }
+---@return integer index
+function allocate.select(state, key)
+  return select_shard(state, key, "read", function(name)
+    return state.directory:count_on(check_turn(name), 0)
+  end)
 end
 
 --- Where a new key goes whose home is full: to the next home that is not.
@@ -121,13 +136,29 @@ function allocate.next_home(state, nodes, full, text)
   return open[core.placement(open):place(full, text)].index
 end
 
+-- The index of the shard that won the claim; nil without one.
+local function winner_index(state, id, text)
+  if not id then return nil end
+  return state.epoch.index_of[id]
+    or errors.raise("SHARD_NOT_FOUND", { key = text }, "the key lives on a shard that the config does not have")
+end
+
 --- Claims the key for a shard. Returns the winner's index, or nil when the
 -- epoch changed meanwhile and the caller must decide again.
 function allocate.claim(state, full, text, shard)
-  local winner = state.directory:claim(full, text, shard.id, state.epoch.number)
-  if not winner then return nil end
-  return state.epoch.index_of[winner]
-    or errors.raise("SHARD_NOT_FOUND", { key = text }, "the key lives on a shard that the config does not have")
+  return winner_index(state, state.directory:claim(full, text, shard.id, state.epoch.number), text)
+end
+
+--- Claims a new key for the shard that the strategy says. Returns the winner's
+-- index, or nil when the caller must decide again: the epoch changed meanwhile, or
+-- another process was first. The turns that the strategy took are then not spent.
+---@param key { tag: string?, keyspace: string, text: string, table: string? }
+---@return integer? index
+function allocate.give(state, full, key)
+  local epoch = state.epoch.number
+  local turns <close> = state.directory:turns()
+  local index = select_shard(state, key, "write", function(name) return turns:take(check_turn(name)) end)
+  return winner_index(state, turns:claim(full, key.text, state.shards[index].id, epoch), key.text)
 end
 
 return allocate

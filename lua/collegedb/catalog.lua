@@ -1,82 +1,37 @@
---- The catalog: what is known of the shards' tables. Read from their schemas,
--- and judged by the rules: key column, kind of key, keyspace.
+--- The catalog: what is known of the shards' tables. Read from their schemas
+-- (inspect.lua) and judged by the rules: key column, kind of key, keyspace, group.
+--
+-- A table that follows no other is a root: its keys decide the shard. A member
+-- follows its parent: its rows are where the parent's row is. One with a key of its own
+-- has that as the key of its statements, which says nothing of the shard; such a
+-- row is looked for. One without takes its parent's keys for its own.
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local inspect = require "collegedb.inspect"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
 
 local catalog = {}
 
+local NAME_MAX = 255 -- bytes of a table's name, and of a keyspace; as in src/bind/bind.h
+
 ---@class collegedb.Table
 ---@field name string as the first shard that has it writes it
----@field key_column string
----@field kind "integer"|"text"|"numeric"|"blob" by the column's affinity
+---@field key_column string what a bare key of its statements is compared with
+---@field column integer its number among the stored columns, from 0
+---@field kind "integer"|"text"|"numeric"|"blob" by the column's affinity; "integer" where it refers to integer keys
 ---@field keyspace string of integer keys; "" is the global one
----@field fold boolean the key column compares NOCASE
+---@field fold boolean the key compares NOCASE
+---@field collation string? what a look for the key must say, where the column itself compares otherwise
+---@field unique boolean
+---@field refers boolean? the column holds the parent's keys
+---@field member boolean its keys are rows' own inside a group, and decide no shard
+---@field text_member boolean a string may be such a key, of this table or of one that it follows
+---@field fold_text boolean strings by which its statements are keyed compare NOCASE, also those of tables it follows
+---@field group { parent: string, root: string, column: string, position: integer, follows: collegedb.Table? }?
+--- `follows` where the column holds the parent's keys
 ---@field shards table<integer, boolean> indexes of the shards that have it
-
--- pragma_table_list tells shadow tables, but fails as a whole on one view that does
--- not work; then what a virtual table's name begins is taken for its shadow.
-local function shadows(shard, rows)
-  local found = {}
-  local told = pcall(function()
-    for row in shard:each "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'" do
-      found[row.name] = true
-    end
-  end)
-  if told then return found end
-  for _, virtual in ipairs(rows) do
-    for _, row in ipairs(rows) do
-      local start = virtual.name .. "_"
-      if virtual.kind == "virtual" and row.name:sub(1, #start) == start then found[row.name] = true end
-    end
-  end
-  return found
-end
-
---- The shard's own tables and views, without SQLite's and CollegeDB's.
----@param shard userdata
----@return { name: string, kind: "table"|"view"|"virtual"|"shadow" }[]
-function catalog.list(shard)
-  local rows, virtuals = shard:all [[SELECT name, CASE WHEN type = 'view' THEN 'view'
-      WHEN sql LIKE 'create virtual%' THEN 'virtual' ELSE 'table' END AS kind
-    FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_' ORDER BY name]], false
-  for _, row in ipairs(rows) do virtuals = virtuals or row.kind == "virtual" end
-  local shadow = virtuals and shadows(shard, rows) or {}
-  for _, row in ipairs(rows) do
-    if shadow[row.name] then row.kind = "shadow" end
-  end
-  return rows
-end
-
---- The table of this name as the shard writes it, or nil.
-function catalog.find(shard, name)
-  local row = shard:first([[SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND name = ? COLLATE NOCASE]], { name })
-  return row and row.name
-end
-
-local function columns_of(shard, name)
-  local columns, keys = {}, {}
-  for row in shard:each("SELECT cid, name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?)", { name }) do
-    columns[#columns + 1] = {
-      name = row.name, type = row.type or "", notnull = row.notnull == 1, pk = row.pk, generated = row.hidden >= 2,
-      virtual = row.hidden == 2,
-    }
-    if row.pk > 0 then keys[row.pk] = row.name end
-  end
-  return columns, keys
-end
-
---- What the rules are told of a table.
----@return table info
-function catalog.inspect(shard, name, kind, shard_name)
-  local columns, keys = {}, {}
-  if kind == "table" then columns, keys = columns_of(shard, name) end
-  return { name = name, shard = shard_name, kind = kind, columns = columns, primary_key = keys }
-end
 
 -- SQLite's rules for a declared type, in their order (https://www.sqlite.org/datatype3.html, 3.1).
 local function affinity(declared)
@@ -97,68 +52,242 @@ local function find_column(info, name)
   end
 end
 
---- What one table is to CollegeDB, or nil and the reason why it is nothing.
----@param rules table
----@param limit integer script_limit
----@return collegedb.Table|nil, string? reason
-function catalog.judge(shard, info, rules, limit)
-  local answer, reason = loader.call("rules " .. (rules.name or "?"), limit, rules.table, info)
-  if answer == nil then return nil, reason or "the rules leave it out" end
-  if type(answer) ~= "table" or type(answer.key_column) ~= "string" then
-    errors.raise("SCRIPT", { table = info.name }, "the rules returned no key_column for table %s", info.name)
+-- --- what the rules say ------------------------------------------------------------
+
+local function wrong_rules(info, ...)
+  local what = (...):format(select(2, ...))
+  errors.raise("SCRIPT", { table = info.name }, "the rules say of table %s: %s", info.name, what)
+end
+
+-- A NUL byte separates a keyspace from its shard's tag.
+local function check_keyspace(info, keyspace)
+  if type(keyspace) == "string" and #keyspace <= NAME_MAX and not keyspace:find("\0", 1, true) then return end
+  wrong_rules(info, "the keyspace %s; it is a string of at most %d bytes without NUL",
+    type(keyspace) == "string" and ("%q"):format(keyspace:sub(1, 40)) or "of a " .. type(keyspace), NAME_MAX)
+end
+
+local function check_answer(info, answer)
+  if type(answer) ~= "table" then wrong_rules(info, "a %s; it must be a table, or nil and a reason", type(answer)) end
+  if answer.keyspace ~= nil then check_keyspace(info, answer.keyspace) end
+  if answer.key_column ~= nil and type(answer.key_column) ~= "string" then
+    wrong_rules(info, "key_column is a %s; it must be a string", type(answer.key_column))
   end
-  local column, position = find_column(info, answer.key_column)
-  if not column then
-    errors.raise("SCRIPT", { table = info.name }, "the rules name the key column %s, which table %s has not",
-      answer.key_column, info.name)
+  local group = answer.group
+  if answer.reference or (group == nil and answer.key_column) then return answer end
+  if group == nil then wrong_rules(info, "no key_column") end
+  if type(group) ~= "table" or type(group.parent) ~= "string" or type(group.column) ~= "string" then
+    wrong_rules(info, "group is no table { parent = name, column = name }")
   end
+  return answer
+end
+
+local function ask(info, infos, rules, limit)
+  local answer, reason = loader.call("rules " .. (rules.name or "?"), limit, rules.table, info, infos)
+  if answer == nil then return nil, type(reason) == "string" and reason or "the rules leave it out" end
+  return check_answer(info, answer)
+end
+
+-- --- tables of one shard -----------------------------------------------------------
+
+local function column_named(info, what, name)
+  local column, position = find_column(info, name)
+  if not column then wrong_rules(info, "the %s %s, which it has not", what, name) end
+  return column, position
+end
+
+-- A table by its own key, or nil and the reason why it can not be one.
+local function keyed(info, answer, bare)
+  local column, position = column_named(info, "key column", answer.key_column)
   local kind = affinity(column.type)
   if kind == "real" then return nil, ("its key column %s holds floating-point numbers"):format(column.name) end
-  local collation = core.collation(shard, info.name, column.name):upper()
-  if kind ~= "integer" and collation ~= "BINARY" and collation ~= "NOCASE" then
+  if kind ~= "integer" and column.collation ~= "BINARY" and column.collation ~= "NOCASE" then
     return nil, ("its key column %s has the collation %s, by which different strings are one key"):format(column.name,
-      collation)
+      column.collation)
   end
   local integer = kind == "integer"
   return {
     name = info.name, key_column = column.name, column = position, kind = kind, shards = {},
-    keyspace = integer and (answer.keyspace or quote.fold(info.name)) or "",
-    fold = not integer and collation == "NOCASE",
-    unique = #info.primary_key == 1 and info.primary_key[1] == column.name,
+    keyspace = integer and not bare and (answer.keyspace or quote.fold(info.name)) or "",
+    fold = not integer and column.collation == "NOCASE",
+    unique = #info.primary_key == 1 and info.primary_key[1] == column.name, member = false,
   }
 end
 
-local function leave_out(self, info, reason, index)
+local function parent_column(info, group, parent)
+  for _, foreign in ipairs(info.foreign_keys) do
+    for i, name in ipairs(foreign.columns) do
+      local same = quote.fold(foreign.parent) == quote.fold(group.parent)
+      if same and quote.fold(name) == quote.fold(group.column) then return foreign.parent_columns[i] end
+    end
+  end
+  return parent.key_column -- a group that only the rules know of
+end
+
+-- Can the column hold keys of the parent so that they are found in it?
+local function holds_keys(column, parent)
+  local kind = affinity(column.type)
+  if parent.kind == "integer" then return kind ~= "text" and kind ~= "real" end
+  return kind == "text" or kind == "blob" or kind == parent.kind
+end
+
+-- What the group's column is to the table: where it holds the parent's keys, the
+-- table can be asked for those, by the parent's rules of what is one key.
+local function group_of(info, answer, parent)
+  local column, position = column_named(info, "group column", answer.group.column)
+  local target = parent_column(info, answer.group, parent)
+  local group = { parent = parent.name, root = parent.group and parent.group.root or parent.name,
+    column = column.name, position = position }
+  if target and quote.fold(target) == quote.fold(parent.key_column) and holds_keys(column, parent) then
+    local wanted = parent.fold and "NOCASE" or "BINARY"
+    group.follows = {
+      name = info.name, key_column = column.name, column = position, keyspace = parent.keyspace, fold = parent.fold,
+      kind = parent.kind == "integer" and "integer" or affinity(column.type),
+      collation = parent.kind ~= "integer" and column.collation ~= wanted and wanted or nil,
+      unique = #info.primary_key == 1 and info.primary_key[1] == column.name, member = parent.member, refers = true,
+    }
+  end
+  return group
+end
+
+-- A table that follows `parent`.
+local function member(info, answer, parent, bare)
+  local group = group_of(info, answer, parent)
+  local follows = group.follows
+  local own = answer.key_column
+  if own and not (follows and quote.fold(own) == quote.fold(follows.key_column)) then
+    local found, reason = keyed(info, answer, bare)
+    if not found then return nil, reason end
+    found.member, found.group = true, group
+    return found
+  end
+  if not follows then
+    return nil, ("its column %s does not hold the keys of %s; name its own key column in the rules"):format(
+      group.column, parent.name)
+  end
+  local found = { shards = {}, group = group }
+  for field, value in pairs(follows) do found[field] = value end
+  return found
+end
+
+local judge -- a table, after its parent
+
+-- The parent as a table; nil when it has no key or is itself on the way to this one.
+local function parent_of(self, info, answer)
+  local parent = self.infos[answer.group.parent]
+  if not parent then wrong_rules(info, "the parent %s, which shard %s has not", answer.group.parent, info.shard) end
+  if self.judging[parent] or parent == info then return nil end
+  return judge(self, parent)
+end
+
+local function judge_now(self, info)
+  local answer, reason = ask(info, self.infos, self.rules, self.limit)
+  if not answer then return nil, reason end
+  if answer.reference then return nil, "it is a reference table: every shard has its own copy of it", true end
+  if #info.name > NAME_MAX then
+    return nil, ("its name has more than %d bytes, and can not be routed"):format(NAME_MAX)
+  end
+  local parent = answer.group and parent_of(self, info, answer)
+  if parent then return member(info, answer, parent, self.bare) end
+  if answer.key_column then return keyed(info, answer, self.bare) end
+  return nil, ("it follows %s, which has no key of its own"):format(answer.group.parent)
+end
+
+function judge(self, info)
+  local done = self.done[info]
+  if not done then
+    self.judging[info] = true
+    done = table.pack(judge_now(self, info))
+    self.judging[info] = nil
+    self.done[info] = done
+  end
+  return table.unpack(done, 1, done.n)
+end
+
+--- A judge of one shard's tables: a function from a table's info to what it is, or nil, the reason why it
+-- is nothing, and whether it is a reference table.
+---@param infos collegedb.TableInfo[] of inspect.tables
+---@param rules table
+---@param limit integer script_limit
+---@param bare boolean? without keyspaces: 17 is one key in all tables
+---@return fun(info: collegedb.TableInfo): collegedb.Table?, string?, boolean?
+function catalog.judge_of(infos, rules, limit, bare)
+  local self = { infos = infos, rules = rules, limit = limit, bare = bare, judging = {}, done = {} }
+  return function(info) return judge(self, info) end
+end
+
+-- --- the tables of all shards ------------------------------------------------------
+
+local function leave_out(self, info, reason, index, is_reference)
   local folded = quote.fold(info.name)
-  local entry = self.unkeyed[folded]
-    or { name = info.name, reason = reason, shards = {}, is_view = info.kind == "view" }
+  local entry = self.unkeyed[folded] or {
+    name = info.name, reason = reason, shards = {}, is_view = info.kind == "view", is_reference = is_reference or false,
+  }
   entry.shards[index] = true
   self.unkeyed[folded] = entry
 end
 
-local function add_table(self, index, info, rules, limit, handle)
-  local found, reason = catalog.judge(handle, info, rules, limit)
-  if not found then return leave_out(self, info, reason, index) end
-  if self.bare then found.keyspace = "" end
+local function describe(found)
+  local group = found.group and (" of the group of " .. found.group.parent) or ""
+  return ("%s (%s)%s"):format(found.key_column, found.kind, group)
+end
+
+local function add_table(self, index, info, found)
   local folded = quote.fold(info.name)
   local known = self.tables[folded] or found
-  if known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column then
-    return leave_out(self, info, ("its key is %s (%s), but %s (%s) on the shards before it"):format(
-      found.key_column, found.kind, known.key_column, known.kind), index)
+  local same_group = (known.group and known.group.column) == (found.group and found.group.column)
+  if known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column or not same_group then
+    return leave_out(self, info, ("its key is %s, but %s on the shards before it"):format(describe(found),
+      describe(known)), index)
   end
   self.tables[folded] = known
   known.shards[index] = true
 end
 
 local function add_shard(self, index, shard, rules, limit)
-  for _, row in ipairs(catalog.list(shard.inner)) do
-    local info = catalog.inspect(shard.inner, row.name, row.kind, shard.name)
-    if row.kind ~= "shadow" then add_table(self, index, info, rules, limit, shard.handle) end
+  local infos = inspect.tables(shard.inner, shard.name)
+  local judged = catalog.judge_of(infos, rules, limit, self.bare)
+  for _, info in ipairs(infos) do
+    local found, reason, is_reference = judged(info)
+    if found then add_table(self, index, info, found) else leave_out(self, info, reason, index, is_reference) end
+  end
+end
+
+--- The tables that a key of a statement of the table may be of: itself, and those that it follows, up to the root.
+---@param found collegedb.Table?
+---@return fun(): collegedb.Table?
+function catalog.line(self, found)
+  return function()
+    local now = found
+    found = now and now.group and self.tables[quote.fold(now.group.parent)]
+    return now
+  end
+end
+
+-- What a string may be that a statement of the table is keyed by.
+local function note_strings(self, found)
+  found.text_member, found.fold_text = false, found.fold
+  local first = true
+  for each in catalog.line(self, found) do
+    if each.keyspace == "" then
+      found.text_member = found.text_member or each.member
+      found.fold_text = each.fold and (first or found.fold_text)
+      first = false
+    end
+  end
+end
+
+local function note_members(self)
+  for _, each in pairs(self.tables) do
+    note_strings(self, each)
+    self.text_members = self.text_members or each.text_member
+    if each.keyspace ~= "" then
+      self.members[each.keyspace] = each.member and self.members[each.keyspace] ~= false
+    end
   end
 end
 
 --- Builds the catalog of all shards.
----@param shards { name: string, handle: userdata, inner: userdata }[]
+---@param shards { name: string, inner: userdata }[]
 ---@param bare boolean? without keyspaces: 17 is one key in all tables
 function catalog.build(shards, rules, limit, bare)
   local self = {
@@ -166,33 +295,72 @@ function catalog.build(shards, rules, limit, bare)
     tables = {},   -- by folded name: collegedb.Table
     unkeyed = {},  -- by folded name: { name, reason, shards }, what has no key, or another one on some shards
     versions = {}, -- by shard index: its schema version
+    members = {},  -- by keyspace of integers: true where all its keys are rows' own inside a group
+    text_members = false, -- whether a string may be such a key
   }
   for index, shard in ipairs(shards) do
-    self.versions[index] = catalog.version(shard)
+    self.versions[index] = inspect.version(shard.inner)
     add_shard(self, index, shard, rules, limit)
   end
+  note_members(self)
   return self
 end
 
---- Changes whenever the shard's schema does.
-function catalog.version(shard) return shard.inner:first("PRAGMA schema_version").schema_version end
-
 function catalog.is_stale(self, shards)
   for index, shard in ipairs(shards) do
-    if self.versions[index] ~= catalog.version(shard) then return true end
+    if self.versions[index] ~= inspect.version(shard.inner) then return true end
   end
   return false
 end
 
---- The tables of shard `index` whose keys are in a keyspace, in order of name.
----@param keyspace string without a shard's tag
+-- --- where keys are held -------------------------------------------------------------
+
+local function by_name(a, b) return a.name < b.name end
+
+--- The columns of shard `index` that hold the keys which decide a shard: key columns of roots, and columns by
+-- which members follow them. In order of the table's name.
 ---@return collegedb.Table[]
-function catalog.in_keyspace(self, index, keyspace)
+function catalog.key_columns(self, index)
   local list = {}
   for _, each in pairs(self.tables) do
-    if each.keyspace == keyspace and each.shards[index] then list[#list + 1] = each end
+    local held = each.member and each.group.follows or each
+    if each.shards[index] and not held.member then list[#list + 1] = held end
   end
-  table.sort(list, function(a, b) return a.name < b.name end)
+  table.sort(list, by_name)
+  return list
+end
+
+--- The tables of shard `index` whose rows need no entry, because they are where the rows are that they follow: those
+-- that hold no key which decides a shard.
+---@return collegedb.Table[]
+function catalog.followers(self, index)
+  local list = {}
+  for _, each in pairs(self.tables) do
+    local follows = each.member and each.group.follows
+    if each.shards[index] and each.member and not (follows and not follows.member) then list[#list + 1] = each end
+  end
+  table.sort(list, by_name)
+  return list
+end
+
+--- The columns of shard `index` that hold keys of a keyspace.
+---@param keyspace string without a shard's tag
+---@param what "rows"|"parts"|nil keys that decide a shard; or those of rows inside a group, where they
+--- are the rows' own ("rows"), or where other rows refer to them ("parts")
+---@return collegedb.Table[]
+function catalog.in_keyspace(self, index, keyspace, what)
+  local list = {}
+  local function add(each)
+    if not each or each.keyspace ~= keyspace or each.member ~= (what ~= nil) then return end
+    if not what or (each.refers or false) == (what == "parts") then list[#list + 1] = each end
+  end
+  for _, each in pairs(self.tables) do
+    if each.shards[index] then
+      add(each)
+      if each.member then add(each.group.follows) end
+    end
+  end
+  table.sort(list, by_name)
   return list
 end
 
@@ -200,18 +368,26 @@ end
 local ANY_TYPE = [[%s IN (?1, CAST(?1 AS BLOB),
   CASE WHEN CAST(?1 AS TEXT) = CAST(CAST(?1 AS INTEGER) AS TEXT) THEN CAST(?1 AS INTEGER) END)]]
 
---- SQL that gives a row when one of the tables has the key ?1, or nil without tables.
----@param tables collegedb.Table[]
-function catalog.probe_sql(tables)
-  if #tables == 0 then return nil end
+--- SQL of a condition: the column holds the key ?1.
+---@param column collegedb.Table
+function catalog.holds_sql(column)
+  local name = quote.name(column.key_column)
+  if column.collation then name = name .. " COLLATE " .. column.collation end
+  return (column.kind == "blob" and ANY_TYPE or "%s = ?1"):format(name)
+end
+
+--- SQL that gives a row when one of the columns holds the key ?1, or nil without columns.
+---@param columns collegedb.Table[]
+function catalog.probe_sql(columns)
+  if #columns == 0 then return nil end
   local parts = {}
-  for i, each in ipairs(tables) do
-    local column = quote.name(each.key_column)
-    local matches = each.kind == "blob" and ANY_TYPE or "%s = ?1"
-    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), matches:format(column))
+  for i, each in ipairs(columns) do
+    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each))
   end
   return "SELECT 1 AS found WHERE " .. table.concat(parts, " OR ")
 end
+
+-- --- keyspaces -------------------------------------------------------------------------
 
 --- Keyspaces of a shard that has a `keyspace` of its own carry it as a tag in front.
 function catalog.tag(tag, keyspace) return tag and tag .. "\0" .. keyspace or keyspace end

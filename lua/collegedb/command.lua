@@ -2,8 +2,8 @@
 -- and turns the outcome into an exit status: 0 done, 1 failed, 2 wrong usage, 3 done with conflicts, 130 interrupted.
 --
 -- A command is a file that returns { summary, usage, options(parser), run(ctx) }; a file that returns nothing has
--- done its work by then. It is looked for in the config's script_dirs, in the folders of COLLEGEDB_PATH (DIR/NAME.lua
--- and DIR/scripts/NAME.lua), and then among the commands that came with CollegeDB.
+-- done its work by then. It is looked for in the config's script_dirs, in the folders of COLLEGEDB_PATH (DIR/NAME.lua,
+-- DIR/commands/NAME.lua and DIR/scripts/NAME.lua), and then among the commands that came with CollegeDB.
 
 local argparse = require "argparse"
 local host = require "collegedb.host"
@@ -51,15 +51,31 @@ local function clear_progress()
   progress_shown = false
 end
 
+local function misused(...) require "collegedb.errors".raise("USAGE", nil, ...) end
+
+-- The same on a terminal and elsewhere: what is wrong must not show only where somebody looks.
+local function check_progress(done, total, label)
+  local fits = (done == nil or type(done) == "number") and (total == nil or type(total) == "number")
+    and (label == nil or type(label) == "string")
+  if not fits then misused "ctx.progress takes (done, total, label): two numbers and a string, or nothing to end it" end
+end
+
 local function show_progress(done, total, label)
   if not done then return clear_progress() end
-  local share = total and total > 0 and (" of %d (%d %%)"):format(total, done * 100 // total) or ""
-  io.stderr:write(("\r\27[K%s%d%s"):format(label and label .. " " or "", done, share))
+  local share = total and total > 0 and (" of %.0f (%.0f %%)"):format(total, done * 100 // total) or ""
+  io.stderr:write(("\r\27[K%s%.0f%s"):format(label and one_line(label) .. " " or "", done, share))
   progress_shown = true
 end
 
+local function check_rows(rows)
+  if type(rows) ~= "table" then misused("ctx.print_table takes an array of rows, not a %s", type(rows)) end
+  for i, row in ipairs(rows) do
+    if type(row) ~= "table" then misused("ctx.print_table takes an array of rows; number %d is a %s", i, type(row)) end
+  end
+end
+
 local function complain(name, message)
-  io.stderr:write("collegedb ", name and name .. ": " or "", one_line(message), "\n")
+  io.stderr:write("collegedb ", name and one_line(name) .. ": " or "", one_line(message), "\n")
 end
 
 ---The value of --config among arguments that are not parsed yet: which command they belong to may depend on it.
@@ -114,10 +130,13 @@ local function script_folders(config_path)
   return folders, problem
 end
 
+-- Where in a folder of scripts commands are.
+local places <const> = { "/", "/commands/", "/scripts/" }
+
 ---The file of a user's command, or nil.
 local function find_file(name, folders)
   for _, folder in ipairs(folders) do
-    for _, inner in ipairs { "/", "/scripts/" } do
+    for _, inner in ipairs(places) do
       local path = folder .. inner .. name .. ".lua"
       if host.exists(path) then return path end
     end
@@ -144,10 +163,10 @@ function command.list(config_path)
     end
   end
   for _, folder in ipairs((script_folders(config_path or default_config))) do
-    for _, inner in ipairs { "", "/scripts" } do
+    for _, inner in ipairs(places) do
       for _, file in ipairs(host.list(folder .. inner) or {}) do
         local name = file:match "^([%w_-]+)%.lua$"
-        if name then add(name, folder .. inner .. "/" .. file) end
+        if name then add(name, folder .. inner .. file) end
       end
     end
   end
@@ -207,11 +226,16 @@ local function new_context(name, args, cmd)
       return require("collegedb").open(config)
     end,
   }
-  ctx.progress = host.is_terminal "stderr" and show_progress or function() end
+  local terminal = host.is_terminal "stderr"
+  function ctx.progress(done, total, label)
+    check_progress(done, total, label)
+    if terminal then show_progress(done, total, label) end
+  end
   function ctx.print_json(value)
     io.write(json.encode(value), "\n")
   end
   function ctx.print_table(rows, columns)
+    check_rows(rows)
     if args.json then
       ctx.print_json(rows)
     else

@@ -5,7 +5,7 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local instance = require "collegedb.instance"
-local integrate = require "collegedb.workflows.integrate"
+local integration = require "collegedb.integration"
 local quote = require "collegedb.quote"
 local rollback = require "collegedb.workflows.rollback"
 local schema = require "collegedb.schema"
@@ -51,6 +51,7 @@ end
 function methods:get_shard_stats()
   local state = core.state(self)
   state:read_epoch()
+  state:follow_scripts()
   state:refresh_catalog()
   return stats.shards(state)
 end
@@ -130,11 +131,15 @@ function methods:key(name, id, tag)
 end
 
 --- Takes the existing data of a shard over.
----@param opts { tables: string[]?, dry_run: boolean?, on_progress: function? }?
+---@param opts { tables: string[]?, primary_key_column: string?, dry_run: boolean?, resume: boolean?, page: integer?,
+--- on_progress: (fun(done: integer, total: integer, label: string, info: table): boolean?)? }? on_progress stops it
+--- by returning false; resume goes on where it was stopped
 ---@return table report
 function methods:integrate(name, opts)
   local _, index, state = shard_of(self, name)
-  local report = integrate.run(state, index, opts)
+  state:read_epoch()
+  state:follow_scripts()
+  local report = integration.run(state, index, opts)
   self:flush_cache()
   if not report.dry_run then state.reports[name] = report end
   return report
@@ -146,12 +151,9 @@ function methods:integration_report(name)
   return state.reports[shard.name]
 end
 
---- Loads strategy and rules anew, when their files have changed.
-function methods:reload_scripts()
-  local state = core.state(self)
-  state:load_scripts()
-  state:refresh_catalog(true)
-end
+--- Loads strategy and rules anew: now, and also when only what their files use has changed. When one of them is wrong,
+-- it raises, and those before go on.
+function methods:reload_scripts() core.state(self):reload_scripts() end
 
 --- Takes an integration back; every row is still found, by probing.
 ---@return table report { success, shard_name, entries_removed }

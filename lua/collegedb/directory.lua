@@ -13,17 +13,20 @@
 --                     entries and names, here in the same transaction
 --   lookup, claim, replace, assign, forget, void, discard, counts, count_found    the entries
 --   names, add_names, set_names    names of shards that have no record
---   takeover(plan)    takes a table's keys, a page a step: step, counts, conflicts
+--   turns()           for the allocation of one new key: take, claim, __close
+--   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
+--   keeps_journal     the journal's tables are there to be written (lua/collegedb/journal.lua)
 --
 -- Entries are never written by SQL but here.
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local turns = require "collegedb.turns"
 require "collegedb.transaction" -- gives shards their method transaction
 
 local directory = {}
 
-local Directory = {}
+local Directory = { keeps_journal = true }
 Directory.__index = Directory
 
 local FORMAT = 1
@@ -34,21 +37,48 @@ CREATE TABLE IF NOT EXISTS _collegedb_entries (
   digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _collegedb_shards (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
-  conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0);
+  conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _collegedb_homes (
   placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
   PRIMARY KEY (placement, shard)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE);
+-- The journal of workflows (lua/collegedb/journal.lua); `takes` and `conflicts` are integration's.
+CREATE TABLE IF NOT EXISTS _collegedb_jobs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, workflow TEXT NOT NULL, subject INTEGER NOT NULL, signature TEXT NOT NULL,
+  step TEXT NOT NULL, state TEXT NOT NULL, UNIQUE (workflow, subject));
+CREATE TABLE IF NOT EXISTS _collegedb_takes (
+  job INTEGER NOT NULL, item INTEGER NOT NULL, last, stop, mark, ended INTEGER NOT NULL, records INTEGER NOT NULL,
+  created INTEGER NOT NULL, at_home INTEGER NOT NULL, known INTEGER NOT NULL, conflicts INTEGER NOT NULL,
+  unusable INTEGER NOT NULL, resolved INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, item)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_conflicts (
+  id INTEGER PRIMARY KEY, job INTEGER NOT NULL, item INTEGER NOT NULL, key, other INTEGER NOT NULL, verdict TEXT);
+-- Whoever says that a shard is not integrated, or not any more, makes void what an integration has done so far.
+CREATE TRIGGER IF NOT EXISTS _collegedb_distrust AFTER UPDATE OF integrated ON _collegedb_shards
+  WHEN NEW.integrated = 0 BEGIN
+    UPDATE _collegedb_shards SET generation = generation + 1 WHERE id = NEW.id;
+  END;
 INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[), ('epoch', 1);
 ]]
 
---- Makes the tables of a new directory in a shard that is empty.
+--- Makes the tables of a directory in a shard that has none of them, or not all.
 function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
 
+-- Of a directory that an earlier version made.
+local function add_generation(shard)
+  local has = shard:first [[SELECT count(*) AS columns, sum(name = 'generation') AS generation
+    FROM pragma_table_info('_collegedb_shards')]]
+  if has.columns > 0 and has.generation == 0 then
+    shard:exec "ALTER TABLE _collegedb_shards ADD COLUMN generation INTEGER NOT NULL DEFAULT 0"
+  end
+end
+
 local function prepare(self)
-  local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_schema'"
-  if row.n == 0 then directory.make_tables(self.shard) end
+  local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_distrust'"
+  if row.n == 0 then
+    add_generation(self.shard)
+    directory.make_tables(self.shard)
+  end
   row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
   if not row or row.value ~= FORMAT then
     errors.raise("CONFIG", { field = "kv" },
@@ -80,7 +110,7 @@ function directory.open(path, secret, options)
   local memory = path == "memory:" or path == ":memory:"
   local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "full" })
   local self = setmetatable({
-    path = path, secret = secret, shard = shard, entries = core.directory(shard, secret),
+    path = path, secret = secret, shard = shard, entries = core.directory(shard, secret), inner = core.inner(shard),
   }, Directory)
   local done, err = pcall(function()
     if not memory then self.lock = core.filelock(core.real_path(path) .. "-users") end
@@ -114,6 +144,7 @@ end
 --- Gives the key to a shard unless it has an entry. Returns the id that now
 -- stands, or nil when the epoch is not `epoch` any more.
 function Directory:claim(keyspace, text, id, epoch)
+  turns.check_none(self)
   return self.entries:claim(keyspace, text, id, epoch)
 end
 
@@ -198,12 +229,6 @@ function Directory:count_found(id)
   return self.shard:first("SELECT count(*) AS n FROM _collegedb_entries WHERE shard = ? AND version = 0", { id }).n
 end
 
---- Takes the keys of a table into the directory; see src/bind/takeover.c.
----@param plan table
-function Directory.takeover(_, plan)
-  return core.takeover(plan)
-end
-
 -- Names without a record stand among the counters: a record made here would let a
 -- config bring a shard with rows in while programs are open that do not have it.
 local KNOWN = "known:"
@@ -254,15 +279,21 @@ end
 --- Adds `n` to a counter and returns what it was before; 0 only reads it.
 ---@param name string
 ---@param n integer
+---@param tx userdata? a transaction on the directory, of which it is to be a part
 ---@return integer
-function Directory:count_on(name, n)
+function Directory:count_on(name, n, tx)
   if n == 0 then
-    local row = self.shard:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
+    local row = self.inner:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
     return row and row.value or 0
   end
-  return self.shard:first([[INSERT INTO _collegedb_counters VALUES (?1, ?2)
+  return (tx or self.shard):first([[INSERT INTO _collegedb_counters VALUES (?1, ?2)
     ON CONFLICT DO UPDATE SET value = value + ?2 RETURNING value]], { "turn:" .. name, n }).value - n
 end
+
+--- For the allocation of one new key: an object with take(name) → the next turn,
+-- claim(keyspace, text, id, epoch) → the id that stands, or nil to decide again,
+-- and __close. Turns that no claim follows are not spent.
+function Directory:turns() return turns.new(self) end
 
 --- Runs `f(tx)` and `after(tx)` in one transaction that makes the next epoch, if f returns true.
 ---@param f fun(tx: userdata): boolean
@@ -275,6 +306,15 @@ function Directory:change(f, after)
     if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
     return changed
   end)
+end
+
+--- What takes one key column's keys into the directory: src/bind/takeover.c.
+---@param plan table see lua/collegedb/workflows/integrate.lua
+---@param before userdata? another one of the same column, to go on from where that was
+---@return userdata takeover with step() → more, stalled, idle; counts(); conflicts(most), those of the last step
+function Directory:takeover(plan, before)
+  plan.directory, plan.secret = self.shard, self.secret
+  return core.takeover(plan, before)
 end
 
 return directory

@@ -152,12 +152,15 @@ end
 
 local function read_flags(dir, shards, record)
   local rows = {}
-  for row in dir.shard:each "SELECT id, integrated, conflicts FROM _collegedb_shards" do rows[row.id] = row end
+  for row in dir.shard:each "SELECT id, integrated, conflicts, generation FROM _collegedb_shards" do
+    rows[row.id] = row
+  end
   for index, shard in ipairs(shards) do
     local row = rows[shard.id]
     record.index_of[shard.id] = index
     record.integrated[index] = row.integrated == 1
     record.conflicts[index] = row.conflicts
+    record.generations[index] = row.generation
     record.awaits[index] = not record.integrated[index]
     if shard.external_writers or record.awaits[index] then record.probed[#record.probed + 1] = index end
   end
@@ -165,6 +168,7 @@ end
 
 local function read_placements(dir, record)
   for _, row in ipairs(dir.shard:all "SELECT number, family FROM _collegedb_placements ORDER BY number DESC") do
+    if #record.placements == 0 then record.placement = row.number end
     record.placements[#record.placements + 1] = row.family == "hash"
       and by_keyspace(read_homes(dir.shard, row.number), record.index_of) or { claims = true }
   end
@@ -178,7 +182,8 @@ function epochs.read(dir, shards)
     local number = dir:epoch()
     local record = {
       number = number, placements = {}, index_of = {},
-      integrated = {}, conflicts = {}, -- by shard index, as the directory has them
+      integrated = {}, conflicts = {}, generations = {}, -- by shard index, as the directory has them
+      placement = 0,                   -- the newest one's number
       awaits = {},                     -- by shard index: existing data is still to be taken over
       probed = {},                     -- indexes of the shards to look at for a key without an entry
     }
@@ -201,18 +206,17 @@ function epochs.distrust(dir, shards)
 end
 
 --- Marks a shard as integrated (one with external writers never is), which makes
--- the next epoch; false when the epoch is not `epoch` any more: its entries may
--- have been rolled back meanwhile.
-function epochs.set_integrated(dir, shard, epoch, conflicts)
-  local done = false
-  dir:change(function(tx)
-    done = tx:first("SELECT value FROM _collegedb_counters WHERE name = 'epoch'").value == epoch
-    if not done then return false end
+-- the next epoch; false when the placement is another than `placement`, or the
+-- shard was rolled back or distrusted since it had this `generation`.
+function epochs.set_integrated(dir, shard, placement, generation, conflicts)
+  return dir:change(function(tx)
+    local now = tx:first([[SELECT generation, (SELECT coalesce(max(number), 0) FROM _collegedb_placements) AS placement
+      FROM _collegedb_shards WHERE id = ?]], { shard.id })
+    if not now or now.placement ~= placement or now.generation ~= generation then return false end
     tx:run("UPDATE _collegedb_shards SET integrated = ?, conflicts = ? WHERE id = ?",
       { not shard.external_writers, conflicts, shard.id })
     return true
   end)
-  return done
 end
 
 --- The placement's nodes that a key of this keyspace tag may be at home on.

@@ -8,8 +8,9 @@ local core = require "collegedb.core"
 local default_rules = require "collegedb.rules.default"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
+local inspect = require "collegedb.inspect"
 local instance = require "collegedb.instance"
-local integrate = require "collegedb.workflows.integrate"
+local integration = require "collegedb.integration"
 local loader = require "collegedb.loader"
 local mapping = require "collegedb.mapper"
 local quote = require "collegedb.quote"
@@ -59,7 +60,7 @@ local function check_table(name, key_column)
 end
 
 local function find_table(shard, name)
-  for _, row in ipairs(catalog.list(shard)) do
+  for _, row in ipairs(inspect.list(shard)) do
     if quote.fold(row.name) == quote.fold(name) then return row end
   end
   errors.raise("TABLE_NOT_FOUND", { table = name }, "%s has no table %s", tostring(shard), name)
@@ -74,13 +75,17 @@ end
 
 -- What the table is to CollegeDB, or nil and the reason why it is nothing.
 local function judge(shard, row, key_column)
-  local info = catalog.inspect(shard, row.name, row.kind, core.shard_name(shard))
-  local rules = default_rules
+  if row.kind == "shadow" then return nil, "it is a part of a virtual table" end
+  local infos = inspect.tables(shard, core.shard_name(shard))
+  local info, rules = infos[row.name], default_rules
   if key_column and row.kind == "table" then
     if not has_column(info, key_column) then return nil, ("it has no column %s"):format(key_column) end
-    rules = { name = "key_column", table = function() return { key_column = key_column } end }
+    rules = { name = "key_column", table = function(asked, all)
+      if asked == info then return { key_column = key_column } end
+      return default_rules.table(asked, all)
+    end }
   end
-  return catalog.judge(shard, info, rules, SCRIPT_LIMIT)
+  return catalog.judge_of(infos, rules, SCRIPT_LIMIT)(info)
 end
 
 local function keyed_table(shard, name, key_column)
@@ -96,7 +101,7 @@ end
 function existing.list_tables(value)
   return with_shard(value, function(shard)
     local names = {}
-    for _, row in ipairs(catalog.list(shard)) do
+    for _, row in ipairs(inspect.list(shard)) do
       if row.kind == "table" or row.kind == "virtual" then names[#names + 1] = row.name end
     end
     return names
@@ -111,15 +116,22 @@ local function count_rows(shard, name)
   error(row, 0)
 end
 
+local function add_unindexed(shard, found, what, issues)
+  if not existing_keys.is_scanned(shard, found) then return end
+  issues[#issues + 1] = ("%s %s has no index: every look for a key reads the whole table"):format(what,
+    found.key_column)
+end
+
 local function issues_of(shard, found, issues)
   local unusable = existing_keys.unusable(shard, found)
   if unusable > 0 then
     issues[#issues + 1] = ("%d rows have no usable key (NULL, empty, over 512 bytes, or not of the column's type)")
       :format(unusable)
   end
-  if existing_keys.is_scanned(shard, found) then
-    issues[#issues + 1] = ("the key column %s has no index: every look for a key reads the whole table")
-      :format(found.key_column)
+  local follows = found.group and found.group.follows
+  add_unindexed(shard, found, "the key column", issues)
+  if follows and found.member then
+    add_unindexed(shard, follows, ("the column by which it follows %s,"):format(found.group.parent), issues)
   end
 end
 
@@ -127,7 +139,8 @@ end
 ---@param value any a shard value
 ---@param name string TABLE_NOT_FOUND if there is none
 ---@param key_column string? instead of what the default rules take
----@return table found { is_valid, table_name, primary_key_column, record_count, issues }; it is valid without issues
+---@return table found { is_valid, table_name, primary_key_column, record_count, issues }, and `follows`, the table to
+--- whose group it belongs; it is valid without issues
 function existing.validate_table_for_sharding(value, name, key_column)
   check_table(name, key_column)
   return with_shard(value, function(shard)
@@ -137,7 +150,7 @@ function existing.validate_table_for_sharding(value, name, key_column)
     if found then issues_of(shard, found, issues) else issues[1] = reason end
     return {
       is_valid = #issues == 0, table_name = row.name, primary_key_column = found and found.key_column or nil,
-      record_count = records, issues = issues,
+      follows = found and found.group and found.group.parent or nil, record_count = records, issues = issues,
     }
   end)
 end
@@ -227,7 +240,7 @@ local function check_options(opts)
 end
 
 local function workflow_options(opts)
-  return { tables = opts.tables, dry_run = opts.dry_run, on_progress = opts.on_progress }
+  return { tables = opts.tables, dry_run = opts.dry_run, on_progress = opts.on_progress, resume = opts.resume }
 end
 
 local function file_of(shard)
@@ -278,9 +291,9 @@ local function load_rules(opts)
     usage("the option rules takes the name of rules or a table of them, not %s", tostring(given))
   end
   if not column then return rules end
-  return setmetatable({ table = function(info)
+  return setmetatable({ table = function(info, all)
     if info.kind == "table" and has_column(info, column) then return { key_column = column } end
-    return rules.table(info)
+    return rules.table(info, all)
   end }, { __index = rules })
 end
 
@@ -299,12 +312,15 @@ function Alone:read_epoch()
     errors.raise("UNSUPPORTED", nil, "the directory %s is a database's, where keys also live without an entry: "
       .. "open that and use its db:mapper()", dir.path)
   end
-  self.epoch = { number = dir:epoch(), placements = {}, integrated = {}, awaits = {}, index_of = {} }
+  self.epoch = { number = dir:epoch(), placement = 0, placements = {}, integrated = {}, generations = { 0 },
+    awaits = {}, index_of = {} }
   self.shards = { own }
-  for _, row in ipairs(dir.shard:all "SELECT id, name, keyspace, integrated FROM _collegedb_shards ORDER BY id") do
+  for _, row in ipairs(dir.shard:all [[SELECT id, name, keyspace, integrated, generation FROM _collegedb_shards
+    ORDER BY id]]) do
     local shard = row.name == own.name and own or { name = row.name }
     if shard == own then
       own.id, own.keyspace, self.epoch.integrated[1] = row.id, row.keyspace, row.integrated == 1
+      self.epoch.generations[1] = row.generation
     else
       self.shards[#self.shards + 1] = shard
     end
@@ -327,14 +343,15 @@ end
 local function integrate_alone(shard, name, mapper, dir, opts)
   local rules = load_rules(opts)
   local state = setmetatable({
-    directory = dir, config = { directory = "full" }, rules = rules,
+    directory = dir, rules = rules,
+    config = { directory = "full", script_dirs = {}, script_limit = SCRIPT_LIMIT },
     shards = { { name = name, id = -1, handle = shard, inner = core.inner(shard) } },
   }, Alone)
   state:read_epoch()
   shard:first "SELECT 1" -- BUSY inside a transaction
   check_tables(state, shard, opts)
   if not opts.dry_run then mapping.register(mapper, name) end
-  return integrate.run(state, 1, workflow_options(opts))
+  return integration.run(state, 1, workflow_options(opts))
 end
 
 --- Takes the existing data of a shard over: db:integrate through a mapper.
@@ -342,7 +359,7 @@ end
 -- With db:mapper() the name is one of the database's shards, the file must be that shard's, and `rules` and
 -- `primary_key_column` can only repeat what the config says. With a KVShardMapper, on a directory that no database has
 -- opened yet, every key gets an entry. `strategy` is accepted and decides nothing, because existing rows stay where
--- they are; so is `resume`: an integration always goes on from what the directory has.
+-- they are.
 ---@param value any a shard value
 ---@param name string
 ---@param mapper collegedb.Mapper

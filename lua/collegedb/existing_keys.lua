@@ -49,8 +49,8 @@ end
 
 --- Must the whole table be read to find one key?
 function existing_keys.is_scanned(shard, found)
-  local plan = "EXPLAIN QUERY PLAN SELECT 1 FROM %s WHERE %s = ?1"
-  for _, row in ipairs(shard:all(plan:format(quote.name(found.name), quote.name(found.key_column)), { "" })) do
+  local plan = "EXPLAIN QUERY PLAN SELECT 1 FROM %s WHERE %s"
+  for _, row in ipairs(shard:all(plan:format(quote.name(found.name), catalog.holds_sql(found)), { "" })) do
     if row.detail:find "^SCAN" then return true end
   end
   return false

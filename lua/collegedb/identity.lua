@@ -19,7 +19,7 @@ local function samples(state, index)
   local list, tables = {}, {}
   for _, each in pairs(state.catalog.tables) do
     -- Without an index a look would be a scan.
-    if each.shards[index] and each.unique then tables[#tables + 1] = each end
+    if each.shards[index] and each.unique and not each.group then tables[#tables + 1] = each end
   end
   table.sort(tables, function(a, b) return a.name < b.name end)
   for i = 1, math.min(TABLES, #tables) do

@@ -7,7 +7,7 @@ local directory = require "collegedb.directory"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local identity = require "collegedb.identity"
-local integrate = require "collegedb.workflows.integrate"
+local integration = require "collegedb.integration"
 local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
@@ -19,10 +19,10 @@ local instance = {}
 
 local LIFE_MAX = 1000 * 3600 * 24 * 365 * 100 -- ms: what the mapping cache has bits for, and then some
 
-local function load_one_strategy(settings, given)
+local function load_one_strategy(settings, given, scripts)
   if type(given) == "function" then return { name = "of the config", select = given } end
   if type(given) == "table" then return given end
-  local strategy, looked = loader.load(settings, "strategies", given, "hash")
+  local strategy, looked = loader.keep(scripts, settings, "strategies", given, "hash")
   if type(strategy) == "table" and type(strategy.select) == "function" then return strategy end
   if strategy ~= nil then
     errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
@@ -33,57 +33,30 @@ local function load_one_strategy(settings, given)
 end
 
 -- { read =, write = }: what places a key that is looked for, and one that is inserted.
-local function load_strategy(settings)
+local function load_strategy(settings, scripts)
   local given = settings.strategy
   if type(given) == "table" and given.write then
-    return { read = load_one_strategy(settings, given.read), write = load_one_strategy(settings, given.write) }
+    return {
+      read = load_one_strategy(settings, given.read, scripts),
+      write = load_one_strategy(settings, given.write, scripts),
+    }
   end
-  local one = load_one_strategy(settings, given)
+  local one = load_one_strategy(settings, given, scripts)
   return { read = one, write = one }
 end
 
 local function family_of(strategy) return strategy.write == hash and "hash" or "claims" end
 
-local function load_rules(settings)
+local function load_rules(settings, scripts)
   local base = require "collegedb.rules.default"
   if type(settings.rules) == "table" then
     return setmetatable({ name = settings.rules.name or "of the config" },
       { __index = function(_, name) return settings.rules[name] or base[name] end })
   end
-  local rules, looked = loader.load(settings, "rules", settings.rules, "default")
+  local rules, looked = loader.keep(scripts, settings, "rules", settings.rules, "default")
   if type(rules) == "table" and type(rules.table) == "function" then return rules end
   errors.raise(rules == nil and "CONFIG" or "SCRIPT", { field = "rules" }, "rules %s are not known (looked for %s)",
     settings.rules, looked or "a table with a function table")
-end
-
-local State = {}
-State.__index = State
-
---- Reads the catalog again when a shard's schema changed.
----@param always boolean? also when it did not: the rules may have
-function State:refresh_catalog(always)
-  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
-  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit, not self.config.keyspaces)
-  self.probe_sql, self.shard_facts = {}, {}
-  local db = self.weak.db
-  if db then self:publish_catalog(db) end
-end
-
--- Plans in C ask again; check_keys learns which columns are keys.
-function State:publish_catalog(db)
-  core.catalog_changed(db)
-  if not self.config.check_keys then return end
-  local list = {}
-  for _, each in pairs(self.catalog.tables) do
-    for index in pairs(each.shards) do
-      local shard = self.shards[index]
-      list[#list + 1] = {
-        name = each.name, shard = index, column = each.column, kind = each.kind, fold = each.fold,
-        keyspace = each.keyspace ~= "" and catalog.tag(shard.keyspace, each.keyspace) or "",
-      }
-    end
-  end
-  core.check_tables(db, list)
 end
 
 -- The short way of src/bind/home.c, where nothing but the directory and the placement counts.
@@ -99,27 +72,106 @@ local function homes(state)
   end
   local ids = {}
   for index, shard in ipairs(state.shards) do ids[index] = shard.id end
+  local members = {}
+  for keyspace, all in pairs(state.catalog and state.catalog.members or {}) do
+    if all then members[#members + 1] = keyspace end
+  end
   return {
-    epoch = state.epoch.number, directory = state.directory.entries, ids = ids,
+    epoch = state.epoch.number, members = members, directory = state.directory.entries, ids = ids,
     global = placement.all.placement, global_index = indexes(placement.all),
     integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
   }
 end
 
---- Loads strategy and rules anew. A strategy of the other family would place
--- keys that are there anew, which only an open may do.
+local State = {}
+State.__index = State
+
+--- Reads the catalog again when a shard's schema changed.
+---@param always boolean? also when it did not: the rules may have
+function State:refresh_catalog(always)
+  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
+  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit, not self.config.keyspaces)
+  self.probe_sql, self.shard_facts = { keys = {}, rows = {}, parts = {} }, {}
+  local db = self.weak.db
+  if db then self:publish_catalog(db) end
+end
+
+-- What check_keys looks at. Of a table that follows another it is enough that one
+-- of its keys is the one that was asked for; where the group's own is not in the row, nothing can be told.
+local function columns_to_check(state)
+  local list = {}
+  local function add(column, index)
+    local tag = state.shards[index].keyspace
+    list[#list + 1] = {
+      name = column.name, shard = index, column = column.column, kind = column.kind, fold = column.fold,
+      keyspace = column.keyspace ~= "" and catalog.tag(tag, column.keyspace) or "",
+    }
+  end
+  for _, each in pairs(state.catalog.tables) do
+    local follows = each.member and each.group.follows
+    for index in pairs(each.shards) do
+      if not each.member then add(each, index) end
+      if follows and not follows.member then
+        add(each, index)
+        add(follows, index)
+      end
+    end
+  end
+  return list
+end
+
+--- Tells C: plans ask again, and check_keys learns which columns are keys.
+function State:publish_catalog(db)
+  core.catalog_changed(db, self.catalog.text_members)
+  if self.epoch then core.set_homes(db, homes(self)) end
+  if self.config.check_keys then core.check_tables(db, columns_to_check(self)) end
+end
+
+--- Loads strategy and rules, those anew whose file changed. A strategy of the
+-- other family would place keys that are there anew, which only an open may do.
 function State:load_scripts()
-  local strategy, rules = load_strategy(self.config), load_rules(self.config)
+  local strategy, rules = load_strategy(self.config, self.scripts), load_rules(self.config, self.scripts)
   if self.strategy and family_of(strategy) ~= family_of(self.strategy) then
     errors.raise("CONFIG", { field = "strategy" }, "the strategy is of another family now; open the database again")
   end
   self.strategy, self.rules = strategy, rules
 end
 
+--- Takes scripts that changed into use: all of them, or none when one of them is wrong.
+---@param always boolean? reads the catalog again also when the rules are the same
+function State:take_scripts(always)
+  local strategy, rules = self.strategy, self.rules
+  local taken, err = pcall(function()
+    self:load_scripts()
+    if always or self.rules ~= rules then self:refresh_catalog(true) end
+  end)
+  if taken then return end
+  self.strategy, self.rules = strategy, rules
+  error(err, 0)
+end
+
+--- Loads strategy and rules anew, whether their files changed or not.
+function State:reload_scripts()
+  for _, each in pairs(self.scripts) do each.script = nil end
+  self:take_scripts(true)
+end
+
+--- The first call in a new epoch looks whether the files of scripts changed. One
+-- that is wrong now raises once; the script before it goes on.
+function State:follow_scripts()
+  if not self.scripts_due then return end
+  self.scripts_due = false
+  core.set_homes(self.weak.db, homes(self))
+  if loader.changed(self.scripts, self.config) then self:take_scripts() end
+end
+
 --- Reads the current epoch, and tells C which way is open in it.
 function State:read_epoch()
+  local before = self.epoch
   self.epoch = epochs.read(self.directory, self.shards)
-  if self.weak.db then core.set_homes(self.weak.db, homes(self)) end
+  if before and before.number ~= self.epoch.number then self.scripts_due = true end
+  -- The short way does not come by where the scripts are looked after.
+  if self.weak.db then core.set_homes(self.weak.db, not self.scripts_due and homes(self) or nil) end
 end
 
 --- What is known of a table, or nil.
@@ -145,10 +197,14 @@ local function is_file(path) return type(path) == "string" and path ~= ":memory:
 
 -- Nothing is made before it is clear that everything can be.
 local function check_folder(what, path)
-  local folder = is_file(path) and path:match "^(.*)/[^/]*$"
+  if not is_file(path) then return end
+  local folder = path:match "^(.*)/[^/]*$"
   if folder and folder ~= "" and not core.file_id(folder) then
     errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
   end
+  local _, reason = core.file_id(path)
+  if not reason then _, reason = core.file_id(path .. "-journal") end -- the name may be too long for what SQLite adds
+  if reason then errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: %s", path, reason) end
 end
 
 local function check_folders(settings)
@@ -259,7 +315,7 @@ local function integrate_all(state)
   for index, shard in ipairs(state.shards) do
     -- Where others go on writing there is no end of taking over: such a shard is probed.
     if shard.integrate and not shard.external_writers and not state.epoch.integrated[index] then
-      local report = integrate.run(state, index)
+      local report = integration.run(state, index, { resume = true })
       state.reports[shard.name] = report
       state:emit("integrated", ("%s: %d keys, %d conflicts"):format(shard.name, report.total_records,
         report.conflict_count))
@@ -273,7 +329,8 @@ end
 function instance.open(given)
   local settings = config.normalize(given)
   local state = setmetatable({
-    config = settings, shards = {}, by_name = {}, owned = {}, probe_sql = {}, shard_facts = {}, reports = {},
+    config = settings, shards = {}, by_name = {}, owned = {}, shard_facts = {}, reports = {},
+    scripts = {}, -- of lua/collegedb/loader.lua: what was loaded, and from which files
     weak = setmetatable({}, { __mode = "v" }), -- the database, which keeps this state alive and not the reverse
   }, State)
   local db

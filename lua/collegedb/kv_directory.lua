@@ -7,8 +7,11 @@
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local format = require "collegedb.kv_format"
+local kv_turns = require "collegedb.kv_turns"
 local record = require "collegedb.kv_record"
 local store = require "collegedb.kv_store"
+local takeover = require "collegedb.kv_takeover"
+local turns = require "collegedb.turns"
 local users = require "collegedb.kv_users"
 
 local kv_directory = {}
@@ -111,21 +114,30 @@ function Directory:lookup(keyspace, text)
   busy "the record"
 end
 
---- Gives the key to a shard unless it has an entry. Returns the id that stands, or
--- nil when the epoch is not `epoch` any more. An entry that was written just as the epoch changed stays, and is what
--- the caller finds when it decides again.
-function Directory:claim(keyspace, text, id, epoch)
+-- Writes an entry with this version unless the key has one. Returns the id that stands, and whether it was written;
+-- nil without looking when the epoch is not `epoch`.
+local function give(self, keyspace, text, id, version, epoch)
   for attempt = 1, ATTEMPTS do
-    if self:epoch() ~= epoch then return nil end
+    if self:epoch() ~= epoch then return nil, false end
     local entry, name, raw = find(self, keyspace, text)
-    local set = not entry and self.store:cas(name, raw, format.new_entry(self:name_of(id), 1, epoch))
-    if entry or set then
-      if self:epoch() ~= epoch then return nil end
-      return entry and id_of(self, entry.shard) or id
-    end
+    if entry then return id_of(self, entry.shard), false end
+    if self.store:cas(name, raw, format.new_entry(self:name_of(id), version, epoch)) then return id, true end
     self.store:pause(attempt)
   end
   busy "an entry"
+end
+
+--- Gives the key to a shard unless it has an entry. Returns the id that stands, or
+-- nil when the epoch is not `epoch` any more; and whether the entry is this one. One that was written just as the
+-- epoch changed stays, and is what the caller finds when it decides again.
+---@return integer? id, boolean written
+function Directory:claim(keyspace, text, id, epoch)
+  turns.check_none(self)
+  -- Who has left is not waited for by those that must be alone.
+  if not self.user then errors.raise("CLOSED", nil, "the directory %s was closed", self.path) end
+  local winner, written = give(self, keyspace, text, id, 1, epoch)
+  if self:epoch() ~= epoch then return nil, written end
+  return winner, written
 end
 
 -- Writes a key's entry if `accepts(entry)`; returns whether it was written.
@@ -159,17 +171,9 @@ function Directory:assign(list, only_new)
 end
 
 --- Writes the entry of a key that was found in existing data, if it has none.
--- Returns the id of the shard whose entry stands, and whether it was written now.
----@return integer id, boolean created
-function Directory:note(keyspace, text, id, epoch)
-  for attempt = 1, ATTEMPTS do
-    local entry, name, raw = find(self, keyspace, text)
-    if entry then return id_of(self, entry.shard), false end
-    if self.store:cas(name, raw, format.new_entry(self:name_of(id), 0, epoch)) then return id, true end
-    self.store:pause(attempt)
-  end
-  busy "an entry"
-end
+-- Returns the id of the shard whose entry stands, and whether it was written now; nil in another epoch than `epoch`.
+---@return integer? id, boolean created
+function Directory:note(keyspace, text, id, epoch) return give(self, keyspace, text, id, 0, epoch) end
 
 -- --- all entries ----------------------------------------------------------------------------
 
@@ -349,24 +353,35 @@ function Directory:discard(id)
   return sweep(self)
 end
 
-function Directory:takeover(plan) return require("collegedb.kv_takeover").new(self, plan) end
+function Directory:takeover(plan, before) return takeover.new(self, plan, before) end
 
 -- --- turns and names ------------------------------------------------------------------------
 
---- Adds `n` to a counter, a value of its own, and returns what it was before; 0 only reads it.
+--- A counter, which is a value of its own, and the text of it.
+---@return integer value, string? raw
+function Directory:read_turn(name)
+  local raw = self.store:get(TURN .. name)
+  local value = math.tointeger(tonumber(raw or "0"))
+  if value then return value, raw end
+  errors.raise("CORRUPT", { kv_key = TURN .. name }, "the value of %q in the table KV is no whole number", TURN .. name)
+end
+
+--- Sets a counter if its text is still `raw`.
+---@return boolean set
+function Directory:set_turn(name, raw, new) return self.store:cas(TURN .. name, raw, new) end
+
+--- Adds `n` to a counter and returns what it was before; 0 only reads it.
 function Directory:count_on(name, n)
-  local key = TURN .. name
   for attempt = 1, ATTEMPTS do
-    local raw = self.store:get(key)
-    local value = raw and math.tointeger(tonumber(raw)) or 0
-    if raw and not math.tointeger(tonumber(raw)) then
-      errors.raise("CORRUPT", { kv_key = key }, "the value of %q in the table KV is no whole number", key)
-    end
-    if n == 0 or self.store:cas(key, raw, tostring(value + n)) then return value end
+    local value, raw = self:read_turn(name)
+    if n == 0 or self:set_turn(name, raw, tostring(value + n)) then return value end
     self.store:pause(attempt)
   end
   busy "the counter of turns"
 end
+
+--- For the allocation of one new key, as of lua/collegedb/directory.lua.
+function Directory:turns() return kv_turns.new(self) end
 
 -- Changes known_shards by f(names), which returns the new array.
 local function change_names(self, f)

@@ -32,7 +32,7 @@ local FORMAT = 1
 
 local tables = {
   { name = "counters", "name", "value" },
-  { name = "shards", "id", "name", "keyspace", "integrated", "conflicts", "schema" },
+  { name = "shards", "id", "name", "keyspace", "integrated", "conflicts", "schema", "generation" },
   { name = "placements", "number", "family" },
   { name = "homes", "placement", "shard", "weight", "keyspace" },
   { name = "schema", "id", "sql" },

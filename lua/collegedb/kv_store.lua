@@ -66,7 +66,7 @@ function Store:cas(key, old, new)
 end
 
 --- Waits before the next attempt, longer each time and never equally long, so that two that meet part.
-function Store.pause(_, attempt) core.sleep(math.random(0, math.min(2 ^ attempt, 50))) end
+function Store.pause(_, attempt) core.pause(math.tointeger(math.min(2 ^ attempt, 50))) end
 
 -- --- listing ------------------------------------------------------------------------
 

@@ -45,12 +45,6 @@ function loader.run_file(what, path, limit, ...)
   return loader.call(what, limit, chunk, ...)
 end
 
-local function readable(path)
-  local file = io.open(path, "r")
-  if file then file:close() end
-  return file ~= nil
-end
-
 local function shipped(kind, name)
   local found, module = pcall(require, ("collegedb.%s.%s"):format(kind, name))
   if found then return module end
@@ -58,29 +52,69 @@ local function shipped(kind, name)
   script_error(("%s %s"):format(kind, name), module)
 end
 
+--- The file of a script in the users' folders.
+---@param config table a normalized config
+---@param kind string folder: "strategies", "rules", "workflows"
+---@param name string
+---@return string? path nil: there is none, and the script is a module, if anything
+---@return string[] looked where it is not
+function loader.locate(config, kind, name)
+  local looked = {}
+  for _, folder in ipairs(folders(config)) do
+    local path = ("%s/%s/%s.lua"):format(folder, kind, name)
+    if core.file_stamp(path) then return path, looked end
+    looked[#looked + 1] = path
+  end
+  return nil, looked
+end
+
+local function is_name(name) return name:match "^[%w_]+$" ~= nil end
+
 --- Loads a script by name; nil and where it was looked for when there is none.
 ---@param config table a normalized config
 ---@param kind string folder: "strategies", "rules", "workflows"
 ---@param name string
 ---@param default string? name of the kind's default script, the base where none is shadowed
 function loader.load(config, kind, name, default)
-  if not name:match "^[%w_]+$" then return nil, "a name of letters, digits and _" end
-  local looked = {}
-  for _, folder in ipairs(folders(config)) do
-    local path = ("%s/%s/%s.lua"):format(folder, kind, name)
-    if readable(path) then
-      local base = shipped(kind, name) or (default and shipped(kind, default))
-      local script = loader.run_file(("%s %s"):format(kind, path), path, config.script_limit, base)
-      if type(script) ~= "table" then
-        errors.raise("SCRIPT", nil, "%s returned a %s; it must return a table", path, type(script))
-      end
-      return script
-    end
-    looked[#looked + 1] = path
+  if not is_name(name) then return nil, "a name of letters, digits and _" end
+  local path, looked = loader.locate(config, kind, name)
+  if path then
+    local base = shipped(kind, name) or (default and shipped(kind, default))
+    local script = loader.run_file(("%s %s"):format(kind, path), path, config.script_limit, base)
+    if type(script) == "table" then return script end
+    errors.raise("SCRIPT", nil, "%s returned a %s; it must return a table", path, type(script))
   end
   local module = shipped(kind, name)
   if module == nil then looked[#looked + 1] = ("collegedb.%s.%s"):format(kind, name) end
   return module, table.concat(looked, ", ")
+end
+
+-- Which file the script is now, and in what state. Modules are what `require` once found.
+local function mark(config, kind, name)
+  local path = is_name(name) and loader.locate(config, kind, name)
+  return path and path .. "\0" .. (core.file_stamp(path) or "") or ""
+end
+
+--- Loads a script as `load` does, or gives the one that `record` has if its file is still the same.
+---@param record table what was loaded before; filled in
+function loader.keep(record, config, kind, name, default)
+  local id, now = kind .. "/" .. name, mark(config, kind, name)
+  local known = record[id]
+  if known and known.mark == now and known.script then return known.script end
+  -- Noted before it is read, so that a change that comes now is seen later, and one that fails is tried once.
+  record[id] = { kind = kind, name = name, mark = now }
+  local script, looked = loader.load(config, kind, name, default)
+  record[id].script = script
+  return script, looked
+end
+
+--- Has a script of `record` another file now, or its file been written?
+---@return boolean
+function loader.changed(record, config)
+  for _, each in pairs(record) do
+    if mark(config, each.kind, each.name) ~= each.mark then return true end
+  end
+  return false
 end
 
 return loader

@@ -120,7 +120,9 @@ local function found_without_entry(db, key, space, text)
   if not name then return nil end
   local state = core.state(db)
   local tag, keyspace = catalog.untag(space)
-  return probe.has(state, state.by_name[name], tag, keyspace, text) and { shard = name, version = 0 } or nil
+  local index = state.by_name[name]
+  local has = probe.has(state, index, tag, keyspace, text) or probe.has(state, index, tag, keyspace, text, "rows")
+  return has and { shard = name, version = 0 } or nil
 end
 
 --- Where a key is: what its entry says; of a database's mapper also where its
@@ -243,12 +245,10 @@ function Mapper:get_keys_for_shard(name)
   local state = core.state(self.db)
   state:read_epoch()
   state:refresh_catalog()
-  local index, list, seen, tables = state.by_name[name], {}, {}, {}
-  for _, found in pairs(state.catalog.tables) do
-    if found.shards[index] then tables[#tables + 1] = found end
+  local index, list, seen = state.by_name[name], {}, {}
+  for _, found in ipairs(catalog.key_columns(state.catalog, index)) do
+    add_keys(self, list, seen, found, state.shards[index])
   end
-  table.sort(tables, function(a, b) return a.name < b.name end)
-  for _, found in ipairs(tables) do add_keys(self, list, seen, found, state.shards[index]) end
   return list
 end
 

@@ -3,15 +3,16 @@
 -- had its home.
 
 local catalog = require "collegedb.catalog"
+local inspect = require "collegedb.inspect"
 
 local probe = {}
 
-local function sql_for(state, index, keyspace)
-  local cache = state.probe_sql
+local function sql_for(state, index, keyspace, what)
+  local cache = state.probe_sql[what or "keys"]
   cache[index] = cache[index] or {}
   local sql = cache[index][keyspace]
   if sql == nil then
-    sql = catalog.probe_sql(catalog.in_keyspace(state.catalog, index, keyspace)) or false
+    sql = catalog.probe_sql(catalog.in_keyspace(state.catalog, index, keyspace, what)) or false
     cache[index][keyspace] = sql
   end
   return sql
@@ -20,7 +21,9 @@ end
 --- Brings the catalog up to date where others may have made tables meanwhile.
 function probe.prepare(state)
   for _, index in ipairs(state.epoch.probed) do
-    if state.catalog.versions[index] ~= catalog.version(state.shards[index]) then return state:refresh_catalog() end
+    if state.catalog.versions[index] ~= inspect.version(state.shards[index].inner) then
+      return state:refresh_catalog()
+    end
   end
 end
 
@@ -28,10 +31,11 @@ end
 ---@param tag string? the keyspace's tag; only the shards that carry it have such keys
 ---@param keyspace string without the tag
 ---@param text string
-function probe.has(state, index, tag, keyspace, text)
+---@param what "rows"|"parts"|nil as of catalog.in_keyspace
+function probe.has(state, index, tag, keyspace, text, what)
   local shard = state.shards[index]
   if (tag or keyspace ~= "") and shard.keyspace ~= tag then return false end
-  local sql = sql_for(state, index, keyspace)
+  local sql = sql_for(state, index, keyspace, what)
   if not sql then return false end
   return shard.inner:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
 end

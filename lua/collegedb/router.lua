@@ -6,12 +6,17 @@ local allocate = require "collegedb.allocate"
 local catalog = require "collegedb.catalog"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local members = require "collegedb.members"
+local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
 
 local router = {}
 
 -- The numbers of WHY in src/bind/route.c.
-local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED = 0, 1, 2, 3, 4
+local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED, ROOTED, ROOTED_ENTRY = 0, 1, 2, 3, 4, 5, 6
+
+-- A key is looked for again when the epoch changed under it: so often at once, and then so many seconds with pauses.
+local AT_ONCE, PATIENCE = 4, 10
 
 local function missing_shard(id, state)
   local name = state.directory:name_of(id) or ("number " .. id)
@@ -81,28 +86,65 @@ end
 
 -- A key of a strategy without homes.
 local function place_new(state, full, tag, keyspace, text, name, insert)
-  local index = allocate.select(state, { tag = tag, keyspace = keyspace, text = text, table = name },
-    insert and "write" or "read")
-  if not insert then return index, UNCLAIMED, false end
-  return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
+  local key = { tag = tag, keyspace = keyspace, text = text, table = name }
+  if not insert then return allocate.select(state, key), UNCLAIMED, false end
+  return allocate.give(state, full, key), CLAIMED, true
 end
 
-local function resolve_once(state, full, tag, keyspace, text, name, insert)
+-- A key that decides no shard: where its row is, or for a read anywhere.
+local function resolve_member(state, tag, keyspace, text, name, insert)
+  state:refresh_catalog() -- others may have made tables meanwhile
+  local index = members.find(state, tag, keyspace, text)
+  if index then return index, FOUND, true end
+  if insert then members.refuse_unknown(state, keyspace, text, name) end
+  return members.anywhere(state, tag, keyspace), UNCLAIMED, false
+end
+
+-- A key of the global keyspace, in a statement of a table that follows another: one
+-- of the group, if rows of it are where the group would be, or else a row's own.
+---@param place integer? the shard of its entry, or its home
+---@param text string the key as the group's, `own` as a row's own
+---@return integer? index, boolean? rooted rows of the group are there
+local function resolve_either(state, place, tag, text, own, name, insert)
+  state:refresh_catalog() -- others may have made tables meanwhile
+  if place and probe.has(state, place, tag, "", text) then return place, true end
+  local index = members.find(state, tag, "", own)
+  if index then return index, false end
+  if insert then members.refuse_unknown(state, "", own, name) end
+end
+
+-- A key that has an entry. Without rows of the group the entry says nothing of a row's own key: it may be left over
+-- from a group that is gone, or from before the table followed another.
+local function resolve_entry(state, id, tag, keyspace, text, own, name, insert)
+  local index = state.epoch.index_of[id]
+  if members.may_be(state, keyspace, name) then
+    local found, rooted = resolve_either(state, index, tag, text, own, name, insert)
+    if found then return found, rooted and ROOTED_ENTRY or FOUND, true end
+  end
+  if not index then missing_shard(id, state) end
+  return index, DIRECTORY, true
+end
+
+-- `own` is the key as it was given, `text` as the root of its table has it.
+local function resolve_once(state, full, tag, keyspace, own, name, insert)
+  if state.scripts_due then state:follow_scripts() end
+  local text = members.root_text(state, keyspace, own, name)
   local number, id = state.directory:lookup(full, text)
   if number ~= state.epoch.number then
     -- What was not found in one epoch says nothing in the next: look again.
     state:read_epoch()
     return nil
   end
-  if id then
-    local index = state.epoch.index_of[id]
-    if not index then missing_shard(id, state) end
-    return index, DIRECTORY, true
-  end
+  if members.fill(state, keyspace) then return resolve_member(state, tag, keyspace, text, name, insert) end
+  if id then return resolve_entry(state, id, tag, keyspace, text, own, name, insert) end
   local home, old_homes, gone = homes_of(state, tag, keyspace, text)
   local places = probe.where(state, home and home.index, old_homes, gone)
   if tag and keyspace == "" then add_tagged(state, places, tag) end
-  local found = find(state, places, tag, keyspace, text)
+  local found, rooted = find(state, places, tag, keyspace, text), false
+  if not found and members.may_be(state, keyspace, name) then
+    found, rooted = resolve_either(state, home and home.index, tag, text, own, name, insert)
+    if found and not rooted then return found, FOUND, true end
+  end
   if gone and not found then missing_shard(gone, state) end
   if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
   local index = found or home.index
@@ -119,6 +161,7 @@ local function resolve_once(state, full, tag, keyspace, text, name, insert)
   -- Neither a place where a row was merely found is kept, since it may be deleted and inserted elsewhere, nor that
   -- a key was found nowhere, since a file that others write may have it next.
   local at_home = home and index == home.index
+  if rooted and at_home then return index, ROOTED, true end
   return index, at_home and HOME or FOUND, at_home and (found ~= nil or #places == 0)
 end
 
@@ -132,10 +175,16 @@ end
 function router.resolve(state, full, text, name, insert)
   local tag, keyspace = catalog.untag(full)
   if not tag and keyspace ~= "" and all_tagged(state) then refuse_untagged(state, keyspace, text) end
-  for _ = 1, 20 do
+  local tries, waiting = 0, nil
+  repeat
     local index, why, keep = resolve_once(state, full, tag, keyspace, text, name, insert)
-    if index then return index, why, keep end
-  end
+    if index then
+      -- The cache keeps it for the key as it was given, which may stand for a row's own, but for no other group.
+      return index, why, keep and (why == FOUND or members.root_text(state, keyspace, text, name) == text)
+    end
+    tries = tries + 1
+    if tries == AT_ONCE then waiting = patience.new(PATIENCE) end
+  until waiting and not waiting:wait()
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
 
@@ -150,15 +199,17 @@ local function only_integer_table(state)
   errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])
 end
 
---- What the catalog says of a table: kind of key, keyspace of integer keys, NOCASE.
--- Without a name, the name of the only table with integer keys.
+--- What the catalog says of a table: kind of key, keyspace of integer keys, whether strings compare NOCASE, and
+-- whether an integer, and a string, may be the key of a row inside a group. Of one that it does not know, such as a
+-- view, the last alone. Without a name, the name of the only table with integer keys.
 ---@param state table
 ---@param name string?
 function router.describe(state, name)
   if not name then return only_integer_table(state) end
   local found = state:table(name)
-  if not found then return nil end
-  return found.kind == "blob" and "text" or found.kind, found.keyspace, found.fold
+  if not found then return nil, nil, nil, nil, state.catalog.text_members end
+  return found.kind == "blob" and "text" or found.kind, found.keyspace, found.fold_text,
+    members.fill(state, found.keyspace), found.text_member
 end
 
 return router

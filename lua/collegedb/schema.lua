@@ -1,8 +1,8 @@
 --- Giving shards their tables.
 
-local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local inspect = require "collegedb.inspect"
 
 local schema = {}
 
@@ -75,7 +75,7 @@ local READ = [[SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
 --- The SQL that makes the tables of a shard, or nil if it has none.
 function schema.read(shard)
   local parts, shadow = {}, {}
-  for _, each in ipairs(catalog.list(shard)) do shadow[each.name] = each.kind == "shadow" end
+  for _, each in ipairs(inspect.list(shard)) do shadow[each.name] = each.kind == "shadow" end
   for row in shard:each(READ) do
     -- Shadow tables come with their virtual table.
     if not shadow[row.name] then parts[#parts + 1] = row.sql end

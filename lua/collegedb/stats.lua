@@ -1,7 +1,7 @@
 --- Counting keys and rows in the shards.
 
-local catalog = require "collegedb.catalog"
 local errors = require "collegedb.errors"
+local inspect = require "collegedb.inspect"
 local quote = require "collegedb.quote"
 
 local stats = {}
@@ -9,13 +9,13 @@ local stats = {}
 local function count(shard, sql) return shard:first(sql).n end
 
 --- Keys that live in a shard: rows of each table with keys of its own, and
--- distinct keys over all tables that share the global keyspace.
+-- distinct keys over all tables that share the global keyspace. What follows another table has its keys.
 ---@param shard userdata what to read it through: the handle, or for our own use the inner one
 ---@return integer
 function stats.keys(state, index, shard)
   local total, global = 0, {}
   for _, each in pairs(state.catalog.tables) do
-    if each.shards[index] then
+    if each.shards[index] and not each.group then
       local table_name, column = quote.name(each.name), quote.name(each.key_column)
       if each.keyspace ~= "" then
         local what = (each.unique and "" or "DISTINCT ") .. column
@@ -37,11 +37,11 @@ end
 ---@return integer total, table<string, integer> by shard
 function stats.count(state, name)
   if type(name) ~= "string" or name == "" then
-    errors.raise("USAGE", nil, "count takes a table's name, not %s", tostring(name))
+    errors.raise("USAGE", nil, "count takes a table's name, not %s", name == "" and "''" or tostring(name))
   end
   local total, by_shard, known = 0, {}, false
   for _, shard in ipairs(state.shards) do
-    local found = catalog.find(shard.handle, name)
+    local found = inspect.find(shard.handle, name)
     local sql = found and ("SELECT count(*) AS n FROM %s"):format(quote.name(found))
     by_shard[shard.name] = sql and count(shard.handle, sql) or 0
     total = total + by_shard[shard.name]
@@ -66,7 +66,7 @@ end
 
 --- Has the shard no row of a user's?
 function stats.is_empty(shard)
-  for _, each in ipairs(catalog.list(shard)) do
+  for _, each in ipairs(inspect.list(shard)) do
     if each.kind == "table" and shard:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
       return false
     end

@@ -32,14 +32,20 @@ describe("the cache", function()
 
   it("holds close to its bound, and not more than a quarter above it", function()
     for _, size in ipairs { 100, 1000, 10000 } do
-      local db = open(size, 30)
-      look(db, 1, size)
-      assert.is_true(look(db, 1, size) > 0.95 * size, "of " .. size)
-      look(db, 1, 5 * size)
-      local stats = core.cache_stats(db)
-      assert.is_true(stats.entries <= size * 5 // 4 + 64)
-      assert.is_true(stats.bytes <= 32 * size + 2000)
-      assert.is_true(stats.evictions > 0)
+      -- Where a key lies depends on a seed of chance: what a small cache holds is told by several.
+      local known, times = 0, size == 100 and 30 or 1
+      for _ = 1, times do
+        local db = open(size, 30)
+        look(db, 1, size)
+        known = known + look(db, 1, size)
+        look(db, 1, 5 * size)
+        local stats = core.cache_stats(db)
+        assert.is_true(stats.entries <= size * 5 // 4 + 64)
+        assert.is_true(stats.bytes <= 32 * size + 2000)
+        assert.is_true(stats.evictions > 0)
+        db:close()
+      end
+      assert.is_true(known > 0.95 * size * times, "of " .. size)
     end
   end)
 

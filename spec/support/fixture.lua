@@ -176,11 +176,7 @@ end
 
 -- --- other processes -------------------------------------------------------------------
 
----Starts a Lua program in a process of its own. In it, `folder` is this test's folder, and wait_for_go() returns when
----fixture.go() was called: programs that are to meet start together.
----@param source string
----@return file* # what it prints; closing it tells how it ended
-function fixture.spawn(source, ...)
+local function spawn(limit, source, ...)
   local name = os.tmpname()
   process.write(name, ([[
     local folder = %q
@@ -194,16 +190,23 @@ function fixture.spawn(source, ...)
     end
     os.remove(%q)
     ]]):gsub("\n%s+", " "):format(folder, name) .. source)
-  local words = { "env -u LD_PRELOAD timeout -k 2 60", process.quote(process.collegedb), process.quote(name) }
+  local words = { "env -u LD_PRELOAD timeout -k 2", limit, process.quote(process.collegedb), process.quote(name) }
   for _, word in ipairs { ... } do words[#words + 1] = process.quote(tostring(word)) end
   return assert(io.popen(table.concat(words, " ") .. " 2>&1"))
 end
 
+---Starts a Lua program in a process of its own. In it, `folder` is this test's folder, and wait_for_go() returns when
+---fixture.go() was called: programs that are to meet start together.
+---@param source string
+---@return file* # what it prints; closing it tells how it ended
+function fixture.spawn(source, ...) return spawn(60, source, ...) end
+
 ---Runs one program several times at once, with its number as argument, and returns what each printed.
+---@param limit integer? seconds that each may take (60)
 ---@return string[]
-function fixture.together(count, source)
+function fixture.together(count, source, limit)
   local pipes, outputs = {}, {}
-  for i = 1, count do pipes[i] = fixture.spawn(source, i) end
+  for i = 1, count do pipes[i] = spawn(limit or 60, source, i) end
   for i = 1, count do assert.equal("ready", pipes[i]:read "l") end
   fixture.write("go", "")
   for i = 1, count do

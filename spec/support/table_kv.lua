@@ -6,14 +6,14 @@ local table_kv = {}
 ---fault to inject, or what another program does in that moment. `atomic` false leaves out compare_and_set.
 function table_kv.memory(data, atomic)
   data = data or {}
-  local kv = { data = data, calls = 0 }
+  local kv, watching = { data = data, calls = 0 }, true
   local function on(...)
     kv.calls = kv.calls + 1
     local f = kv.on
-    if not f then return end
-    kv.on = nil -- what is done in it is not watched
+    if not (f and watching) then return end
+    watching = false -- what is done in it is not watched
     local results = table.pack(pcall(f, ...))
-    kv.on = f
+    watching = true
     if not results[1] then error(results[2], 0) end
   end
   function kv.get(key)

@@ -96,7 +96,10 @@ typedef struct cdb__lua_plan {
   char table[256];     /* main table, unquoted; "" if none */
   unsigned catalog;    /* the catalog version that the fields below are of */
   int key_kind;        /* CDB__KEY_… of the main table's key column */
-  bool fold;           /* the key column compares NOCASE */
+  bool fold;           /* strings that are its keys compare NOCASE */
+  bool member;         /* its integer keys are rows' own inside a group: no shard is their home */
+  bool text_member;    /* so may be its strings */
+  bool tells_nothing;  /* gives no row where none is, unlike SELECT count(*) */
   cdb__keyspace space; /* of integer keys; its name is `space_name` */
   char space_name[384];
   char sql[];
@@ -114,6 +117,8 @@ typedef struct {
   const cdb__lua_placement *global, *integers; /* for keys of the global keyspace, and of tables' own */
   int *global_index, *integer_index;           /* shard index of each node, or -1 */
   int64_t *ids;                                /* the directory's id of each shard */
+  uint64_t *members;                           /* keyspaces without homes, by their seed */
+  size_t member_count;
 } cdb__lua_homes;
 
 /* The router. User value 1: the Lua state, 2: the array of shards,
@@ -123,6 +128,7 @@ struct cdb__lua_db {
   const void *magic; /* see test_db in route.c */
   bool open;
   bool check_keys;
+  bool text_members; /* a string may be the key of a row inside a group */
   int shard_count;
   cdb__lua_shard **shards;
   cdb__cache *cache;
@@ -274,7 +280,16 @@ int cdb__lua_set_homes(lua_State *L);
 void cdb__lua_homes_free(cdb__lua_db *db);
 
 /* Why a key is where it is; lua/collegedb/router.lua returns these numbers. */
-enum { CDB__HOME, CDB__DIRECTORY, CDB__FOUND, CDB__CLAIMED, CDB__UNCLAIMED, CDB__WHY_COUNT };
+enum {
+  CDB__HOME,
+  CDB__DIRECTORY,
+  CDB__FOUND,
+  CDB__CLAIMED,
+  CDB__UNCLAIMED,
+  CDB__ROOTED,
+  CDB__ROOTED_ENTRY,
+  CDB__WHY_COUNT
+};
 
 /* --- check_keys (check.c) ------------------------------------------------- */
 
@@ -298,5 +313,6 @@ void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
+void cdb__lua_open_pause(lua_State *L);
 
 #endif

@@ -89,7 +89,8 @@ int cdb__lua_check_tables(lua_State *L) {
 
 /* --- watching --------------------------------------------------------------- */
 
-static void look(watch *w, const struct cdb__lua_check_table *table, sqlite3_value *value) {
+/* Is the value the key that was asked for, or none that could be? Else it is written down. */
+static bool is_expected(watch *w, const struct cdb__lua_check_table *table, sqlite3_value *value) {
   cdb__key key;
   char folded[CDB__KEY_MAX];
   if (sqlite3_value_type(value) == SQLITE_INTEGER) {
@@ -98,30 +99,38 @@ static void look(watch *w, const struct cdb__lua_check_table *table, sqlite3_val
     const bool is_blob = sqlite3_value_type(value) == SQLITE_BLOB;
     const char *text = is_blob ? sqlite3_value_blob(value) : (const char *)sqlite3_value_text(value);
     const size_t size = (size_t)sqlite3_value_bytes(value);
-    if (!text || size > sizeof folded) return; /* no key that could have been routed */
+    if (!text || size > sizeof folded) return true; /* no key that could have been routed */
     cdb__key_text(&key, table->kind == CDB__KEY_INTEGER ? &w->db->global : &table->space, text, size);
     if (table->fold) cdb__key_fold(&key, folded);
   }
   const cdb__hash hash = cdb__key_cache_hash(&key);
-  if (w->found || (hash.low == w->expected.low && hash.high == w->expected.high)) return;
-  w->found = true;
+  if (hash.low == w->expected.low && hash.high == w->expected.high) return true;
   snprintf(w->table, sizeof w->table, "%s", table->name);
   snprintf(w->key, sizeof w->key, "%.*s", (int)(key.size < 100 ? key.size : 100), key.text);
+  return false;
+}
+
+typedef int (*row_reader)(sqlite3 *, int column, sqlite3_value **);
+
+/* A table that follows another has two key columns: one of them is enough. */
+static void look(watch *w, sqlite3 *handle, const char *name, row_reader read) {
+  bool listed = false;
+  for (const struct cdb__lua_check_table *table = w->db->checked; table; table = table->next) {
+    sqlite3_value *value;
+    if (strcasecmp(table->name, name) != 0 || w->db->shards[table->shard] != w->shard) continue;
+    if (read(handle, table->column, &value) != SQLITE_OK || is_expected(w, table, value)) return;
+    listed = true;
+  }
+  w->found = listed;
 }
 
 static void on_change(void *context, sqlite3 *handle, int operation, const char *name, int64_t old_rowid,
                       int64_t new_rowid) {
   watch *w = context;
   (void)old_rowid, (void)new_rowid;
-  const struct cdb__lua_check_table *table = w->db->checked;
-  while (table && (strcasecmp(table->name, name) != 0 || w->db->shards[table->shard] != w->shard))
-    table = table->next;
-  if (!table) return;
-  sqlite3_value *value;
-  if (operation != SQLITE_INSERT && sqlite3_preupdate_old(handle, table->column, &value) == SQLITE_OK)
-    look(w, table, value);
-  if (operation != SQLITE_DELETE && sqlite3_preupdate_new(handle, table->column, &value) == SQLITE_OK)
-    look(w, table, value);
+  if (w->found) return;
+  if (operation != SQLITE_INSERT) look(w, handle, name, sqlite3_preupdate_old);
+  if (operation != SQLITE_DELETE && !w->found) look(w, handle, name, sqlite3_preupdate_new);
 }
 
 /* The runner, called protected: (shard and call as light userdata, runner), then the stack of the call. */

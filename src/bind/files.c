@@ -3,6 +3,7 @@
  * a database drops the locks that SQLite holds on it. */
 #include "core/filelock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -39,6 +40,20 @@ static int shared(lua_State *L) {
   return 0;
 }
 
+/* lock:claim(number): true when that piece of work is this instance's now; it ends with lock:release(number).
+ */
+static int claim(lua_State *L) {
+  const int lock = *check_lock(L);
+  lua_pushboolean(L, lock >= 0 && cdb__filelock_claim(lock, luaL_checkinteger(L, 2)));
+  return 1;
+}
+
+static int release(lua_State *L) {
+  const int lock = *check_lock(L);
+  if (lock >= 0) cdb__filelock_release(lock, luaL_checkinteger(L, 2));
+  return 0;
+}
+
 static int close_lock(lua_State *L) {
   int *lock = check_lock(L);
   if (*lock >= 0) cdb__filelock_close(*lock);
@@ -46,12 +61,32 @@ static int close_lock(lua_State *L) {
   return 0;
 }
 
-/* core.file_id(path): the same text for every path to one file; nil for none. */
+/* core.file_id(path): the same text for every path to one file; nil for none, and the reason if it is another
+ * than that there is none. */
 static int file_id(lua_State *L) {
   struct stat info;
-  if (stat(luaL_checkstring(L, 1), &info) != 0) return 0;
+  if (stat(luaL_checkstring(L, 1), &info) != 0) {
+    const int reason = errno;
+    lua_pushnil(L);
+    if (reason == ENOENT) return 1;
+    lua_pushstring(L, strerror(reason));
+    return 2;
+  }
   char text[64];
   snprintf(text, sizeof text, "%llx:%llx", (unsigned long long)info.st_dev, (unsigned long long)info.st_ino);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* core.file_stamp(path): a text that is another one when the file was written or replaced; nil for what is
+ * no regular file. */
+static int file_stamp(lua_State *L) {
+  struct stat info;
+  if (stat(luaL_checkstring(L, 1), &info) != 0 || !S_ISREG(info.st_mode)) return 0;
+  char text[128];
+  snprintf(text, sizeof text, "%llx:%llx:%llx:%lld.%09ld", (unsigned long long)info.st_dev,
+           (unsigned long long)info.st_ino, (unsigned long long)info.st_size, (long long)info.st_mtim.tv_sec,
+           info.st_mtim.tv_nsec);
   lua_pushstring(L, text);
   return 1;
 }
@@ -74,8 +109,8 @@ static int real_path(lua_State *L) {
 }
 
 void cdb__lua_open_files(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"exclusive", exclusive}, {"shared", shared}, {"close", close_lock}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"exclusive", exclusive}, {"shared", shared},    {"claim", claim},
+                                     {"release", release},     {"close", close_lock}, {NULL, NULL}};
   luaL_newmetatable(L, LOCK_CLASS);
   lua_pushcfunction(L, close_lock);
   lua_setfield(L, -2, "__gc");
@@ -86,6 +121,8 @@ void cdb__lua_open_files(lua_State *L) {
   lua_setfield(L, -2, "filelock");
   lua_pushcfunction(L, file_id);
   lua_setfield(L, -2, "file_id");
+  lua_pushcfunction(L, file_stamp);
+  lua_setfield(L, -2, "file_stamp");
   lua_pushcfunction(L, real_path);
   lua_setfield(L, -2, "real_path");
   lua_pushcfunction(L, file_size);

@@ -10,6 +10,7 @@ void cdb__lua_homes_free(cdb__lua_db *db) {
   free(db->homes.global_index);
   free(db->homes.integer_index);
   free(db->homes.ids);
+  free(db->homes.members);
   db->homes = (cdb__lua_homes){0};
 }
 
@@ -34,7 +35,21 @@ static const cdb__lua_placement *placement_field(lua_State *L, const char *name)
   return placement;
 }
 
-/* core.set_homes(db, nil or { epoch, directory, global, integers, global_index, integer_index, ids }) */
+static void read_members(lua_State *L, const cdb__lua_db *db, cdb__lua_homes *homes) {
+  lua_getfield(L, 2, "members");
+  homes->member_count = lua_rawlen(L, -1);
+  homes->members = calloc(homes->member_count + 1, sizeof *homes->members);
+  for (size_t i = 0; homes->members && i < homes->member_count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer)i + 1);
+    size_t size;
+    const char *name = lua_tolstring(L, -1, &size);
+    homes->members[i] = cdb__keyspace_make(name, size, db->seed).cache_seed;
+    lua_pop(L, 1);
+  }
+}
+
+/* core.set_homes(db, nil or { epoch, directory, global, integers, global_index, integer_index, ids, members
+ * }) */
 int cdb__lua_set_homes(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   lua_settop(L, 2);
@@ -59,7 +74,8 @@ int cdb__lua_set_homes(lua_State *L) {
     homes->ids[i] = lua_tointeger(L, -1);
     lua_pop(L, 1);
   }
-  homes->set = homes->global_index && homes->integer_index && homes->ids;
+  read_members(L, db, homes);
+  homes->set = homes->global_index && homes->integer_index && homes->ids && homes->members;
   return 0;
 }
 
@@ -69,11 +85,18 @@ static int index_of_id(const cdb__lua_db *db, int64_t id) {
   return -1;
 }
 
+static bool has_homes(const cdb__lua_homes *homes, const cdb__keyspace *space) {
+  if (space->size && memchr(space->name, '\0', space->size)) return false; /* a shard's own keyspace */
+  for (size_t i = 0; i < homes->member_count; i++)
+    if (homes->members[i] == space->cache_seed) return false;
+  return true;
+}
+
 int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *why) {
   const cdb__lua_homes *homes = &db->homes;
   const cdb__keyspace *space = key->space;
   if (!homes->set || !homes->directory->shard->handle) return -1;
-  if (space->size && memchr(space->name, '\0', space->size)) return -1; /* a shard's own keyspace */
+  if (!has_homes(homes, space)) return -1;
   const cdb__lua_placement *nodes = space->size ? homes->integers : homes->global;
   if (nodes->count == 0) return -1;
   uint8_t digest[CDB__DIGEST_SIZE];

@@ -1,7 +1,6 @@
 /* collegedb.core: the C module behind `require "collegedb"`. Programs use the
  * Lua module in front of it; what is here may change from version to version. */
 #include <lauxlib.h>
-#include <time.h>
 
 #include "bind/bind.h"
 #include "collegedb.h"
@@ -32,14 +31,6 @@ static int scan(lua_State *L) {
   return 1;
 }
 
-/* core.sleep(ms) */
-static int sleep_ms(lua_State *L) {
-  const lua_Integer ms = luaL_checkinteger(L, 1);
-  const struct timespec time = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000) * 1000000};
-  nanosleep(&time, NULL);
-  return 0;
-}
-
 /* core.random(): 64 bits that a seed of the program's does not repeat. */
 static int random_bits(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)cdb__random_seed());
@@ -60,11 +51,8 @@ static void push_codes(lua_State *L) {
 }
 
 int luaopen_collegedb_core(lua_State *L) {
-  static const luaL_Reg functions[] = {{"scan", scan},
-                                       {"on_error", cdb__lua_on_error},
-                                       {"sleep", sleep_ms},
-                                       {"random", random_bits},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"scan", scan}, {"on_error", cdb__lua_on_error}, {"random", random_bits}, {NULL, NULL}};
   luaL_newlib(L, functions);
   cdb__lua_open_values(L);
   cdb__lua_open_keys(L);
@@ -75,6 +63,7 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_takeover(L);
   cdb__lua_open_files(L);
   cdb__lua_open_limit(L);
+  cdb__lua_open_pause(L);
   push_codes(L);
   lua_setfield(L, -2, "codes");
   lua_pushstring(L, CDB_VERSION);

@@ -20,6 +20,12 @@ void cdb__lua_plans_free(cdb__lua_db *db) {
 }
 
 static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_call *call) {
+  cdb__sql_info info;
+  char table[sizeof((cdb__lua_plan *)0)->table] = "";
+  cdb__sql_scan(call->sql, call->size, &info);
+  if (info.table && cdb__sql_name(info.table, info.table_size, table, sizeof table) >= sizeof table)
+    cdb__lua_fail(L, CDB_USAGE, "the table's name has more than %zu bytes, and can not be routed",
+                  sizeof table - 1);
   /* A program that writes its values into its SQL makes endless texts. Starting
    * over is cheaper than keeping score, and as good for everybody else. */
   if (db->plan_count >= CDB__PLAN_LIMIT) cdb__lua_plans_free(db);
@@ -29,12 +35,10 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
   plan->size = call->size;
   plan->hash = call->hash;
   plan->catalog = db->catalog - 1;
-  cdb__sql_info info;
-  cdb__sql_scan(call->sql, call->size, &info);
   plan->kind = info.kind;
-  if (info.table &&
-      cdb__sql_name(info.table, info.table_size, plan->table, sizeof plan->table) >= sizeof plan->table)
-    plan->table[0] = '\0'; /* longer than any table the catalog keeps */
+  memcpy(plan->table, table, sizeof table);
+  /* Without a parenthesis there is no aggregate. */
+  plan->tells_nothing = info.kind != CDB__SQL_SELECT || !memchr(call->sql, '(', call->size);
   cdb__lua_plan **bucket = &db->plans[call->hash % CDB__PLAN_BUCKETS];
   plan->next = *bucket;
   *bucket = plan;
@@ -43,7 +47,8 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
 }
 
 /* describe(state, table) returns the kind of key ("text", "integer", "numeric"
- * or nil), the keyspace of integer keys, and whether the column is NOCASE. */
+ * or nil), the keyspace of integer keys, whether strings compare NOCASE, and
+ * whether an integer and a string may be the key of a row inside a group. */
 static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan *plan) {
   const int top = lua_gettop(L);
   char table[sizeof plan->table];
@@ -53,7 +58,7 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
   lua_getiuservalue(L, db_index, 4);
   lua_getiuservalue(L, db_index, 1);
   lua_pushstring(L, table);
-  lua_call(L, 2, 3);
+  lua_call(L, 2, 5);
   /* Lua code ran: the plans may have been started over. Find ours again. */
   for (plan = db->plans[hash % CDB__PLAN_BUCKETS]; plan && plan->hash != hash;) plan = plan->next;
   if (plan) {
@@ -65,6 +70,8 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
                      : strcmp(kind, "numeric") == 0 ? CDB__KEY_NUMERIC
                                                     : CDB__KEY_TEXT;
     plan->fold = lua_toboolean(L, top + 3);
+    plan->member = lua_toboolean(L, top + 4);
+    plan->text_member = lua_toboolean(L, top + 5);
     if (space && size < sizeof plan->space_name) {
       memcpy(plan->space_name, space, size);
       plan->space = cdb__keyspace_make(plan->space_name, size, db->seed);
@@ -87,7 +94,10 @@ cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index
   call->hash = cdb__sql_hash(call->sql, call->size);
   cdb__lua_plan *plan = find(db, call);
   if (!plan) plan = new_plan(L, db, call);
-  if (!plan->table[0]) plan->catalog = db->catalog;
+  if (!plan->table[0]) {
+    plan->text_member = db->text_members; /* it may be about any table */
+    plan->catalog = db->catalog;
+  }
   if (plan->catalog != db->catalog) {
     describe(L, db, db_index, plan);
     plan = find(db, call);

@@ -10,7 +10,8 @@
 
 #include "bind/bind.h"
 
-static const char *const WHY[CDB__WHY_COUNT] = {"home", "directory", "found", "claimed", "unclaimed"};
+static const char *const WHY[CDB__WHY_COUNT] = {"home",      "directory", "found",    "claimed",
+                                                "unclaimed", "home",      "directory"};
 
 /* Its address in each router proves what a userdata is, at a fraction of the
  * cost of comparing metatables; the size says that it may be read at all. */
@@ -62,19 +63,50 @@ static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, co
   return index;
 }
 
-/* Index of the key's shard, or -1. An INSERT trusts the cache only where the
- * directory has an entry: since a key was seen to have none, another process may
- * have taken a shard over that has it. */
-static inline int resolve(lua_State *L, cdb__lua_db *db, const char *table, bool insert, const cdb__key *key,
-                          cdb__hash hash, int *why) {
-  int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
-  if (index >= 0 && !(insert && *why == CDB__HOME)) return index;
-  index = cdb__lua_find_home(L, db, key, why);
-  if (index >= 0) {
-    keep(db, hash, index, *why);
-    return index;
+/* Which reasons in the cache are good enough, by what a call is about.
+ *
+ * An INSERT trusts the cache only where the directory has an entry: since a key
+ * was seen to have none, another process may have taken a shard over that has it.
+ * A key that may be a row's own inside a group is not where its home or its entry
+ * would be, but where rows of it were seen. */
+enum {
+  TRUST_ENTRY = 1 << CDB__DIRECTORY | 1 << CDB__CLAIMED | 1 << CDB__ROOTED_ENTRY,
+  TRUST_HOME = TRUST_ENTRY | 1 << CDB__HOME | 1 << CDB__ROOTED,
+  TRUST_ROWS = 1 << CDB__ROOTED | 1 << CDB__ROOTED_ENTRY,
+  TRUST_ROWS_ENTRY = 1 << CDB__ROOTED_ENTRY
+};
+
+/* May the key be a row's own inside a group, of the plan's table or of one that it follows? */
+static inline bool may_be_member(const cdb__lua_db *db, const cdb__lua_plan *plan, const cdb__key *key) {
+  if (key->space->size == 0) return plan ? plan->text_member : db->text_members;
+  return plan && plan->member && plan->space.cache_seed == key->space->cache_seed;
+}
+
+/* The way of a key that the cache does not answer for. `seen`: a row of it was seen at the home `index`. */
+static int look_up(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, bool insert, const cdb__key *key,
+                   cdb__hash hash, bool member, bool seen, int index, int *why) {
+  if (!member || seen) {
+    const int found = cdb__lua_find_home(L, db, key, why);
+    if (found >= 0 && seen && found == index) return found;
+    if (found >= 0 && !member) {
+      keep(db, hash, found, *why);
+      return found;
+    }
   }
-  return ask(L, db, table, insert, key, hash, why);
+  return ask(L, db, plan ? plan->table : NULL, insert, key, hash, why);
+}
+
+/* Index of the key's shard, or -1. `found` is what else a statement may trust that would
+ * show when a row has gone: the place of one that a look has found. */
+static inline int resolve(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, bool insert,
+                          const cdb__key *key, cdb__hash hash, unsigned found, int *why) {
+  const bool member = may_be_member(db, plan, key);
+  const int index = cdb__cache_get(db->cache, hash, now_ms(db), why);
+  const unsigned read = member ? TRUST_ROWS | (plan && plan->tells_nothing ? found : 0) : TRUST_HOME;
+  const unsigned trusted = !insert ? read : member ? TRUST_ROWS_ENTRY : TRUST_ENTRY;
+  if (index >= 0 && trusted >> *why & 1) return index;
+  const bool seen = index >= 0 && *why == CDB__ROOTED;
+  return look_up(L, db, plan, insert, key, hash, member, seen, index, why);
 }
 
 static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int index) {
@@ -98,9 +130,9 @@ static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *
 }
 
 /* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
-static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, int *index) {
+static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, unsigned found,
+                                    int *index, int *why) {
   cdb__lua_key_arg key;
-  int why;
   call->sql = cdb__lua_check_string(L, 3, "the SQL text", &call->size);
   call->params = 4;
   call->key_arg = 2;
@@ -108,16 +140,48 @@ static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call
   call->kind = plan->kind;
   read_key(L, db, plan, &key);
   call->key = cdb__key_cache_hash(&key.key);
-  *index = resolve(L, db, plan->table, call->kind == CDB__SQL_INSERT, &key.key, call->key, &why);
+  *index = resolve(L, db, plan, call->kind == CDB__SQL_INSERT, &key.key, call->key, found, why);
   return ready(L, db, *index);
+}
+
+static int run_on(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
+                  cdb__lua_runner run) {
+  return db->check_keys ? cdb__lua_checked_run(L, db, shard, call, run) : run(L, shard, call);
+}
+
+/* Neither rows nor changes in the result on top: of first, all or run. */
+static bool is_nothing(lua_State *L, cdb__lua_runner run) {
+  if (run == cdb__lua_first) return lua_isnil(L, -1);
+  if (run == cdb__lua_all) return lua_rawlen(L, -1) == 0;
+  lua_getfield(L, -1, "results");
+  lua_getfield(L, -2, "meta");
+  lua_getfield(L, -1, "changes");
+  const bool nothing = lua_rawlen(L, -3) == 0 && lua_tointeger(L, -1) == 0;
+  lua_pop(L, 3);
+  return nothing;
+}
+
+/* A row that a look has found may have gone since, with its group or for good: where
+ * there is nothing of it any more, look again. */
+static int run_where_found(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, int index,
+                           cdb__lua_runner run) {
+  int now, why;
+  run_on(L, db, ready(L, db, index), call, run);
+  if (!db->open || !is_nothing(L, run)) return 1;
+  const int result = lua_gettop(L); /* a runner may leave more below it */
+  cdb__cache_drop(db->cache, call->key);
+  cdb__lua_shard *shard = route(L, db, call, 0, &now, &why);
+  lua_settop(L, now == index ? result : 4);
+  return now == index ? 1 : run_on(L, db, shard, call, run);
 }
 
 static int routed(lua_State *L, cdb__lua_runner run) {
   cdb__lua_call call;
-  int index;
+  int index, why;
   if (lua_gettop(L) != 4) lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
-  cdb__lua_shard *shard = route(L, db, &call, &index);
+  cdb__lua_shard *shard = route(L, db, &call, 1 << CDB__FOUND, &index, &why);
+  if (why == CDB__FOUND) return run_where_found(L, db, &call, index, run);
   return db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
 }
 
@@ -127,10 +191,10 @@ static int method_all(lua_State *L) { return routed(L, cdb__lua_all); }
 
 static int method_each(lua_State *L) {
   cdb__lua_call call;
-  int index;
+  int index, why;
   lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
-  cdb__lua_shard *shard = route(L, db, &call, &index);
+  cdb__lua_shard *shard = route(L, db, &call, 0, &index, &why);
   if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);
@@ -141,6 +205,8 @@ static int method_each(lua_State *L) {
 static cdb__lua_plan *table_plan(lua_State *L, cdb__lua_db *db, int arg) {
   size_t size;
   const char *table = cdb__lua_check_string(L, arg, "the table", &size);
+  if (strlen(table) != size) /* what is before it could be another table's */
+    cdb__lua_fail(L, CDB_TABLE_NOT_FOUND, "no table has a NUL byte in its name, as %s… has", table);
   luaL_Buffer text;
   luaL_buffinit(L, &text);
   luaL_addstring(&text, "DELETE FROM \"");
@@ -175,8 +241,7 @@ static int method_locate(lua_State *L) {
   name_only_table(L, 2, 3);
   cdb__lua_plan *plan = lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
   cdb__lua_check_key(L, 2, db, plan, &key);
-  const int index =
-      resolve(L, db, plan ? plan->table : NULL, false, &key.key, cdb__key_cache_hash(&key.key), &why);
+  const int index = resolve(L, db, plan, false, &key.key, cdb__key_cache_hash(&key.key), 0, &why);
   if (index < 0 || why == CDB__UNCLAIMED) {
     lua_pushnil(L);
     lua_pushstring(L, "unknown");
@@ -205,7 +270,7 @@ static int route_only(lua_State *L) {
   }
   cdb__lua_check_key(L, 2, db, plan, &key);
   const cdb__hash hash = cdb__key_cache_hash(&key.key);
-  const int index = resolve(L, db, plan ? plan->table : NULL, lua_toboolean(L, 4), &key.key, hash, &why);
+  const int index = resolve(L, db, plan, lua_toboolean(L, 4), &key.key, hash, 0, &why);
   ready(L, db, index);
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);
@@ -311,9 +376,13 @@ static int cache_stats(lua_State *L) {
   return 1;
 }
 
-/* core.catalog_changed(db): plans ask describe again. */
+/* core.catalog_changed(db, text_members): plans ask describe again, and what a key was taken for is
+ * forgotten. */
 static int catalog_changed(lua_State *L) {
-  check_db(L, 1)->catalog++;
+  cdb__lua_db *db = check_db(L, 1);
+  db->catalog++;
+  db->text_members = lua_toboolean(L, 2);
+  cdb__cache_clear(db->cache);
   return 0;
 }
 

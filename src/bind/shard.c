@@ -208,9 +208,12 @@ static int shard_tostring(lua_State *L) {
   return 1;
 }
 
-/* core.collation(shard, table, column): the collation of a column, "BINARY" where it can not be told. */
+/* core.collation(shard or inner, table, column): the collation of a column, "BINARY" where it can not be
+ * told. */
 static int collation(lua_State *L) {
-  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
+  const cdb__lua_tx *inner = luaL_testudata(L, 1, CDB__TX_CLASS);
+  const cdb__lua_shard *shard = inner ? inner->shard : cdb__lua_check_shard(L, 1);
+  if (!shard->handle) return cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   const char *table = luaL_checkstring(L, 2), *column = luaL_checkstring(L, 3);
   const char *(*read)(cdb__shard *, const char *, const char *) = shard->handle->ops->collation;
   lua_pushstring(L, read ? read(shard->handle, table, column) : "BINARY");
@@ -224,10 +227,12 @@ static void control(lua_State *L, cdb__lua_shard *shard, const char *sql) {
   if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) cdb__lua_raise(L, &fault, shard->name, NULL);
 }
 
-/* core.begin(shard or tx[, key hash of core.route]): a tx one level deeper. */
+/* core.begin(shard or tx[, key hash of core.route[, { false }]]): a tx one level
+ * deeper. It is put into the table too, where it can not get lost when a hook
+ * raises between this call and an assignment. */
 static int begin(lua_State *L) {
   int index;
-  lua_settop(L, 2);
+  lua_settop(L, 3);
   cdb__lua_shard *shard = target(L, &index);
   cdb__lua_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
   *tx = (cdb__lua_tx){.shard = shard};
@@ -244,6 +249,10 @@ static int begin(lua_State *L) {
   snprintf(sql, sizeof sql, "SAVEPOINT collegedb_%d", shard->tx_depth);
   control(L, shard, shard->tx_depth ? sql : "BEGIN IMMEDIATE");
   tx->depth = ++shard->tx_depth;
+  if (lua_istable(L, 3)) {
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, 3, 1); /* takes the place of false, and no memory */
+  }
   return 1;
 }
 

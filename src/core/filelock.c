@@ -42,3 +42,17 @@ bool cdb__filelock_exclusive(int descriptor) { return lock(descriptor, LOCK_EX |
 void cdb__filelock_shared(int descriptor) { lock(descriptor, LOCK_SH); }
 
 void cdb__filelock_close(int descriptor) { close(descriptor); }
+
+/* Of the open file and not of the process, as flock's, which they do not meet: so two instances of one
+ * process keep each other out too. */
+static bool set_byte(int descriptor, int64_t number, short type) {
+  struct flock byte = {.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)number, .l_len = 1};
+  int result;
+  do result = fcntl(descriptor, F_OFD_SETLK, &byte);
+  while (result != 0 && errno == EINTR);
+  return result == 0;
+}
+
+bool cdb__filelock_claim(int descriptor, int64_t number) { return set_byte(descriptor, number, F_WRLCK); }
+
+void cdb__filelock_release(int descriptor, int64_t number) { set_byte(descriptor, number, F_UNLCK); }

@@ -4,6 +4,7 @@
 #define CDB_CORE_FILELOCK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "core/error.h"
 
@@ -15,5 +16,10 @@ int cdb__filelock_open(int *out, const char *path, int wait_ms, cdb__fault *faul
 bool cdb__filelock_exclusive(int descriptor);
 void cdb__filelock_shared(int descriptor);
 void cdb__filelock_close(int descriptor);
+
+/* A piece of work that only one of those who hold the file may do, by its
+ * number: true when it is ours now. It ends with cdb__filelock_release, and with the process. */
+bool cdb__filelock_claim(int descriptor, int64_t number);
+void cdb__filelock_release(int descriptor, int64_t number);
 
 #endif

@@ -25,10 +25,8 @@ static cdb_value digest_value(const uint8_t *digest) {
 
 static cdb_value integer_value(int64_t i) { return (cdb_value){.type = CDB_INTEGER, .i = i}; }
 
-/* Runs a statement of at most one row with up to three integer columns; NULL is -1.
- * 1: a row was read, 0: none, < 0: a code. */
-static int run(cdb__shard *shard, const char *sql, const cdb_value *values, int count, int64_t *columns,
-               cdb__fault *fault) {
+int cdb__directory_run(cdb__shard *shard, const char *sql, const cdb_value *values, int count,
+                       int64_t *columns, cdb__fault *fault) {
   const size_t size = strlen(sql);
   cdb__stmt *stmt;
   int code = cdb__stmt_take(shard, sql, size, cdb__sql_hash(sql, size), &stmt, fault);
@@ -56,14 +54,14 @@ int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZ
                          cdb__fault *fault) {
   const cdb_value values[] = {digest_value(digest)};
   int64_t columns[3] = {-1, -1, -1};
-  const int found = run(shard, LOOKUP, values, 1, columns, fault);
+  const int found = cdb__directory_run(shard, LOOKUP, values, 1, columns, fault);
   *out = (cdb__entry){columns[0], columns[1]};
   return found;
 }
 
 int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault) {
   int64_t columns[3] = {0};
-  const int found = run(shard, EPOCH, NULL, 0, columns, fault);
+  const int found = cdb__directory_run(shard, EPOCH, NULL, 0, columns, fault);
   if (found == 0) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
   *out = columns[0];
   return found < 0 ? found : CDB_OK;
@@ -102,7 +100,7 @@ int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__D
     if (found < 0 || shard->ops->stamp(shard) == directory->stamp) return found;
   }
   directory->stamp = 0;
-  const int found = run(shard, LOOKUP_IN_EPOCH, values, 1, columns, fault);
+  const int found = cdb__directory_run(shard, LOOKUP_IN_EPOCH, values, 1, columns, fault);
   if (found < 0) return found;
   if (!found) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
   directory->epoch = columns[2];
@@ -118,7 +116,7 @@ int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DI
   int64_t columns[3];
   const int moved = check_moved(directory, fault);
   if (moved != CDB_OK) return moved;
-  const int found = run(directory->shard, CLAIM, values, 4, columns, fault);
+  const int found = cdb__directory_run(directory->shard, CLAIM, values, 4, columns, fault);
   if (found == 1) *out = (cdb__entry){columns[0], columns[1]};
   return found;
 }

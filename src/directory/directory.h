@@ -22,6 +22,11 @@ typedef struct {
 int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
                          cdb__fault *fault);
 
+/* Runs a statement of at most one row with up to three integer columns; NULL is -1.
+ * 1: a row was read, 0: none, < 0: a code. */
+int cdb__directory_run(cdb__shard *shard, const char *sql, const cdb_value *values, int count,
+                       int64_t *columns, cdb__fault *fault);
+
 /* The number of the current epoch. */
 int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault);
 
