@@ -18,7 +18,6 @@ local kv_directory = {}
 
 local ATTEMPTS = 200
 local PASSES = 64 -- the worst KV passes every second name over
-local TURN = "collegedb:turn:"
 
 ---@class collegedb.KVDirectory
 local Directory = {}
@@ -127,14 +126,19 @@ local function give(self, keyspace, text, id, version, epoch)
   busy "an entry"
 end
 
+--- Raises an error where no claim may be made: while a turn is taken for another, and after close. Who has left is
+-- not waited for by those that must be alone.
+function Directory:check_claim()
+  turns.check_none(self)
+  if not self.user then errors.raise("CLOSED", nil, "the directory %s was closed", self.path) end
+end
+
 --- Gives the key to a shard unless it has an entry. Returns the id that stands, or
 -- nil when the epoch is not `epoch` any more; and whether the entry is this one. One that was written just as the
 -- epoch changed stays, and is what the caller finds when it decides again.
 ---@return integer? id, boolean written
 function Directory:claim(keyspace, text, id, epoch)
-  turns.check_none(self)
-  -- Who has left is not waited for by those that must be alone.
-  if not self.user then errors.raise("CLOSED", nil, "the directory %s was closed", self.path) end
+  self:check_claim()
   local winner, written = give(self, keyspace, text, id, 1, epoch)
   if self:epoch() ~= epoch then return nil, written end
   return winner, written
@@ -357,24 +361,12 @@ function Directory:takeover(plan, before) return takeover.new(self, plan, before
 
 -- --- turns and names ------------------------------------------------------------------------
 
---- A counter, which is a value of its own, and the text of it.
----@return integer value, string? raw
-function Directory:read_turn(name)
-  local raw = self.store:get(TURN .. name)
-  local value = math.tointeger(tonumber(raw or "0"))
-  if value then return value, raw end
-  errors.raise("CORRUPT", { kv_key = TURN .. name }, "the value of %q in the table KV is no whole number", TURN .. name)
-end
-
---- Sets a counter if its text is still `raw`.
----@return boolean set
-function Directory:set_turn(name, raw, new) return self.store:cas(TURN .. name, raw, new) end
-
 --- Adds `n` to a counter and returns what it was before; 0 only reads it.
+---@return integer
 function Directory:count_on(name, n)
   for attempt = 1, ATTEMPTS do
-    local value, raw = self:read_turn(name)
-    if n == 0 or self:set_turn(name, raw, tostring(value + n)) then return value end
+    local value, raw = kv_turns.read(self.store, name)
+    if n == 0 or kv_turns.set(self.store, name, raw, value + n) then return value end
     self.store:pause(attempt)
   end
   busy "the counter of turns"

@@ -6,9 +6,33 @@
 -- lost, the turn is given back if nobody has taken the next one meanwhile. So no turn is had by two claims, and one is
 -- passed over only by a claim that is lost in between, or never comes because the process died there.
 
+local errors = require "collegedb.errors"
 local turns = require "collegedb.turns"
 
 local kv_turns = {}
+
+local PREFIX = "collegedb:turn:"
+
+-- --- counters, each a value of its own -----------------------------------------------
+
+--- What a counter is, and the text of it.
+---@param store collegedb.KVStore
+---@param name string
+---@return integer value, string? raw
+function kv_turns.read(store, name)
+  local raw = store:get(PREFIX .. name)
+  local value = math.tointeger(tonumber(raw or "0"))
+  if value then return value, raw end
+  errors.raise("CORRUPT", { kv_key = PREFIX .. name }, "the value of %q in the table KV is no whole number",
+    PREFIX .. name)
+end
+
+--- Sets a counter if its text is still `raw`.
+---@param value integer
+---@return boolean set
+function kv_turns.set(store, name, raw, value) return store:cas(PREFIX .. name, raw, tostring(value)) end
+
+-- --- the turns of one allocation --------------------------------------------------------
 
 ---@class collegedb.KVTurns
 ---@field private dir collegedb.KVDirectory
@@ -34,7 +58,7 @@ function Turns:take(name)
   end
   local counter = self.taken[name]
   if not counter then
-    local value, raw = self.dir:read_turn(name)
+    local value, raw = kv_turns.read(self.dir.store, name)
     counter = { value = value, raw = raw, count = 0 }
     self.taken[name] = counter
   end
@@ -44,7 +68,7 @@ end
 
 local function give_back(self, spent)
   for name, counter in pairs(spent) do
-    self.dir:set_turn(name, tostring(counter.value + counter.count), tostring(counter.value))
+    kv_turns.set(self.dir.store, name, tostring(counter.value + counter.count), counter.value)
   end
 end
 
@@ -52,7 +76,7 @@ end
 local function spend(self)
   local spent = {}
   for name, counter in pairs(self.taken) do
-    if not self.dir:set_turn(name, counter.raw, tostring(counter.value + counter.count)) then
+    if not kv_turns.set(self.dir.store, name, counter.raw, counter.value + counter.count) then
       give_back(self, spent)
       return false
     end
@@ -65,9 +89,11 @@ end
 -- meanwhile: look the key up again.
 ---@return integer? id
 function Turns:claim(keyspace, text, id, epoch)
-  self.dir.taking = nil
+  local dir = self.dir
+  if dir.taking == self then dir.taking = nil end
+  dir:check_claim()
   if not spend(self) then return nil end
-  local winner, written = self.dir:claim(keyspace, text, id, epoch)
+  local winner, written = dir:claim(keyspace, text, id, epoch)
   if not written then give_back(self, self.taken) end
   return winner
 end
