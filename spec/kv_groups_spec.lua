@@ -123,6 +123,7 @@ describe("a group, with a table KV as the directory,", function()
       assert.same({ name }, fixture.holders({ "a", "b" }, "people", "id", i * 60))
     end
     fixture.raises("USAGE", "teams", db.insert, db, 999, "INSERT INTO people VALUES (999, 1)")
+    assert.same({ "1", "11" }, db:mapper():get_keys_for_shard "a")
   end)
 
   it("is found by rows that have lost their parent, and the report is that of a file", function()

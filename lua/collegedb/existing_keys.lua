@@ -11,9 +11,8 @@ local KEY_MAX = core.key_max
 -- The same keys as src/directory/takeover.c finds usable.
 local function to_key(found, space, prefix, value)
   local kind = math.type(value) or type(value)
-  if found.kind == "integer" then
-    return kind == "integer" and core.key(space, tostring(value), prefix .. value) or nil
-  end
+  if found.kind == "integer" and kind ~= "integer" then return nil end
+  if found.kind == "integer" and found.keyspace ~= "" then return core.key(space, tostring(value), prefix .. value) end
   if kind == "integer" then return tostring(value) end
   if kind ~= "string" or value == "" or #value > KEY_MAX then return nil end
   return found.fold and quote.fold(value) or value
