@@ -94,7 +94,6 @@ end
 
 -- A key that decides no shard: where its row is, or for a read anywhere.
 local function resolve_member(state, tag, keyspace, text, name, insert)
-  state:refresh_catalog() -- others may have made tables meanwhile
   local index = members.find(state, tag, keyspace, text)
   if index then return index, FOUND, true end
   if insert then members.refuse_unknown(state, keyspace, text, name) end
@@ -107,7 +106,6 @@ end
 ---@param text string the key as the group's, `own` as a row's own
 ---@return integer? index, boolean? rooted rows of the group are there
 local function resolve_either(state, place, tag, text, own, name, insert)
-  state:refresh_catalog() -- others may have made tables meanwhile
   if place and probe.has(state, place, tag, "", text) then return place, true end
   local index = members.find(state, tag, "", own)
   if index then return index, false end
@@ -129,6 +127,8 @@ end
 -- `own` is the key as it was given, `text` as the root of its table has it.
 local function resolve_once(state, full, tag, keyspace, own, name, insert)
   if state.scripts_due then state:follow_scripts() end
+  -- Others may have made tables meanwhile, or changed which follows which.
+  if members.may_be(state, keyspace, name) then state:refresh_catalog() end
   local text = members.root_text(state, keyspace, own, name)
   local number, id = state.directory:lookup(full, text)
   if number ~= state.epoch.number then
