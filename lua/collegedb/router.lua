@@ -189,12 +189,14 @@ function router.resolve(state, full, text, name, insert)
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
 
--- The one table with integer keys, or nil without any.
+-- The one table with integer keys, or nil without any. Those that refer to its keys do not count.
 local function only_integer_table(state)
-  local names = {}
+  local by_keyspace, names = {}, {}
   for _, each in pairs(state.catalog.tables) do
-    if each.kind == "integer" then names[#names + 1] = each.name end
+    local known = by_keyspace[each.keyspace]
+    if each.kind == "integer" and not (known and each.refers) then by_keyspace[each.keyspace] = each.name end
   end
+  for _, name in pairs(by_keyspace) do names[#names + 1] = name end
   table.sort(names)
   if #names < 2 then return names[1] end
   errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])
