@@ -19,7 +19,7 @@ local NAME_MAX = 255 -- bytes of a table's name, and of a keyspace; as in src/bi
 ---@class collegedb.Table
 ---@field name string as the first shard that has it writes it
 ---@field key_column string what a bare key of its statements is compared with
----@field column integer its number among the stored columns, from 0
+---@field column integer? its number among the stored columns, from 0; none when it is computed
 ---@field kind "integer"|"text"|"numeric"|"blob" by the column's affinity; "integer" where it refers to integer keys
 ---@field keyspace string of integer keys; "" is the global one
 ---@field fold boolean the key compares NOCASE
@@ -29,9 +29,10 @@ local NAME_MAX = 255 -- bytes of a table's name, and of a keyspace; as in src/bi
 ---@field member boolean its keys are rows' own inside a group, and decide no shard
 ---@field text_member boolean a string may be such a key, of this table or of one that it follows
 ---@field fold_text boolean strings by which its statements are keyed compare NOCASE, also those of tables it follows
----@field group { parent: string, root: string, column: string, position: integer, follows: collegedb.Table? }?
+---@field group { parent: string, root: string, column: string, follows: collegedb.Table? }?
 --- `follows` where the column holds the parent's keys
----@field shards table<integer, boolean> indexes of the shards that have it
+---@field shards table<integer, collegedb.Table> by the index of each shard that has it: what it is there, which may
+--- differ in the order of its columns, in how it is written, and in what can be looked for in its group's column
 
 -- SQLite's rules for a declared type, in their order (https://www.sqlite.org/datatype3.html, 3.1).
 local function affinity(declared)
@@ -47,7 +48,7 @@ end
 local function find_column(info, name)
   local position = 0
   for _, column in ipairs(info.columns) do
-    if quote.fold(column.name) == quote.fold(name) then return column, position end
+    if quote.fold(column.name) == quote.fold(name) then return column, not column.virtual and position or nil end
     if not column.virtual then position = position + 1 end
   end
 end
@@ -81,8 +82,18 @@ local function check_answer(info, answer)
   return answer
 end
 
+-- A plain copy, so that what a script's metatables do is done while the script is guarded.
+local function answer_of(rules, info, infos)
+  local answer, reason = rules.table(info, infos)
+  if type(answer) ~= "table" then return answer, reason end
+  local group = answer.group
+  if type(group) == "table" then group = { parent = group.parent, column = group.column } end
+  return { key_column = answer.key_column, keyspace = answer.keyspace, reference = answer.reference, group = group }
+end
+
 local function ask(info, infos, rules, limit)
-  local answer, reason = loader.call("rules " .. (rules.name or "?"), limit, rules.table, info, infos)
+  local name = type(rules.name) == "string" and rules.name or "?"
+  local answer, reason = loader.call("rules " .. name, limit, answer_of, rules, info, infos)
   if answer == nil then return nil, type(reason) == "string" and reason or "the rules leave it out" end
   return check_answer(info, answer)
 end
@@ -136,7 +147,7 @@ local function group_of(info, answer, parent)
   local column, position = column_named(info, "group column", answer.group.column)
   local target = parent_column(info, answer.group, parent)
   local group = { parent = parent.name, root = parent.group and parent.group.root or parent.name,
-    column = column.name, position = position }
+    column = column.name }
   if target and quote.fold(target) == quote.fold(parent.key_column) and holds_keys(column, parent) then
     local wanted = parent.fold and "NOCASE" or "BINARY"
     group.follows = {
@@ -231,16 +242,25 @@ local function describe(found)
   return ("%s (%s)%s"):format(found.key_column, found.kind, group)
 end
 
+local function same_name(a, b) return a == b or (a and b and quote.fold(a) == quote.fold(b)) end
+
+-- Is a table the same on two shards, in all that decides where a key is?
+local function is_same(a, b)
+  local one, other = a.group or {}, b.group or {}
+  return a.kind == b.kind and a.fold == b.fold and a.keyspace == b.keyspace and a.member == b.member
+    and same_name(a.key_column, b.key_column) and same_name(one.parent, other.parent)
+    and same_name(one.column, other.column)
+end
+
 local function add_table(self, index, info, found)
   local folded = quote.fold(info.name)
   local known = self.tables[folded] or found
-  local same_group = (known.group and known.group.column) == (found.group and found.group.column)
-  if known.kind ~= found.kind or known.fold ~= found.fold or known.key_column ~= found.key_column or not same_group then
+  if not is_same(known, found) then
     return leave_out(self, info, ("its key is %s, but %s on the shards before it"):format(describe(found),
       describe(known)), index)
   end
   self.tables[folded] = known
-  known.shards[index] = true
+  known.shards[index] = found
 end
 
 local function add_shard(self, index, shard, rules, limit)
@@ -281,7 +301,11 @@ local function note_members(self)
     note_strings(self, each)
     self.text_members = self.text_members or each.text_member
     if each.keyspace ~= "" then
-      self.members[each.keyspace] = each.member and self.members[each.keyspace] ~= false
+      if self.members[each.keyspace] == not each.member then
+        errors.raise("SCRIPT", { table = each.name }, "the rules give %s the keyspace %s, which holds keys that decide "
+          .. "a shard and keys of rows inside groups: those need one of their own", each.name, each.keyspace)
+      end
+      self.members[each.keyspace] = each.member
     end
   end
 end
@@ -323,8 +347,9 @@ local function by_name(a, b) return a.name < b.name end
 function catalog.key_columns(self, index)
   local list = {}
   for _, each in pairs(self.tables) do
-    local held = each.member and each.group.follows or each
-    if each.shards[index] and not held.member then list[#list + 1] = held end
+    local here = each.shards[index]
+    local held = here and here.member and here.group.follows or here
+    if held and not held.member then list[#list + 1] = held end
   end
   table.sort(list, by_name)
   return list
@@ -336,8 +361,9 @@ end
 function catalog.followers(self, index)
   local list = {}
   for _, each in pairs(self.tables) do
-    local follows = each.member and each.group.follows
-    if each.shards[index] and each.member and not (follows and not follows.member) then list[#list + 1] = each end
+    local here = each.shards[index]
+    local follows = here and here.member and here.group.follows
+    if here and here.member and not (follows and not follows.member) then list[#list + 1] = here end
   end
   table.sort(list, by_name)
   return list
@@ -355,9 +381,10 @@ function catalog.in_keyspace(self, index, keyspace, what)
     if not what or (each.refers or false) == (what == "parts") then list[#list + 1] = each end
   end
   for _, each in pairs(self.tables) do
-    if each.shards[index] then
-      add(each)
-      if each.member then add(each.group.follows) end
+    local here = each.shards[index]
+    if here then
+      add(here)
+      if here.member then add(here.group.follows) end
     end
   end
   table.sort(list, by_name)

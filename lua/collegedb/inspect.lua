@@ -62,23 +62,23 @@ end
 ---@param shard userdata
 function inspect.version(shard) return shard:first("PRAGMA schema_version").schema_version end
 
--- A column's collation is asked for when a rule looks at it.
-local function column_of(shard, table_name, row)
-  local column = {
+local function column_of(row)
+  return {
     name = row.name, type = row.type or "", notnull = row.notnull == 1, pk = row.pk, generated = row.hidden >= 2,
     virtual = row.hidden == 2, -- computed when read: not among the columns that are stored
   }
-  return setmetatable(column, { __index = function(_, field)
-    if field ~= "collation" then return nil end
-    column.collation = core.collation(shard, table_name, column.name):upper()
-    return column.collation
-  end })
 end
 
 local function columns_of(shard, name)
   local columns, keys = {}, {}
+  -- A column's collation is asked for when a rule looks at it.
+  local lazy = { __index = function(column, field)
+    if field ~= "collation" then return nil end
+    column.collation = core.collation(shard, name, column.name):upper()
+    return column.collation
+  end }
   for row in shard:each("SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?)", { name }) do
-    columns[#columns + 1] = column_of(shard, name, row)
+    columns[#columns + 1] = setmetatable(column_of(row), lazy)
     if row.pk > 0 then keys[row.pk] = row.name end
   end
   return columns, keys

@@ -97,7 +97,7 @@ function State:refresh_catalog(always)
 end
 
 -- What check_keys looks at. Of a table that follows another it is enough that one
--- of its keys is the one that was asked for; where the group's own is not in the row, nothing can be told.
+-- of its keys is the one that was asked for; where the group's own is not stored in the row, nothing can be told.
 local function columns_to_check(state)
   local list = {}
   local function add(column, index)
@@ -108,11 +108,11 @@ local function columns_to_check(state)
     }
   end
   for _, each in pairs(state.catalog.tables) do
-    local follows = each.member and each.group.follows
-    for index in pairs(each.shards) do
-      if not each.member then add(each, index) end
-      if follows and not follows.member then
-        add(each, index)
+    for index, here in pairs(each.shards) do
+      local follows = here.member and here.group.follows
+      if not here.member and here.column then add(here, index) end
+      if follows and not follows.member and here.column and follows.column then
+        add(here, index)
         add(follows, index)
       end
     end
@@ -123,7 +123,7 @@ end
 --- Tells C: plans ask again, and check_keys learns which columns are keys.
 function State:publish_catalog(db)
   core.catalog_changed(db, self.catalog.text_members)
-  if self.epoch then core.set_homes(db, homes(self)) end
+  if self.epoch then core.set_homes(db, not self.scripts_due and homes(self) or nil) end
   if self.config.check_keys then core.check_tables(db, columns_to_check(self)) end
 end
 

@@ -191,7 +191,7 @@ local function wanted_tables(state, index, opts)
     local folded = quote.fold(name)
     local found, unkeyed = state.catalog.tables[folded], state.catalog.unkeyed[folded]
     if found and found.shards[index] then
-      wanted[found.name] = true
+      wanted[folded] = true
     elseif unkeyed then
       errors.raise("USAGE", { table = name }, "table %s can not be integrated: %s", name, unkeyed.reason)
     else
@@ -205,7 +205,7 @@ end
 local function chosen(all, wanted)
   local list = {}
   for _, each in ipairs(all) do
-    if not wanted or wanted[each.name] then list[#list + 1] = each end
+    if not wanted or wanted[quote.fold(each.name)] then list[#list + 1] = each end
   end
   return list
 end

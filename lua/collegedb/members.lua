@@ -32,11 +32,13 @@ end
 --- Do all keys of this keyspace belong to rows inside a group, so that none decides a shard?
 function members.fill(state, keyspace) return state.catalog.members[keyspace] == true end
 
--- A table whose own keys are of the keyspace.
+-- The table whose own keys are of the keyspace, or else one that refers to them.
 local function owner(state, keyspace)
+  local found
   for _, each in pairs(state.catalog.tables) do
-    if each.member and each.keyspace == keyspace then return each end
+    if each.member and each.keyspace == keyspace and not (found and each.refers) then found = each end
   end
+  return found
 end
 
 --- Raises USAGE: a row is to be inserted under a key that nobody knows. A string is let pass where it may also be

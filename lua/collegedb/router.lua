@@ -93,7 +93,6 @@ end
 
 -- A key that decides no shard: where its row is, or for a read anywhere.
 local function resolve_member(state, tag, keyspace, text, name, insert)
-  state:refresh_catalog() -- others may have made tables meanwhile
   local index = members.find(state, tag, keyspace, text)
   if index then return index, FOUND, true end
   if insert then members.refuse_unknown(state, keyspace, text, name) end
@@ -106,7 +105,6 @@ end
 ---@param text string the key as the group's, `own` as a row's own
 ---@return integer? index, boolean? rooted rows of the group are there
 local function resolve_either(state, place, tag, text, own, name, insert)
-  state:refresh_catalog() -- others may have made tables meanwhile
   if place and probe.has(state, place, tag, "", text) then return place, true end
   local index = members.find(state, tag, "", own)
   if index then return index, false end
@@ -128,6 +126,8 @@ end
 -- `own` is the key as it was given, `text` as the root of its table has it.
 local function resolve_once(state, full, tag, keyspace, own, name, insert)
   if state.scripts_due then state:follow_scripts() end
+  -- Others may have made tables meanwhile, or changed which follows which.
+  if members.may_be(state, keyspace, name) then state:refresh_catalog() end
   local text = members.root_text(state, keyspace, own, name)
   local number, id = state.directory:lookup(full, text)
   if number ~= state.epoch.number then
@@ -188,12 +188,14 @@ function router.resolve(state, full, text, name, insert)
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
 
--- The one table with integer keys, or nil without any.
+-- The one table with integer keys, or nil without any. Those that refer to its keys do not count.
 local function only_integer_table(state)
-  local names = {}
+  local by_keyspace, names = {}, {}
   for _, each in pairs(state.catalog.tables) do
-    if each.kind == "integer" then names[#names + 1] = each.name end
+    local known = by_keyspace[each.keyspace]
+    if each.kind == "integer" and not (known and each.refers) then by_keyspace[each.keyspace] = each.name end
   end
+  for _, name in pairs(by_keyspace) do names[#names + 1] = name end
   table.sort(names)
   if #names < 2 or state.catalog.bare then return names[1] end
   errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])

@@ -89,7 +89,13 @@ int cdb__lua_check_tables(lua_State *L) {
 
 /* --- watching --------------------------------------------------------------- */
 
-/* Is the value the key that was asked for, or none that could be? Else it is written down. */
+static bool is_key(const cdb__key *key, cdb__hash expected) {
+  const cdb__hash hash = cdb__key_cache_hash(key);
+  return hash.low == expected.low && hash.high == expected.high;
+}
+
+/* Is the value the key that was asked for, or none that could be? Else it is written down. A string is also
+ * the key as it stands: where it may be two things, it was not folded when it was asked for. */
 static bool is_expected(watch *w, const struct cdb__lua_check_table *table, sqlite3_value *value) {
   cdb__key key;
   char folded[CDB__KEY_MAX];
@@ -101,10 +107,12 @@ static bool is_expected(watch *w, const struct cdb__lua_check_table *table, sqli
     const size_t size = (size_t)sqlite3_value_bytes(value);
     if (!text || size > sizeof folded) return true; /* no key that could have been routed */
     cdb__key_text(&key, table->kind == CDB__KEY_INTEGER ? &w->db->global : &table->space, text, size);
-    if (table->fold) cdb__key_fold(&key, folded);
+    if (table->fold) {
+      if (is_key(&key, w->expected)) return true;
+      cdb__key_fold(&key, folded);
+    }
   }
-  const cdb__hash hash = cdb__key_cache_hash(&key);
-  if (hash.low == w->expected.low && hash.high == w->expected.high) return true;
+  if (is_key(&key, w->expected)) return true;
   snprintf(w->table, sizeof w->table, "%s", table->name);
   snprintf(w->key, sizeof w->key, "%.*s", (int)(key.size < 100 ? key.size : 100), key.text);
   return false;

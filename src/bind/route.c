@@ -181,7 +181,7 @@ static int routed(lua_State *L, cdb__lua_runner run) {
   if (lua_gettop(L) != 4) lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, 1 << CDB__FOUND, &index, &why);
-  if (why == CDB__FOUND) return run_where_found(L, db, &call, index, run);
+  if (why == CDB__FOUND && call.kind != CDB__SQL_INSERT) return run_where_found(L, db, &call, index, run);
   return db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
 }
 
