@@ -117,6 +117,9 @@ describe("a group, with a table KV as the directory,", function()
     for i, name in ipairs { "a", "b" } do
       assert.equal(name, (db:locate(i, "teams")))
       assert.equal(name, (db:locate(i + 10, "teams")))
+      for _, key in ipairs { i, i + 10, i * 50 } do
+        assert.same({ name, name }, { (db:locate(key)), (db:locate(tostring(key))) })
+      end
       assert.equal(2, #db:all(i, "SELECT id FROM people WHERE team = ?", { i }))
       assert.equal(i, db:first(i * 50, "SELECT team FROM people WHERE id = ?", { i * 50 }).team)
       db:insert(i, "INSERT INTO people VALUES (?, ?)", { i * 60, i })

@@ -188,8 +188,21 @@ function router.resolve(state, full, text, name, insert)
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
 
+-- Without keyspaces an integer is one key in all tables: one of those where it may also be a row's own inside a group.
+local function any_integer_table(state)
+  local inside, others = {}, {}
+  for _, each in pairs(state.catalog.tables) do
+    local list = each.text_member and inside or others
+    if each.kind == "integer" then list[#list + 1] = each.name end
+  end
+  table.sort(inside)
+  table.sort(others)
+  return inside[1] or others[1]
+end
+
 -- The one table with integer keys, or nil without any. Those that refer to its keys do not count.
 local function only_integer_table(state)
+  if state.catalog.bare then return any_integer_table(state) end
   local by_keyspace, names = {}, {}
   for _, each in pairs(state.catalog.tables) do
     local known = by_keyspace[each.keyspace]
@@ -197,7 +210,7 @@ local function only_integer_table(state)
   end
   for _, name in pairs(by_keyspace) do names[#names + 1] = name end
   table.sort(names)
-  if #names < 2 or state.catalog.bare then return names[1] end
+  if #names < 2 then return names[1] end
   errors.raise("USAGE", nil, "an integer key could be of %s or of %s: write db:key(table, id)", names[1], names[2])
 end
 
