@@ -299,8 +299,9 @@ end
 
 -- Of those that a process integrated that ended before it could say what it had found.
 local function report_finished(state)
-  for row in state.directory.shard:each [[SELECT s.name FROM _collegedb_jobs AS j JOIN _collegedb_shards AS s
-    ON s.id = j.subject WHERE j.workflow = 'integrate' AND j.step = 'finish' AND s.integrated = 1]] do
+  local rows = state.directory.shard:all [[SELECT s.name FROM _collegedb_jobs AS j JOIN _collegedb_shards AS s
+    ON s.id = j.subject WHERE j.workflow = 'integrate' AND j.step = 'finish' AND s.integrated = 1]]
+  for _, row in ipairs(rows) do
     if state.by_name[row.name] then background.report(state, row.name) end
   end
 end
