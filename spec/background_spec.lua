@@ -1,5 +1,6 @@
 -- Integration in the background: open returns at once, and every row is found before, during and after.
 
+local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
 
 local SCHEMA <const> = [[
@@ -126,6 +127,31 @@ describe("integration in the background", function()
     end
   end)
 
+  it("is ended by close soon, also where there is no index", function()
+    fixture.sqlite("a.db", [[CREATE TABLE logs (id TEXT, line);
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300000)
+        INSERT INTO logs SELECT hex(randomblob(20)), i FROM n]])
+    local db = fixture.open(background())
+    os.execute "sleep 0.05"
+    local start = core.now()
+    db:close()
+    assert.is_true(core.now() - start < 400)
+  end)
+
+  it("may be stopped and begun by its observer", function()
+    make_two(300)
+    local db
+    db = fixture.open(background { on_event = function(e)
+      if e.event == "integrated" and e.message:find "^a" then
+        db:rollback "a"
+        db:stop_integration()
+      end
+    end })
+    assert.is_true(db:wait_integration())
+    look(db, 7)
+    assert.is_false(db:get_shard_stats()[1].integrated)
+  end)
+
   it("is ended by close, and gone on with by the next open", function()
     make_two()
     local directory = expected()
@@ -243,6 +269,26 @@ describe("integration in the background", function()
     local db = fixture.open(background())
     assert.is_true(db:wait_integration())
     for i = 1, COUNT, 997 do look(db, i) end
+    db:close()
+    assert.same(directory, { content() })
+  end)
+
+  it("is reported by the next program, when the one that did it made no call any more", function()
+    make_two(300)
+    local directory, reports = expected()
+    local pipe = fixture.spawn [[
+      local db = collegedb.open { kv = folder .. "/directory.db",
+        shards = { { name = "a", folder .. "/a.db" }, { name = "b", folder .. "/b.db" } } }
+      os.execute "sleep 0.5"
+      os.execute("kill -9 " .. io.open("/proc/self/stat"):read "n")]]
+    pipe:read "a"
+    pipe:close()
+    for _, row in ipairs(fixture.rows("directory.db", "SELECT integrated FROM _collegedb_shards")) do
+      assert.equal(1, row.integrated)
+    end
+    local db = fixture.open(background())
+    for _, name in ipairs { "a", "b" } do assert.same(reports[name], db:integration_report(name)) end
+    look(db, 7)
     db:close()
     assert.same(directory, { content() })
   end)

@@ -202,7 +202,8 @@ describe("a story", function()
     local outputs = fixture.together(4, [[
       local number, random = tonumber(arg[1]), math.random
       math.randomseed(number)
-      local config = { kv = folder .. "/directory.db", auto_migrate = ({ "background", true, false, "background" })[number],
+      local config = { kv = folder .. "/directory.db",
+        auto_migrate = ({ "background", true, false, "background" })[number],
         shards = { a = folder .. "/a.db", b = folder .. "/b.db", c = folder .. "/c.db" } }
       wait_for_go()
       local db = collegedb.open(config)

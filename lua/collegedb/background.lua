@@ -120,14 +120,16 @@ end
 function background.report(state, name)
   local script, own = workflow.load(state.config, "integrate")
   local run = integration.prepare(state, state.by_name[name], {}, script.steps)
-  run.job = journal.claim(state.directory, "integrate", run.shard.id)
+  local own_job = state.background and state.background.jobs[name]
+  run.job = own_job or journal.claim(state.directory, "integrate", run.shard.id)
   if not run.job then return nil end
   local noted = run.job:read()
+  local job = run.job
   local done, answer = true, nil
   if noted and noted.step == "finish" and noted.signature == integration.signature(run) then
     done, answer = pcall(integration.finish, run, script, own)
   end
-  run.job:release()
+  if not own_job then job:release() end
   if not done then error(answer, 0) end
   if answer then
     state.reports[name] = answer
@@ -157,31 +159,47 @@ local function settle(state, name, part)
   return true
 end
 
+-- In a call that asked for something else: what fails here is told by db:integration.
+local function restart(state)
+  local done, err = pcall(start, state)
+  if done then return end
+  if errors.is_error(err, "BUSY") then error(err, 0) end
+  for index, shard in ipairs(state.shards) do
+    if is_wanted(state, index) then
+      local part = { state = "failed", done = 0, total = 0, first = 0, conflicts = 0, ms = 0 }
+      fail(state, shard.name, part, err)
+      state.background.ended[shard.name] = part
+    end
+  end
+end
+
 local function is_over(part) return part.state ~= "waiting" and part.state ~= "running" end
 
 local function attend(state)
   local job, db = state.background, state.weak.db
   state.directory:epoch() -- BUSY while the call that looks is in a transaction of its own
   local parts, runs = core.background_parts(db)
+  local names, settled = job.names, job.settled -- an observer may start another thread meanwhile
   local news, pending, void, all_over = false, false, false, true
   for i, part in ipairs(parts or {}) do
-    local name = job.names[i]
-    if name and is_over(part) and not job.settled[i] then
-      job.settled[i] = settle(state, name, part)
+    local name = names[i]
+    if name and is_over(part) and not settled[i] then
+      settled[i] = settle(state, name, part)
       news = true
     end
     if name and not is_over(part) then all_over = false end
-    pending = pending or (name and is_over(part) and not job.settled[i])
+    pending = pending or (name and is_over(part) and not settled[i])
     void = void or (name and part.state == "again")
   end
   if news then
     db:flush_cache()
     state:read_epoch()
   end
+  if names ~= job.names then return end
   if pending or (void and all_over and runs) then
     core.attention(db)
   elseif void and all_over then
-    start(state)
+    restart(state)
   end
 end
 
@@ -249,7 +267,9 @@ end
 
 --- Starts what background.stop has stopped, but was not asked to leave.
 function background.go_on(state)
-  if state.background then start(state) end
+  if not state.background then return end
+  local done = pcall(restart, state)
+  if not done then core.attention(state.weak.db) end
 end
 
 return background

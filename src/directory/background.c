@@ -15,7 +15,8 @@ enum {
   BUSY_TIMEOUT = 250, /* ms: then it looks whether it is to stop, and tries again */
   FIRST_PAUSE = 2,
   LONGEST_PAUSE = 200,
-  POLL = 50 /* ms between looks whether another process is done */
+  INTERRUPT_EVERY = 20000000, /* ns */
+  POLL = 50                   /* ms between looks whether another process is done */
 };
 
 struct cdb__background {
@@ -66,9 +67,14 @@ static int open_shard(cdb__background *b, int slot, cdb__shard **out, cdb__fault
   if (slot < 0) return CDB_OK;
   const cdb__sqlite_options options = {.busy_timeout_ms = BUSY_TIMEOUT, .must_exist = true};
   int code = CDB_OK;
-  if (!b->shards[slot]) code = cdb__sqlite_open(&b->shards[slot], b->plan->paths[slot], &options, fault);
-  *out = b->shards[slot];
-  return code;
+  cdb__shard *shard = b->shards[slot];
+  if (!shard) code = cdb__sqlite_open(&shard, b->plan->paths[slot], &options, fault);
+  if (code != CDB_OK) return code;
+  pthread_mutex_lock(&b->mutex);
+  b->shards[slot] = shard;
+  pthread_mutex_unlock(&b->mutex);
+  *out = shard;
+  return CDB_OK;
 }
 
 static int open_places(cdb__background *b, cdb__takeover_place *places, size_t count, cdb__fault *fault) {
@@ -89,8 +95,13 @@ static int open_column(cdb__background *b, cdb__background_column *column, cdb__
 }
 
 static void close_all(cdb__background *b) {
-  for (size_t i = 0; i < b->plan->path_count; i++)
-    if (b->shards[i]) b->shards[i]->ops->close(b->shards[i]);
+  for (size_t i = 0; i < b->plan->path_count; i++) {
+    pthread_mutex_lock(&b->mutex);
+    cdb__shard *shard = b->shards[i];
+    b->shards[i] = NULL;
+    pthread_mutex_unlock(&b->mutex);
+    if (shard) shard->ops->close(shard);
+  }
   if (b->directory) b->directory->ops->close(b->directory);
 }
 
@@ -210,6 +221,7 @@ static void work(cdb__background *b, bool elsewhere) {
     int code = b->directory ? CDB_OK : open_directory(b, &part->fault);
     if (code == CDB_OK && atomic_load(&b->stop)) code = CDB_CLOSED;
     if (code == CDB_OK) code = elsewhere ? wait_for_other(b, part) : integrate(b, part);
+    if (code < 0 && atomic_load(&b->stop)) code = CDB_CLOSED; /* its statement was interrupted */
     set_state(b, part, state_of(code));
   }
 }
@@ -271,13 +283,29 @@ int cdb__background_start(cdb__background **out, cdb__background_plan *plan, cdb
 
 bool cdb__background_runs(const cdb__background *b) { return atomic_load(&b->running); }
 
+/* A table without an index may be sorted for long before it gives a row. What is
+ * written is not interrupted: that ends soon. */
+static void interrupt_all(cdb__background *b) {
+  pthread_mutex_lock(&b->mutex);
+  for (size_t i = 0; i < b->plan->path_count; i++)
+    if (b->shards[i]) cdb__sqlite_interrupt(b->shards[i]);
+  pthread_mutex_unlock(&b->mutex);
+}
+
 void cdb__background_stop(cdb__background *b) {
   if (b->joined) return;
   pthread_mutex_lock(&b->mutex);
   atomic_store(&b->stop, true);
   pthread_cond_broadcast(&b->stopped);
   pthread_mutex_unlock(&b->mutex);
-  pthread_join(b->thread, NULL);
+  struct timespec until;
+  do {
+    interrupt_all(b);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += INTERRUPT_EVERY;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+  } while (pthread_timedjoin_np(b->thread, NULL, &until) == ETIMEDOUT);
   b->joined = true;
 }
 

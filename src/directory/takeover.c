@@ -250,6 +250,7 @@ static int load_page(cdb__takeover *t, cdb__fault *fault) {
   if (code == CDB_OK) t->placed = true;
   if (code == CDB_OK && t->epoch < 0) code = cdb__takeover_look(t, fault);
   if (code != CDB_OK || t->at.ended) return code;
+  if (is_stopped(t)) return stopped(fault);
   code = read_page(t, fault);
   if (code == CDB_OK) code = look_around(t, fault);
   qsort(t->items, t->count, sizeof *t->items, by_digest);
