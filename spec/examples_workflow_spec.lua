@@ -34,19 +34,16 @@ describe("the examples", function()
     assert.matches("orders", report.issues[1])
   end)
 
-  it("workflows/integrate.lua writes a line about each shard", function()
+  it("logged/workflows/integrate.lua writes a line about each shard", function()
     make()
     local pipe = fixture.spawn [[
-      local db <close> = collegedb.open { kv = folder .. "/directory.db", script_dirs = { "examples" },
+      local db <close> = collegedb.open { kv = folder .. "/directory.db", script_dirs = { "examples/logged" },
         shards = { { name = "a", folder .. "/a.db" }, { name = "b", folder .. "/b.db" } } }
       print(db:integration_report("a").logged)
       print(db:integration_report("b").total_records)]]
     local first, second = pipe:read("l", "l")
     pipe:close()
-    local log = assert(io.open "integration.log")
-    local text = log:read "a"
-    log:close()
-    os.remove "integration.log"
+    local text = fixture.bytes "integration.log"
     assert.equal(2, select(2, text:gsub("\n", "")))
     assert.matches("a: 2 key columns, 2 rows", first)
     assert.equal("2", second)

@@ -1,13 +1,18 @@
 -- The workflow integrate with one step more: before a shard counts as integrated, a line about it goes to a log file.
 --
---     script_dirs = { "examples" }
+--     script_dirs = { "examples/logged" }
+--
+-- It has a folder of its own, because it is used by every database that has that among its script_dirs.
 --
 -- `base` is the workflow that came along; its other steps stay as they are.
 
 local base = ...
 
--- In the folder of the program that integrates, unless the environment says another path.
-local LOG <const> = os.getenv "INTEGRATION_LOG" or "integration.log"
+-- Beside the shard's file.
+local function log_path(ctx)
+  local file = ctx.shard():first("SELECT file FROM pragma_database_list WHERE name = 'main'").file
+  return file:match "^(.*/)" .. "integration.log"
+end
 
 return {
   name = "integrate", api = 1,
@@ -22,7 +27,7 @@ return {
     -- What is in `state` is kept with the rest, and is there in the steps that follow.
     state.logged = ("%s %s: %d key columns, %d rows"):format(os.date "!%Y-%m-%dT%H:%M:%SZ", ctx.name, #state.items,
       rows)
-    local file <close> = assert(io.open(LOG, "a"))
+    local file <close> = assert(io.open(log_path(ctx), "a"))
     file:write(state.logged, "\n")
   end,
 
