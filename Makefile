@@ -4,7 +4,7 @@
 #   make demo            installs what is missing, builds, runs the main job on files it leaves to look at
 #   make test            installs what the tests need, builds, runs every spec
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
-#   make SANITIZE=address,undefined test
+#   make SANITIZE=address,undefined test      (SANITIZE=thread for what spec/background_spec.lua does)
 #   make memcheck        the specs under valgrind
 #   make lint format env bench docs install uninstall clean
 #

@@ -45,6 +45,19 @@ describe("an integration with a table KV as the directory", function()
     end
   end
 
+  it("is done before open returns, where it would be done in the background, and says so", function()
+    local events = {}
+    local db = open { auto_migrate = "background", on_event = function(event)
+      events[#events + 1] = event.event .. ": " .. event.message
+    end }
+    assert.matches("^foreground: .*a table KV", events[1])
+    assert.matches("^integrated: a: 60 keys", events[2])
+    assert.equal(20, db:integration_report("b").conflict_count)
+    assert.is_nil(db:integration "b")
+    assert.is_nil(next(require("collegedb.core").state(db).epoch.probed))
+    check_first_stands(db)
+  end)
+
   it("that was cancelled leaves what it wrote, and begins anew", function()
     local db = open { strategy = "random" }
     local told = {}

@@ -265,6 +265,21 @@ describe("an integration", function()
     assert.same(directory, dump())
   end)
 
+  it("inside its own progress, and a rollback there, leave nothing behind", function()
+    make_two()
+    local db, count = fixture.open(config()), 0
+    db:integrate "a"
+    local report = db:integrate("b", { page = 9, batch = 4, on_progress = function()
+      count = count + 1
+      if count == 10 then assert.equal(60 * 4 + 5, db:integrate("b", { resume = true }).total_records) end
+      if count == 20 then db:rollback "b" end
+    end })
+    assert.equal(60 * 4 + 5, report.total_records)
+    for i = 31, 80 do assert.equal("b", (db:locate("city" .. i))) end
+    db:close()
+    for k = 3, 5 do assert.same({}, dump()[k]) end
+  end)
+
   it("tells rows, rate and what remains", function()
     make_two()
     local db, last = fixture.open(config()), 0

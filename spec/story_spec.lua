@@ -55,7 +55,7 @@ function Story:new_config()
       external_writers = (self.seed + i) % 4 == 0 }
   end
   self:tell("a config of %s, %s", table.concat(self.names, " "), strategy and "claims" or "hash")
-  return { strategy = strategy, shards = shards, auto_migrate = random(2) == 1,
+  return { strategy = strategy, shards = shards, auto_migrate = ({ true, false, "background" })[random(3)],
     directory = random(4) == 1 and "full" or "sparse", mapping_cache_ttl = random(3) == 1 and 0 or 30,
     mapping_cache_size = random(2) == 1 and 1 or 1000 }
 end
@@ -202,7 +202,8 @@ describe("a story", function()
     local outputs = fixture.together(4, [[
       local number, random = tonumber(arg[1]), math.random
       math.randomseed(number)
-      local config = { kv = folder .. "/directory.db", auto_migrate = number % 2 == 0,
+      local config = { kv = folder .. "/directory.db",
+        auto_migrate = ({ "background", true, false, "background" })[number],
         shards = { a = folder .. "/a.db", b = folder .. "/b.db", c = folder .. "/c.db" } }
       wait_for_go()
       local db = collegedb.open(config)

@@ -1,6 +1,7 @@
 --- The methods of a database that are not on the hot path. Those that are
 -- (first, run, each, locate …) are in src/bind/route.c.
 
+local background = require "collegedb.background"
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
@@ -130,6 +131,52 @@ function methods:key(name, id, tag)
   return core.key(catalog.tag(tag, found.keyspace), text, label)
 end
 
+-- Runs `f` while nothing of the shard goes on in the background, now or later.
+local function alone(state, name, f)
+  local stopped = background.stop(state, name)
+  local done, answer = pcall(f)
+  if stopped then background.go_on(state) end
+  if not done then error(answer, 0) end
+  return answer
+end
+
+--- How far the integration of a shard is that was begun in the background.
+---@return { state: string, done: integer, total: integer, rate: number, remaining: number?, conflicts: integer,
+--- report: table?, error: table? }? # state is "waiting", "running", "done", "stopped" or "failed"; done and total are
+--- rows, rate is rows a second, remaining seconds; nil for a shard that was not to be integrated
+function methods:integration(name)
+  local shard, _, state = shard_of(self, name)
+  return background.describe(state, shard.name)
+end
+
+--- Waits until nothing is integrated in the background any more.
+---@param name string? only for this shard
+---@param seconds number? at most so long
+---@return boolean # false when the time was over before that
+function methods:wait_integration(name, seconds)
+  local state = core.state(self)
+  if name ~= nil then shard_of(self, name) end
+  if seconds ~= nil and type(seconds) ~= "number" then
+    errors.raise("USAGE", nil, "wait_integration takes a number of seconds, not a %s", type(seconds))
+  end
+  local start = core.now()
+  while true do
+    background.attend(state)
+    if not background.is_busy(state, name) then return true end
+    if seconds and core.now() - start >= seconds * 1000 then return false end
+    core.pause(5)
+  end
+end
+
+--- Stops integration in the background, at the next batch. It can be resumed: by db:integrate(name, { resume = true })
+-- or the next open.
+---@param name string? only this shard's
+function methods:stop_integration(name)
+  local state = core.state(self)
+  if name ~= nil then shard_of(self, name) end
+  if background.stop(state, name) and name ~= nil then background.go_on(state) end
+end
+
 --- Takes the existing data of a shard over.
 ---@param opts { tables: string[]?, primary_key_column: string?, dry_run: boolean?, resume: boolean?, page: integer?,
 --- on_progress: (fun(done: integer, total: integer, label: string, info: table): boolean?)? }? on_progress stops it
@@ -139,7 +186,7 @@ function methods:integrate(name, opts)
   local _, index, state = shard_of(self, name)
   state:read_epoch()
   state:follow_scripts()
-  local report = integration.run(state, index, opts)
+  local report = alone(state, name, function() return integration.run(state, index, opts) end)
   self:flush_cache()
   if not report.dry_run then state.reports[name] = report end
   return report
@@ -159,7 +206,7 @@ function methods:reload_scripts() core.state(self):reload_scripts() end
 ---@return table report { success, shard_name, entries_removed }
 function methods:rollback(name)
   local _, index, state = shard_of(self, name)
-  local report = rollback.run(state, index)
+  local report = alone(state, name, function() return rollback.run(state, index) end)
   self:flush_cache()
   return report
 end

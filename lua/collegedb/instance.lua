@@ -1,5 +1,6 @@
 --- Opening and closing a database: its parts, and the state that they share.
 
+local background = require "collegedb.background"
 local catalog = require "collegedb.catalog"
 local config = require "collegedb.config"
 local core = require "collegedb.core"
@@ -11,6 +12,7 @@ local integration = require "collegedb.integration"
 local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
+local reports = require "collegedb.integration_report"
 local router = require "collegedb.router"
 local schema = require "collegedb.schema"
 local stats = require "collegedb.stats"
@@ -310,15 +312,55 @@ local function check_identity(state)
   state:read_epoch()
 end
 
-local function integrate_all(state)
-  if state.config.auto_migrate == false then return end
+-- Of those that a process integrated that ended before it could say what it had found.
+local function report_finished(state)
+  local rows = state.directory.shard:all [[SELECT s.name FROM _collegedb_jobs AS j JOIN _collegedb_shards AS s
+    ON s.id = j.subject WHERE j.workflow = 'integrate' AND j.step = 'finish' AND s.integrated = 1]]
+  for _, row in ipairs(rows) do
+    if state.by_name[row.name] then background.report(state, row.name) end
+  end
+end
+
+-- Where others go on writing there is no end of taking over: such a shard is probed.
+local function awaiting(state)
+  local queue, any = {}, false
   for index, shard in ipairs(state.shards) do
-    -- Where others go on writing there is no end of taking over: such a shard is probed.
     if shard.integrate and not shard.external_writers and not state.epoch.integrated[index] then
+      queue[shard.name], any = true, true
+    end
+  end
+  return any and queue
+end
+
+local function integrate_now(state, queue)
+  for index, shard in ipairs(state.shards) do
+    if queue[shard.name] and not state.epoch.integrated[index] then
       local report = integration.run(state, index, { resume = true })
       state.reports[shard.name] = report
       state:emit("integrated", ("%s: %d keys, %d conflicts"):format(shard.name, report.total_records,
         report.conflict_count))
+    end
+  end
+end
+
+local function integrate_all(state)
+  if state.config.auto_migrate == false then return end
+  report_finished(state)
+  local queue = awaiting(state)
+  if not queue then return end
+  local obstacle = state.config.auto_migrate == "background" and background.obstacle(state)
+  if state.config.auto_migrate == "background" and not obstacle then return background.start(state, queue) end
+  if obstacle then state:emit("foreground", "existing rows are taken over before open returns: " .. obstacle) end
+  integrate_now(state, queue)
+end
+
+-- Whoever listens learns by which columns every look is a scan.
+local function tell_unindexed(state)
+  if not state.config.on_event then return end
+  for index, shard in ipairs(state.shards) do
+    for _, found in ipairs(catalog.key_columns(state.catalog, index)) do
+      local note = reports.unindexed(shard, found)
+      if note then state:emit("unindexed", ("shard %s, %s"):format(shard.name, note)) end
     end
   end
 end
@@ -347,6 +389,7 @@ function instance.open(given)
     state:publish_catalog(db)
     state:read_epoch()
     check_identity(state)
+    tell_unindexed(state)
     integrate_all(state)
   end)
   if opened then return db end

@@ -174,11 +174,16 @@ local function judge_some(run)
   return #rows == DRAINED_AT_ONCE
 end
 
---- Has the rules judge the conflicts that the last step met, and those that are queued.
-function integration.judge(run, i, takeover)
-  if not reports.job(run) then return judge_step(run, i, takeover) end
-  if not run.policy then return end
+--- Has the rules judge the conflicts that are queued in the journal.
+function integration.judge_rest(run)
+  if not reports.job(run) or not run.policy then return end
   repeat until not judge_some(run)
+end
+
+--- Has the rules judge the conflicts that the last step met.
+function integration.judge(run, i, takeover)
+  if reports.job(run) then return integration.judge_rest(run) end
+  judge_step(run, i, takeover)
 end
 
 -- --- runs ------------------------------------------------------------------------------------------
@@ -324,6 +329,9 @@ function integration.prepare(state, index, opts, steps)
   return run
 end
 
+--- The ctx of a run's steps.
+integration.context = context
+
 --- Marks the shard as integrated; false when what was decided is void.
 function integration.mark(run, conflicts)
   local state = run.instance
@@ -352,6 +360,15 @@ local function run_workflow(script, own, run, ctx, resume)
       return { shard = run.shard.name }
     end,
   })
+end
+
+--- Makes the report of a run whose keys were all taken by a thread; MOVED when that is void by now.
+function integration.finish(run, script, own)
+  local state = workflow.run(script, own, context(run), run.job, {
+    resume = true, signature = function() return signature(run) end,
+    fresh = function() errors.raise("MOVED", { shard = run.shard.name }, "the shard was rolled back meanwhile") end,
+  })
+  return state.report
 end
 
 --- Integrates shard `index`.

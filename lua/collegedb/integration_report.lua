@@ -26,17 +26,23 @@ local function nulls(shard, found)
     quote.name(found.key_column))).n
 end
 
--- The conflicts to show, in the order in which they were met, and how many were resolved, by item.
-local function gather(run)
-  if not reports.job(run) then return run.shown, run.resolved end
-  local dir, resolved = run.instance.directory.shard, {}
-  for row in dir:each("SELECT item, resolved FROM _collegedb_takes WHERE job = ?", { run.job.id }) do
-    resolved[row.item] = row.resolved
+-- The counts of each item, and the conflicts to show in the order in which they were met: from the journal, or what was
+-- kept in memory.
+local function gather(state, run)
+  if not reports.job(run) then
+    local counts = state.counts or {}
+    for i, each in pairs(counts) do each.resolved = run.resolved[i] or 0 end
+    return counts, run.shown
+  end
+  local dir, counts = run.instance.directory.shard, {}
+  for row in dir:each([[SELECT item, records, created, at_home, known, conflicts, unusable, resolved
+    FROM _collegedb_takes WHERE job = ?]], { run.job.id }) do
+    counts[row.item] = row
   end
   local shown = dir:all("SELECT item, key, other, verdict FROM _collegedb_conflicts WHERE job = ? ORDER BY id LIMIT ?",
     { run.job.id, reports.CONFLICTS_SHOWN })
   for _, row in ipairs(shown) do row.resolved = row.verdict == "keep" or nil end
-  return shown, resolved
+  return counts, shown
 end
 
 local function add_conflicts(run, report, shown)
@@ -70,7 +76,7 @@ end
 local function add_issues(run, report, counts, i, shown)
   local found = run.columns[i]
   local function issue(form, ...) report.issues[#report.issues + 1] = form:format(...) end
-  local open = counts.conflicts - (counts.resolved or 0)
+  local open = counts.conflicts - counts.resolved
   if open > 0 then
     issue("%d of %d keys of table %s live on another shard too%s", open, counts.records, found.name,
       conflict_hint(run, shown, i))
@@ -115,8 +121,8 @@ local function new_report(run)
     conflicts = {}, conflict_count = 0, issues = {}, notes = {}, dry_run = run.opts.dry_run or false }
 end
 
-local function add_column(run, report, state, i, seen, shown)
-  local found, counts = run.columns[i], state.counts[i]
+local function add_column(run, report, state, counts, i, seen, shown)
+  local found = run.columns[i]
   counts.nulls = nulls(run.shard, found)
   local rows = counts.records + counts.nulls
   if found.refers then counts.nulls = 0 end -- a row that follows nobody is no row without a key
@@ -139,13 +145,11 @@ end
 ---@return table report
 function reports.make(state, run, cancelled)
   local report, seen, unresolved = new_report(run), {}, 0
-  local shown, resolved = gather(run)
-  for i in ipairs(state.items or {}) do
-    local counts = state.counts[i]
-    if counts then
-      counts.resolved = resolved[i] or 0
-      unresolved = unresolved + counts.conflicts - counts.resolved
-      add_column(run, report, state, i, seen, shown)
+  local counts, shown = gather(state, run)
+  for i in ipairs(run.columns) do
+    if counts[i] then
+      unresolved = unresolved + counts[i].conflicts - counts[i].resolved
+      add_column(run, report, state, counts[i], i, seen, shown)
     end
   end
   add_conflicts(run, report, shown)

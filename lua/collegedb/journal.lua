@@ -16,7 +16,7 @@ Job.__index = Job
 
 local function number_of(workflow, subject) return core.hash(workflow .. ":" .. subject) & 0x3fffffff end
 
---- The job, or nil when another instance is at it, or the directory keeps no journal.
+--- The job, or nil when somebody is at it already, or the directory keeps no journal.
 ---@param directory table
 ---@param workflow string
 ---@param subject integer
@@ -24,7 +24,9 @@ local function number_of(workflow, subject) return core.hash(workflow .. ":" .. 
 function journal.claim(directory, workflow, subject)
   if not directory.keeps_journal then return nil end
   local number = number_of(workflow, subject)
-  if directory.lock and not directory.lock:claim(number) then return nil end
+  directory.claimed = directory.claimed or {} -- the lock keeps out other instances only
+  if directory.claimed[number] or (directory.lock and not directory.lock:claim(number)) then return nil end
+  directory.claimed[number] = true
   return setmetatable({ directory = directory, workflow = workflow, subject = subject, number = number }, Job)
 end
 
@@ -86,6 +88,7 @@ end
 
 --- Others may go on with it.
 function Job:release()
+  self.directory.claimed[self.number] = nil
   if self.directory.lock then self.directory.lock:release(self.number) end
 end
 

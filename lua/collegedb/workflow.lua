@@ -1,5 +1,5 @@
 --- Workflows: scripts whose steps run one after another over a state of plain data, which the directory keeps in
--- between. docs/scripts-workflows.md is for those who write one.
+-- between. docs/scripts.md is for those who write one.
 
 local errors = require "collegedb.errors"
 local loader = require "collegedb.loader"

@@ -46,6 +46,39 @@ describe("the command", function()
     sqlite("west.db", schema .. "INSERT INTO users VALUES ('cleo@x');" .. (extra or ""))
   end
 
+  describe("integrate", function()
+    it("that is interrupted ends with 130, says how to go on, and does", function()
+      make "INSERT INTO users VALUES ('ada@x')"
+      -- The signal comes while the rules are asked about a conflict.
+      process.write(folder .. "/collegedb.lua", [[
+        local asked = 0
+        return {
+          kv = "directory.db", shards = { { name = "east", "east.db" }, { name = "west", "west.db" } },
+          rules = { conflict = function()
+            if not os.getenv "GO_ON" then
+              io.popen("kill -INT " .. io.open("/proc/self/stat"):read "n"):close()
+              for _ = 1, 1e6 do asked = asked + 1 end
+            end
+            return "keep"
+          end },
+        }]])
+      exits(0, "integrate", "east")
+      local result = collegedb("integrate", "west", "--tables", "users")
+      assert.equal(130, result.status)
+      assert.matches("collegedb integrate west %-%-resume %-%-tables users\n", result.stderr)
+      process.write(folder .. "/collegedb.lua", (process.read(folder .. "/collegedb.lua"):gsub('not os.getenv "GO_ON"',
+        "false")))
+      local printed = exits(0, "integrate", "west", "--resume", "--tables", "users")
+      assert.matches("west: 1 tables, 2 records, 1 mappings created, 1 conflicts\n", printed)
+      assert.matches("conflict: ada@x of users is on west and on east, which stands\n", printed)
+    end)
+
+    it("--resume just begins where nothing was begun", function()
+      make()
+      assert.matches("east: 2 tables, 4 records", exits(0, "integrate", "--resume"))
+    end)
+  end)
+
   describe("validate", function()
     it("finds nothing to say, and makes no file", function()
       make()

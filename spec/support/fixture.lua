@@ -95,11 +95,12 @@ function fixture.track(db)
   return db
 end
 
----A config with the directory directory.db and the shards a.db and b.db (or of the names given).
+---A config with the directory directory.db and the shards a.db and b.db (or of the names given). What is to be
+---integrated is, when open returns, unless `extra` says otherwise.
 ---@param extra table? further fields, by name; shards.NAME holds fields of that shard
 ---@param names string[]?
 function fixture.config(extra, names)
-  local config = { kv = fixture.path "directory.db", shards = {} }
+  local config = { kv = fixture.path "directory.db", auto_migrate = true, shards = {} }
   local shard_fields = {}
   for field, value in pairs(extra or {}) do
     if field == "shards" then shard_fields = value else config[field] = value end

@@ -9,6 +9,7 @@
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "core/cache.h"
@@ -121,12 +122,15 @@ typedef struct {
   size_t member_count;
 } cdb__lua_homes;
 
+/* Whether calls are answered: with ATTENTION, once Lua has looked at the news (background.c). */
+enum { CDB__DB_CLOSED, CDB__DB_OPEN, CDB__DB_ATTENTION };
+
 /* The router. User value 1: the Lua state, 2: the array of shards,
  * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table),
  * 5: what `homes` points to. */
 struct cdb__lua_db {
   const void *magic; /* see test_db in route.c */
-  bool open;
+  atomic_int open;   /* CDB__DB_…: another thread may ask for attention */
   bool check_keys;
   bool text_members; /* a string may be the key of a row inside a group */
   int shard_count;
@@ -139,7 +143,8 @@ struct cdb__lua_db {
   unsigned catalog;
   cdb__keyspace global;
   cdb__lua_homes homes;
-  struct cdb__lua_check_table *checked; /* tables to look at, for check_keys */
+  struct cdb__lua_background *background; /* or NULL */
+  struct cdb__lua_check_table *checked;   /* tables to look at, for check_keys */
   int plan_count;
   cdb__lua_plan *plans[CDB__PLAN_BUCKETS];
   cdb__lua_plan *guesses[CDB__PLAN_GUESSES]; /* by the text's address, which saves its hash */
@@ -304,6 +309,14 @@ void cdb__lua_check_tables_free(cdb__lua_db *db);
 
 int cdb__lua_on_error(lua_State *L); /* fail.c */
 
+/* --- integration in the background (background.c) -------------------------- */
+
+/* For a router that is not simply open: raises CLOSED, or has Lua look at the news. */
+void cdb__lua_attend(lua_State *L, int arg, cdb__lua_db *db);
+/* Stops the thread and waits for it. */
+void cdb__lua_background_end(cdb__lua_db *db);
+int cdb__lua_filelock(lua_State *L, int arg); /* files.c: the descriptor */
+
 void cdb__lua_open_shard(lua_State *L);
 void cdb__lua_open_cursor(lua_State *L);
 void cdb__lua_open_values(lua_State *L);
@@ -314,5 +327,6 @@ void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
 void cdb__lua_open_pause(lua_State *L);
+void cdb__lua_open_background(lua_State *L);
 
 #endif

@@ -12,7 +12,10 @@
 
 #define LOCK_CLASS "collegedb.filelock"
 
-static int *check_lock(lua_State *L) { return luaL_checkudata(L, 1, LOCK_CLASS); }
+static int *check_lock_at(lua_State *L, int arg) { return luaL_checkudata(L, arg, LOCK_CLASS); }
+static int *check_lock(lua_State *L) { return check_lock_at(L, 1); }
+
+int cdb__lua_filelock(lua_State *L, int arg) { return *check_lock_at(L, arg); }
 
 /* core.filelock(path): holds the shared lock. */
 static int open_lock(lua_State *L) {

@@ -64,6 +64,7 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_files(L);
   cdb__lua_open_limit(L);
   cdb__lua_open_pause(L);
+  cdb__lua_open_background(L);
   push_codes(L);
   lua_setfield(L, -2, "codes");
   lua_pushstring(L, CDB_VERSION);

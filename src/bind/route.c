@@ -27,7 +27,7 @@ static inline cdb__lua_db *check_db(lua_State *L, int arg) {
   if (!db)
     cdb__lua_fail(L, CDB_USAGE, "a database of collegedb.open was expected, not %s (call with `:`)",
                   luaL_typename(L, arg));
-  if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed");
+  if (atomic_load_explicit(&db->open, memory_order_relaxed) != CDB__DB_OPEN) cdb__lua_attend(L, arg, db);
   return db;
 }
 
@@ -311,12 +311,13 @@ static int new_router(lua_State *L) {
     lua_pop(L, 1);
   }
   db->shard_count = count;
-  db->open = true;
+  atomic_store(&db->open, CDB__DB_OPEN);
   return 1;
 }
 
 static void free_router(cdb__lua_db *db) {
-  db->open = false;
+  atomic_store(&db->open, CDB__DB_CLOSED);
+  cdb__lua_background_end(db);
   cdb__lua_plans_free(db);
   cdb__cache_free(db->cache);
   db->cache = NULL;

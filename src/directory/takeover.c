@@ -9,7 +9,8 @@ enum {
   PAGE = 1 << 19,         /* keys in memory at once: 12 MiB of entries … */
   TEXT_MAX = 24 << 20,    /* … and at most this much text, whichever is full first */
   COMMIT_EVERY = 1 << 15, /* entries a transaction, so that others may write in between */
-  SMALLEST_PAGE = 64
+  SMALLEST_PAGE = 64,
+  SLOWLY = 16 /* batches: larger pages are asked for where each one reads the whole table */
 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -31,7 +32,9 @@ cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, const cdb__take
   t->plan = *plan;
   if (t->plan.page == 0 || t->plan.page > PAGE) t->plan.page = PAGE;
   if (t->plan.batch == 0) t->plan.batch = COMMIT_EVERY;
-  t->page = t->plan.page;
+  /* Whoever may be stopped at any time begins with small pages: what it has read of one is lost then. */
+  const bool slowly = t->plan.stop && t->plan.page <= SLOWLY * t->plan.batch;
+  t->page = slowly ? smaller(t->plan.page, t->plan.batch) : t->plan.page;
   t->epoch = -1;
   t->at.last.value.type = t->at.stop.value.type = t->page_last.value.type = CDB_NULL;
   t->items = malloc(t->plan.page * sizeof *t->items);
@@ -250,6 +253,7 @@ static int load_page(cdb__takeover *t, cdb__fault *fault) {
   if (code == CDB_OK) t->placed = true;
   if (code == CDB_OK && t->epoch < 0) code = cdb__takeover_look(t, fault);
   if (code != CDB_OK || t->at.ended) return code;
+  if (is_stopped(t)) return stopped(fault);
   code = read_page(t, fault);
   if (code == CDB_OK) code = look_around(t, fault);
   qsort(t->items, t->count, sizeof *t->items, by_digest);

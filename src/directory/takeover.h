@@ -88,8 +88,8 @@ int64_t cdb__takeover_conflict(const cdb__takeover *takeover, size_t index, cons
 
 void cdb__takeover_free(cdb__takeover *takeover);
 
-/* Marks the plan's shard as integrated, which makes the next epoch, if the plan
- * is still valid: else CDB_MOVED. */
+/* Marks the plan's shard as integrated, which makes the next epoch, and the
+ * journal's job as one that only wants its report; if the plan is still valid: else CDB_MOVED. */
 int cdb__takeover_finish(const cdb__takeover_plan *plan, bool integrated, int64_t conflicts,
                          cdb__fault *fault);
 

@@ -26,6 +26,7 @@ static const char PLACEMENT[] = "SELECT coalesce(max(number), 0) FROM _collegedb
 static const char SHARD[] = "SELECT integrated, generation FROM _collegedb_shards WHERE id = ?1";
 
 static const char INTEGRATED[] = "UPDATE _collegedb_shards SET integrated = ?1, conflicts = ?2 WHERE id = ?3";
+static const char FINISHING[] = "UPDATE _collegedb_jobs SET step = 'finish' WHERE id = ?1";
 static const char NEXT_EPOCH[] = "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'";
 
 static cdb_value integer(int64_t i) { return (cdb_value){.type = CDB_INTEGER, .i = i}; }
@@ -296,12 +297,14 @@ int cdb__takeover_finish(const cdb__takeover_plan *plan, bool integrated, int64_
                          cdb__fault *fault) {
   cdb__shard *directory = plan->directory;
   const cdb_value values[] = {integer(integrated), integer(conflicts), integer(plan->shard_id)};
+  const cdb_value job[] = {integer(plan->job)};
   cdb__fault ignored;
   int code = cdb__exec(directory, "BEGIN IMMEDIATE", fault);
   if (code != CDB_OK) return code;
   code = check_plan(plan, fault);
   if (code == CDB_OK) code = run(directory, INTEGRATED, values, 3, fault);
   if (code == CDB_OK) code = run(directory, NEXT_EPOCH, NULL, 0, fault);
+  if (code == CDB_OK) code = run(directory, FINISHING, job, 1, fault);
   if (code == CDB_OK) code = cdb__exec(directory, "COMMIT", fault);
   if (code != CDB_OK && directory->ops->in_transaction(directory)) cdb__exec(directory, "ROLLBACK", &ignored);
   return code;

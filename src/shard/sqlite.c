@@ -348,6 +348,8 @@ int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_optio
   return CDB_OK;
 }
 
+void cdb__sqlite_interrupt(cdb__shard *base) { sqlite3_interrupt(shard_of(base)->db); }
+
 static void on_preupdate(void *context, sqlite3 *db, int operation, const char *schema, const char *table,
                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
   const sqlite_shard *shard = context;

@@ -19,6 +19,9 @@ typedef struct {
 int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options,
                      cdb__fault *fault);
 
+/* Ends the statement that another thread runs there, if one does. */
+void cdb__sqlite_interrupt(cdb__shard *shard);
+
 /* Called before each row that a statement inserts, updates or deletes, with
  * SQLite's preupdate arguments; NULL takes it away. */
 typedef void (*cdb__sqlite_watcher)(void *context, sqlite3 *db, int operation, const char *table,

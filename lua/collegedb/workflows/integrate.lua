@@ -60,6 +60,7 @@ end
 ---@param ctx table
 function integrate.finish(state, ctx)
   local run = integration.inside(ctx)
+  integration.judge_rest(run)
   local report = integration.report(state, run)
   local marks = run.complete and not run.opts.dry_run
   if marks and not integration.mark(run, report.conflict_count) then workflow.again() end
