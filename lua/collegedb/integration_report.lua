@@ -78,8 +78,8 @@ local function add_issues(run, report, counts, i, shown)
   local function issue(form, ...) report.issues[#report.issues + 1] = form:format(...) end
   local open = counts.conflicts - counts.resolved
   if open > 0 then
-    issue("%d of %d keys of table %s live on another shard too%s", open, counts.records, found.name,
-      conflict_hint(run, shown, i))
+    local keys = counts.created + counts.at_home + counts.known + counts.conflicts -- one may be of many rows
+    issue("%d of %d keys of table %s live on another shard too%s", open, keys, found.name, conflict_hint(run, shown, i))
   end
   local unusable = counts.unusable + counts.nulls
   if unusable > 0 then
