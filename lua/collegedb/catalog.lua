@@ -69,6 +69,9 @@ end
 
 local function check_answer(info, answer)
   if type(answer) ~= "table" then wrong_rules(info, "a %s; it must be a table, or nil and a reason", type(answer)) end
+  if answer.unknown then
+    wrong_rules(info, "the field %s; there are key_column, keyspace, group and reference", answer.unknown)
+  end
   if answer.keyspace ~= nil then check_keyspace(info, answer.keyspace) end
   if answer.key_column ~= nil and type(answer.key_column) ~= "string" then
     wrong_rules(info, "key_column is a %s; it must be a string", type(answer.key_column))
@@ -82,19 +85,25 @@ local function check_answer(info, answer)
   return answer
 end
 
+local ANSWER = { key_column = true, keyspace = true, reference = true, group = true }
+
 -- A plain copy, so that what a script's metatables do is done while the script is guarded.
 local function answer_of(rules, info, infos)
   local answer, reason = rules.table(info, infos)
   if type(answer) ~= "table" then return answer, reason end
   local group = answer.group
   if type(group) == "table" then group = { parent = group.parent, column = group.column } end
+  for field in pairs(answer) do
+    if not ANSWER[field] then return { unknown = tostring(field) } end
+  end
   return { key_column = answer.key_column, keyspace = answer.keyspace, reference = answer.reference, group = group }
 end
 
 local function ask(info, infos, rules, limit)
   local name = type(rules.name) == "string" and rules.name or "?"
   local answer, reason = loader.call("rules " .. name, limit, answer_of, rules, info, infos)
-  if answer == nil then return nil, type(reason) == "string" and reason or "the rules leave it out" end
+  -- nil: nothing could be found; false: it is left out on purpose, and that is no issue.
+  if not answer then return answer, type(reason) == "string" and reason or "the rules leave it out" end
   return check_answer(info, answer)
 end
 
@@ -102,8 +111,10 @@ end
 
 local function column_named(info, what, name)
   local column, position = find_column(info, name)
-  if not column then wrong_rules(info, "the %s %s, which it has not", what, name) end
-  return column, position
+  if column then return column, position end
+  local names = {}
+  for i, each in ipairs(info.columns) do names[i] = each.name end
+  wrong_rules(info, "the %s %s, which it has not; its columns are %s", what, name, table.concat(names, ", "))
 end
 
 -- A table by its own key, or nil and the reason why it can not be one.
@@ -192,8 +203,11 @@ end
 
 local function judge_now(self, info)
   local answer, reason = ask(info, self.infos, self.rules, self.limit)
-  if not answer then return nil, reason end
-  if answer.reference then return nil, "it is a reference table: every shard has its own copy of it", true end
+  if answer == nil then return nil, reason end
+  if not answer then return nil, reason, "left out" end
+  if answer.reference then
+    return nil, "it is a reference table: every shard has its own copy of it", "reference"
+  end
   if #info.name > NAME_MAX then
     return nil, ("its name has more than %d bytes, and can not be routed"):format(NAME_MAX)
   end
@@ -203,11 +217,22 @@ local function judge_now(self, info)
   return nil, ("it follows %s, which has no key of its own"):format(answer.group.parent)
 end
 
+-- With the name of the rules in what is said about them.
+local function judge_named(self, info)
+  local results = table.pack(pcall(judge_now, self, info))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local err = results[2]
+  if errors.is_error(err, "SCRIPT") then
+    err.message = err.message:gsub("^the rules say", ("the rules %s say"):format(tostring(self.rules.name)))
+  end
+  error(err, 0)
+end
+
 function judge(self, info)
   local done = self.done[info]
   if not done then
     self.judging[info] = true
-    done = table.pack(judge_now(self, info))
+    done = table.pack(judge_named(self, info))
     self.judging[info] = nil
     self.done[info] = done
   end
@@ -215,12 +240,12 @@ function judge(self, info)
 end
 
 --- A judge of one shard's tables: a function from a table's info to what it is, or nil, the reason why it
--- is nothing, and whether it is a reference table.
+-- is nothing, and "reference" or "left out" where the rules want it so.
 ---@param infos collegedb.TableInfo[] of inspect.tables
 ---@param rules table
 ---@param limit integer script_limit
 ---@param bare boolean? without keyspaces: 17 is one key in all tables
----@return fun(info: collegedb.TableInfo): collegedb.Table?, string?, boolean?
+---@return fun(info: collegedb.TableInfo): collegedb.Table?, string?, string?
 function catalog.judge_of(infos, rules, limit, bare)
   local self = { infos = infos, rules = rules, limit = limit, bare = bare, judging = {}, done = {} }
   return function(info) return judge(self, info) end
@@ -228,10 +253,10 @@ end
 
 -- --- the tables of all shards ------------------------------------------------------
 
-local function leave_out(self, info, reason, index, is_reference)
+local function leave_out(self, info, reason, index, why)
   local folded = quote.fold(info.name)
   local entry = self.unkeyed[folded] or {
-    name = info.name, reason = reason, shards = {}, is_view = info.kind == "view", is_reference = is_reference or false,
+    name = info.name, reason = reason, shards = {}, is_view = info.kind == "view", on_purpose = why,
   }
   entry.shards[index] = true
   self.unkeyed[folded] = entry
@@ -267,8 +292,8 @@ local function add_shard(self, index, shard, rules, limit)
   local infos = inspect.tables(shard.inner, shard.name)
   local judged = catalog.judge_of(infos, rules, limit, self.bare)
   for _, info in ipairs(infos) do
-    local found, reason, is_reference = judged(info)
-    if found then add_table(self, index, info, found) else leave_out(self, info, reason, index, is_reference) end
+    local found, reason, why = judged(info)
+    if found then add_table(self, index, info, found) else leave_out(self, info, reason, index, why) end
   end
 end
 

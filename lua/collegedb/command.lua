@@ -156,6 +156,8 @@ end
 ---@return table<string, string|false> commands, string[] names sorted
 function command.list(config_path)
   local commands, names = {}, {}
+  local own = (config_path or default_config):gsub("^%./", "")
+  local function is_config(path) return path:gsub("^%./", "") == own end
   local function add(name, path)
     if commands[name] == nil then
       commands[name] = path
@@ -166,7 +168,7 @@ function command.list(config_path)
     for _, inner in ipairs(places) do
       for _, file in ipairs(host.list(folder .. inner) or {}) do
         local name = file:match "^([%w_-]+)%.lua$"
-        if name then add(name, folder .. inner .. file) end
+        if name and not is_config(folder .. inner .. file) then add(name, folder .. inner .. file) end
       end
     end
   end
@@ -193,8 +195,11 @@ local function load_command(name, arguments)
   if not chunk then error(message, 0) end
   arg = table.move(arguments, 1, #arguments, 1, { [0] = path, [-1] = arg and arg[-1] }) -- luacheck: ignore
   local result = chunk(table.unpack(arguments))
-  if type(result) ~= "table" or result.run == nil then return nil end
-  return result
+  if type(result) ~= "table" then return nil end
+  if result.run == nil and (result.summary or result.usage or result.options) then
+    error(("%s returned a command without a function run"):format(path), 0)
+  end
+  return result.run ~= nil and result or nil
 end
 
 ---@return table args

@@ -56,9 +56,16 @@ local function load_rules(settings, scripts)
       { __index = function(_, name) return settings.rules[name] or base[name] end })
   end
   local rules, looked = loader.keep(scripts, settings, "rules", settings.rules, "default")
-  if type(rules) == "table" and type(rules.table) == "function" then return rules end
-  errors.raise(rules == nil and "CONFIG" or "SCRIPT", { field = "rules" }, "rules %s are not known (looked for %s)",
-    settings.rules, looked or "a table with a function table")
+  if type(rules) ~= "table" then
+    errors.raise("CONFIG", { field = "rules" }, "rules %s are not known (looked for %s)", settings.rules, looked)
+  elseif rules.table == nil and type(rules.conflict) == "function" then
+    return setmetatable({ name = rules.name or settings.rules },
+      { __index = function(_, name) return rules[name] or base[name] end })
+  elseif type(rules.table) ~= "function" then
+    errors.raise("SCRIPT", { field = "rules" }, "rules %s have no function table (it is a %s), nor conflict",
+      settings.rules, type(rules.table))
+  end
+  return rules
 end
 
 -- The short way of src/bind/home.c, where nothing but the directory and the placement counts.

@@ -126,7 +126,8 @@ end
 local function is_resolved(run, i, key, other)
   local found = run.columns[i]
   local answer = loader.call("rules " .. (run.instance.rules.name or "?"), run.instance.config.script_limit,
-    run.policy, catalog.key_value(found.keyspace, key), reports.name_of(run.instance, other), run.shard.name)
+    run.policy, catalog.key_value(found.keyspace, key), reports.name_of(run.instance, other), run.shard.name,
+    found.name)
   if answer == "keep" then return true end
   if answer == "error" then return false end
   errors.raise("SCRIPT", { table = found.name, key = key },

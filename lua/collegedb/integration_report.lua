@@ -100,11 +100,13 @@ end
 
 local function add_left_out(run, report)
   for _, each in pairs(run.instance.catalog.unkeyed) do
-    if each.shards[run.index] and not each.is_view and not each.is_reference then
-      report.issues[#report.issues + 1] = ("%s was left out: %s"):format(each.name, each.reason)
+    if each.shards[run.index] and not each.is_view and each.on_purpose ~= "reference" then
+      local list = each.on_purpose and report.notes or report.issues
+      list[#list + 1] = ("%s was left out: %s"):format(each.name, each.reason)
     end
   end
   table.sort(report.issues)
+  table.sort(report.notes)
 end
 
 -- Tables whose rows are where those are that they follow.
@@ -155,6 +157,7 @@ function reports.make(state, run, cancelled)
   add_conflicts(run, report, shown)
   add_followers(run, report)
   if not run.opts.tables then add_left_out(run, report) end
+  report.unresolved = unresolved
   report.success = not cancelled and unresolved == 0 and #report.issues == 0
   report.cancelled = cancelled or nil
   return report

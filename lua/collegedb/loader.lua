@@ -10,6 +10,8 @@ local errors = require "collegedb.errors"
 
 local loader = {}
 
+local API <const> = 1 -- the version of docs/scripts.md
+
 local function folders(config)
   local list = { table.unpack(config.script_dirs) }
   for folder in (os.getenv "COLLEGEDB_PATH" or ""):gmatch "[^;]+" do list[#list + 1] = folder end
@@ -81,8 +83,13 @@ function loader.load(config, kind, name, default)
   if path then
     local base = shipped(kind, name) or (default and shipped(kind, default))
     local script = loader.run_file(("%s %s"):format(kind, path), path, config.script_limit, base)
-    if type(script) == "table" then return script end
-    errors.raise("SCRIPT", nil, "%s returned a %s; it must return a table", path, type(script))
+    if type(script) ~= "table" then
+      errors.raise("SCRIPT", nil, "%s returned a %s; it must return a table", path, type(script))
+    elseif script.api ~= nil and script.api ~= API then
+      errors.raise("SCRIPT", nil, "%s was written for version %s of what scripts can rely on (its field api); this "
+        .. "is %d", path, tostring(script.api), API)
+    end
+    return script
   end
   local module = shipped(kind, name)
   if module == nil then looked[#looked + 1] = ("collegedb.%s.%s"):format(kind, name) end

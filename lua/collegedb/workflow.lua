@@ -28,6 +28,26 @@ local function check_script(name, script)
     if type(script[step]) ~= "function" then refuse("has no function for its step %s", step) end
     seen[step] = true
   end
+  return seen
+end
+
+-- What a script gives must be a step, and the steps that came along must all be there, in their order.
+local function check_given(name, given, base, steps, seen)
+  local function refuse(...) errors.raise("SCRIPT", nil, "workflow %s %s", name, (...):format(select(2, ...))) end
+  for field, value in pairs(given) do
+    if type(value) == "function" and not seen[field] then
+      refuse("has a function %s, which is none of its steps (%s)", tostring(field), table.concat(steps, ", "))
+    end
+  end
+  -- What comes later needs what comes before; the end may be left out.
+  local place, last = {}, 0
+  for i, step in ipairs(base.steps) do place[step] = i end
+  for _, step in ipairs(steps) do
+    if place[step] and place[step] ~= last + 1 then
+      refuse("has the step %s where %s should come first", step, base.steps[last + 1] or "nothing of it")
+    end
+    last = place[step] or last
+  end
 end
 
 --- Loads a workflow: the user's script over the one that came along, or that alone.
@@ -41,7 +61,7 @@ function workflow.load(config, name)
   local script = { name = name }
   for field, value in pairs(base) do script[field] = value end
   for field, value in pairs(given) do script[field] = value end
-  check_script(name, script)
+  check_given(name, given, base, script.steps, check_script(name, script))
   return script, true
 end
 

@@ -63,7 +63,7 @@ function integrate.finish(state, ctx)
   integration.judge_rest(run)
   local report = integration.report(state, run)
   local marks = run.complete and not run.opts.dry_run
-  if marks and not integration.mark(run, report.conflict_count) then workflow.again() end
+  if marks and not integration.mark(run, report.unresolved) then workflow.again() end
   state.report = report
 end
 
