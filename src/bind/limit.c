@@ -15,8 +15,8 @@ static void on_limit(lua_State *L, lua_Debug *where) {
   lua_error(L);
 }
 
-/* core.call_limited(limit, f, …): as pcall; without end where the limit is the largest integer. A hook of the host's is
- * put back afterwards, whatever made it. */
+/* core.call_limited(limit, f, …): as pcall; without end where the limit is the largest integer. A hook of the
+ * host's is put back afterwards, whatever made it. */
 static int call_limited(lua_State *L) {
   const lua_Integer limit = luaL_checkinteger(L, 1);
   const lua_Hook hook = lua_gethook(L);
