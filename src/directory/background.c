@@ -16,7 +16,7 @@ enum {
   FIRST_PAUSE = 2,
   LONGEST_PAUSE = 200,
   INTERRUPT_EVERY = 20000000, /* ns */
-  POLL = 50                   /* ms between looks whether another process is done */
+  POLL = 50                   /* ms between looks whether another process is done, or lets go of a file */
 };
 
 struct cdb__background {
@@ -60,7 +60,20 @@ static int state_of(int code) {
                               : CDB__PART_FAILED;
 }
 
+static int stopped(cdb__fault *fault) { return cdb__fail(fault, CDB_CLOSED, "integration was stopped"); }
+
 /* --- connections ----------------------------------------------------------------- */
+
+/* A file that others hold is waited for, as everywhere later. */
+static int open_file(cdb__background *b, cdb__shard **out, const char *path,
+                     const cdb__sqlite_options *options, cdb__fault *fault) {
+  for (;;) {
+    const int code = cdb__sqlite_open(out, path, options, fault);
+    if (code != CDB_BUSY) return code;
+    pause_for(b, POLL * 1000000);
+    if (atomic_load(&b->stop)) return stopped(fault);
+  }
+}
 
 static int open_shard(cdb__background *b, int slot, cdb__shard **out, cdb__fault *fault) {
   *out = NULL;
@@ -68,7 +81,7 @@ static int open_shard(cdb__background *b, int slot, cdb__shard **out, cdb__fault
   const cdb__sqlite_options options = {.busy_timeout_ms = BUSY_TIMEOUT, .must_exist = true};
   int code = CDB_OK;
   cdb__shard *shard = b->shards[slot];
-  if (!shard) code = cdb__sqlite_open(&shard, b->plan->paths[slot], &options, fault);
+  if (!shard) code = open_file(b, &shard, b->plan->paths[slot], &options, fault);
   if (code != CDB_OK) return code;
   pthread_mutex_lock(&b->mutex);
   b->shards[slot] = shard;
@@ -131,7 +144,7 @@ static int take_column(cdb__background *b, cdb__background_part *part, cdb__take
       pause_for(b, pause * 1000000);
       pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
     }
-    if (atomic_load(&b->stop)) return cdb__fail(fault, CDB_CLOSED, "integration was stopped");
+    if (atomic_load(&b->stop)) return stopped(fault);
   }
 }
 
@@ -174,7 +187,7 @@ static int finish(cdb__background *b, cdb__background_part *part) {
         cdb__takeover_finish(&part->base, part->integrated, atomic_load(&part->conflicts), &part->fault);
     if (code != CDB_BUSY) return code;
     pause_for(b, FIRST_PAUSE * 1000000);
-    if (atomic_load(&b->stop)) return cdb__fail(&part->fault, CDB_CLOSED, "integration was stopped");
+    if (atomic_load(&b->stop)) return stopped(&part->fault);
   }
 }
 
@@ -210,7 +223,7 @@ static int wait_for_other(cdb__background *b, cdb__background_part *part) {
 static int open_directory(cdb__background *b, cdb__fault *fault) {
   const cdb__sqlite_options options = {
       .busy_timeout_ms = BUSY_TIMEOUT, .must_exist = true, .synchronous = "FULL"};
-  return cdb__sqlite_open(&b->directory, b->plan->directory, &options, fault);
+  return open_file(b, &b->directory, b->plan->directory, &options, fault);
 }
 
 /* Those that another process is at come last. */
