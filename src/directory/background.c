@@ -120,22 +120,33 @@ static void close_all(cdb__background *b) {
 
 /* --- work --------------------------------------------------------------------------- */
 
-static void tell(cdb__background_part *part, const cdb__takeover_counts *counts, int64_t rows,
-                 int64_t conflicts, bool idle) {
-  atomic_store_explicit(&part->done, rows + counts->records, memory_order_relaxed);
-  atomic_store_explicit(&part->conflicts, conflicts + counts->conflicts, memory_order_relaxed);
-  if (idle) atomic_store_explicit(&part->first, rows + counts->records, memory_order_relaxed);
+/* How far a part is: rows of the columns before, of this one as they were counted, and conflicts before. */
+typedef struct {
+  int64_t before, counted, conflicts;
+} progress;
+
+/* Others write meanwhile: where there are more rows than were counted, the total grows before `done` does. */
+static void tell(cdb__background_part *part, const cdb__takeover *takeover, progress *p) {
+  const cdb__takeover_counts *counts = cdb__takeover_get_counts(takeover);
+  const int64_t noted = cdb__takeover_noted(takeover);
+  if (counts->records > p->counted) {
+    atomic_fetch_add(&part->total, counts->records - p->counted);
+    p->counted = counts->records;
+  }
+  if (noted) atomic_store(&part->first, p->before + noted);
+  atomic_store(&part->done, p->before + counts->records);
+  atomic_store(&part->conflicts, p->conflicts + counts->conflicts);
 }
 
 /* Until the column is done. Between batches others may write: as long as the batch has taken. */
-static int take_column(cdb__background *b, cdb__background_part *part, cdb__takeover *takeover, int64_t rows,
-                       int64_t conflicts, cdb__fault *fault) {
+static int take_column(cdb__background *b, cdb__background_part *part, cdb__takeover *takeover, progress *p,
+                       cdb__fault *fault) {
   int64_t pause = FIRST_PAUSE;
   for (;;) {
     const int64_t start = cdb__clock_ticks();
     const int code = cdb__takeover_step(takeover, fault);
     if (code < 0 && code != CDB_BUSY) return code;
-    tell(part, cdb__takeover_get_counts(takeover), rows, conflicts, code == CDB__TAKEOVER_IDLE);
+    tell(part, takeover, p);
     if (code == CDB__TAKEOVER_DONE || code == CDB__TAKEOVER_IDLE) return CDB_OK;
     if (code == CDB__TAKEOVER_MORE) {
       pause = FIRST_PAUSE;
@@ -166,16 +177,17 @@ static int open_part(cdb__background *b, cdb__background_part *part, int64_t *ro
 }
 
 static int take_columns(cdb__background *b, cdb__background_part *part, const int64_t *rows) {
-  int64_t before = 0, conflicts = 0;
+  progress p = {0};
   for (size_t i = 0; i < part->count; i++) {
     cdb__takeover *takeover = cdb__takeover_new(&part->columns[i].plan, NULL);
     if (!takeover) return cdb__fail(&part->fault, CDB_NOMEM, "no memory for a page of keys");
-    const int code = take_column(b, part, takeover, before, conflicts, &part->fault);
-    conflicts += cdb__takeover_get_counts(takeover)->conflicts;
+    p.counted = rows[i];
+    const int code = take_column(b, part, takeover, &p, &part->fault);
+    p.conflicts += cdb__takeover_get_counts(takeover)->conflicts;
     cdb__takeover_free(takeover);
     if (code != CDB_OK) return code;
-    before += rows[i];
-    atomic_store(&part->done, before);
+    p.before += p.counted;
+    atomic_store(&part->done, p.before);
   }
   return CDB_OK;
 }

@@ -60,6 +60,8 @@ void cdb__takeover_free(cdb__takeover *t) {
 
 const cdb__takeover_counts *cdb__takeover_get_counts(const cdb__takeover *t) { return &t->counts; }
 
+int64_t cdb__takeover_noted(const cdb__takeover *t) { return t->noted; }
+
 size_t cdb__takeover_conflicts(const cdb__takeover *t) { return t->clash_count; }
 
 int64_t cdb__takeover_conflict(const cdb__takeover *t, size_t index, const char **key, size_t *size) {
