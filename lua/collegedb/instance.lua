@@ -297,12 +297,19 @@ local function check_identity(state)
   state:read_epoch()
 end
 
+local function report_one(state, name)
+  local done, err = pcall(background.report, state, name)
+  if done then return end
+  if not errors.is_error(err, "MOVED") then error(err, 0) end
+  state:read_epoch() -- rolled back just now: it awaits its integration again
+end
+
 -- Of those that a process integrated that ended before it could say what it had found.
 local function report_finished(state)
   local rows = state.directory.shard:all [[SELECT s.name FROM _collegedb_jobs AS j JOIN _collegedb_shards AS s
     ON s.id = j.subject WHERE j.workflow = 'integrate' AND j.step = 'finish' AND s.integrated = 1]]
   for _, row in ipairs(rows) do
-    if state.by_name[row.name] then background.report(state, row.name) end
+    if state.by_name[row.name] then report_one(state, row.name) end
   end
 end
 
@@ -387,9 +394,7 @@ end
 ---@param db userdata
 function instance.close(db)
   if not core.is_open(db) then return end
-  local state = core.state(db)
-  core.close_router(db)
-  close_parts(state)
+  close_parts(core.close_router(db)) -- news of the background are for the next open: nothing is begun here
 end
 
 return instance
