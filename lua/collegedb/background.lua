@@ -121,7 +121,7 @@ local function start(state)
 end
 
 --- Starts integration in the background.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param queue table<string, boolean> names of the shards that await it
 function background.start(state, queue)
   -- By name: `left` is not to be started again, `jobs` the journal's, `ended` what became of it. Of the thread's

@@ -381,7 +381,7 @@ function integration.finish(run, script, own)
 end
 
 --- Integrates shard `index`.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param index integer
 ---@param opts { tables: string[]?, dry_run: boolean?, on_progress: function?, resume: boolean?, page: integer?,
 --- batch: integer? }? page: keys read at a time, batch: keys a transaction
