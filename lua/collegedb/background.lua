@@ -161,7 +161,13 @@ function background.report(state, name)
   return answer
 end
 
+-- Control-C is for the program, whatever the call was doing just then.
+local function pass_interrupt(err)
+  if type(err) == "string" and err:find "interrupted!$" then error(err, 0) end
+end
+
 local function fail(state, name, part, err)
+  pass_interrupt(err)
   part.state, part.error = "failed", err
   state.background.left[name] = true
   state:emit("integration_failed", ("%s: %s"):format(name, errors.is_error(err) and err.message or tostring(err)))
@@ -242,8 +248,10 @@ function background.attend(state)
   local done, err = pcall(attend, state)
   job.attending = false
   if done then return end
-  if not errors.is_error(err, "BUSY") then error(err, 0) end
-  core.attention(state.weak.db)
+  local busy = errors.is_error(err, "BUSY")
+  local again = busy or not errors.is_error(err) -- interrupted
+  if again and core.is_open(state.weak.db) then core.attention(state.weak.db) end
+  if not busy then error(err, 0) end
 end
 
 core.on_attention(background.attend)
