@@ -44,11 +44,20 @@ local function integrate(ctx, name)
   error(report, 0)
 end
 
--- What to type to go on, with this shard and those that were to come.
+-- A word of a command line, for a shell.
+local function word(text)
+  if text:find "^[%w_./,@%%+=:-]+$" then return text end
+  return "'" .. text:gsub("'", [['\'']]) .. "'"
+end
+
+-- What to type to go on, with this shard and those that were to come. Of a dry run nothing is noted.
 local function tell_how_to_resume(ctx, names, i)
-  local words = { "collegedb integrate", table.concat(names, " ", i), "--resume" }
-  if ctx.args.tables then words[#words + 1] = "--tables " .. ctx.args.tables end
-  if ctx.args.config ~= "./collegedb.lua" then words[#words + 1] = "--config " .. ctx.args.config end
+  local words = { "collegedb integrate" }
+  for k = i, #names do words[#words + 1] = word(names[k]) end
+  words[#words + 1] = ctx.args.dry_run and "--dry-run" or "--resume"
+  if ctx.args.tables then words[#words + 1] = "--tables " .. word(ctx.args.tables) end
+  if ctx.args.config ~= "./collegedb.lua" then words[#words + 1] = "--config " .. word(ctx.args.config) end
+  if ctx.args.json then words[#words + 1] = "--json" end
   io.stderr:write("interrupted; to go on: ", table.concat(words, " "), "\n")
 end
 

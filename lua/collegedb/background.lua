@@ -1,6 +1,7 @@
 --- Integration in the background: planned here, by the rules, on the caller's thread; executed in C on a thread of its
 -- own (src/directory/background.c); and reported by the next call, which is when the rules judge the conflicts.
 
+local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local integration = require "collegedb.integration"
@@ -64,8 +65,9 @@ local function plan_columns(run)
   return columns
 end
 
-local function plan_part(state, index)
+local function plan_part(state, index, jobs)
   local run, script = prepare(state, index)
+  jobs[run.shard.name] = run.job
   local epoch, shard = state.epoch, run.shard
   local part = {
     shard_id = shard.id, placement = epoch.placement, generation = epoch.generations[index], integrated = true,
@@ -75,7 +77,7 @@ local function plan_part(state, index)
     enter(run, script)
     part.job, part.columns = run.job.id, plan_columns(run)
   end
-  return part, run.job
+  return part
 end
 
 -- --- starting -----------------------------------------------------------------------------
@@ -85,31 +87,52 @@ local function is_wanted(state, index)
   return job.queue[name] and not job.left[name] and not state.epoch.integrated[index]
 end
 
--- Plans what is still to be integrated, and starts it; the thread before, if there was one, has ended.
-local function start(state)
-  local job, parts, paths = state.background, {}, {}
-  job.names, job.settled = {}, {}
+-- Plans what is still to be integrated: the thread's parts, and the name of each one's shard. `jobs`
+-- gets the journal's, by name.
+local function plan_all(state, jobs)
+  local parts, names = {}, {}
   for index, shard in ipairs(state.shards) do
-    paths[index] = core.real_path(shard.value.path)
     if is_wanted(state, index) then
-      local part, noted = plan_part(state, index)
-      parts[#parts + 1] = part
-      job.names[#parts], job.jobs[shard.name] = shard.name, noted
+      parts[#parts + 1] = plan_part(state, index, jobs)
+      names[#parts] = shard.name
     end
   end
-  if #parts == 0 then return end
-  core.background(state.weak.db, {
-    directory = core.real_path(state.directory.path), lock = state.directory.lock, paths = paths, parts = parts,
-  })
+  return parts, names
+end
+
+local function launch(state, jobs)
+  local job = state.background
+  local parts, names = plan_all(state, jobs)
+  if #parts > 0 then
+    core.background(state.weak.db, {
+      directory = job.directory, lock = state.directory.lock, paths = job.paths, parts = parts,
+    })
+  end
+  job.names, job.settled, job.due, job.catalog = names, {}, false, state.catalog
+  for name, noted in pairs(jobs) do job.jobs[name] = noted end
+end
+
+-- The thread before, if there was one, has ended. When this fails, all is as it was, and may be tried again.
+local function start(state)
+  local jobs = {}
+  local done, err = pcall(launch, state, jobs)
+  if done then return end
+  for _, noted in pairs(jobs) do noted:release() end
+  error(err, 0)
 end
 
 --- Starts integration in the background.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param queue table<string, boolean> names of the shards that await it
 function background.start(state, queue)
   -- By name: `left` is not to be started again, `jobs` the journal's, `ended` what became of it. Of the thread's
-  -- parts: `names`, and `settled`, those that are looked at no more.
-  state.background = { queue = queue, left = {}, jobs = {}, ended = {}, names = {}, settled = {} }
+  -- parts: `names`, and `settled`, those that are looked at no more; `catalog`, by which they were planned. `due`: some
+  -- are to be planned again.
+  local job = { queue = queue, left = {}, jobs = {}, ended = {}, names = {}, settled = {}, paths = {}, due = false }
+  -- Told now: the program may go to another folder later.
+  job.directory = core.real_path(state.directory.path)
+  for index, shard in ipairs(state.shards) do job.paths[index] = core.real_path(shard.value.path) end
+  state.background = job
   start(state)
 end
 
@@ -139,10 +162,22 @@ function background.report(state, name)
   return answer
 end
 
+-- Control-C is for the program, whatever the call was doing just then.
+local function pass_interrupt(err)
+  if type(err) == "string" and err:find "interrupted!$" then error(err, 0) end
+end
+
 local function fail(state, name, part, err)
+  pass_interrupt(err)
   part.state, part.error = "failed", err
   state.background.left[name] = true
   state:emit("integration_failed", ("%s: %s"):format(name, errors.is_error(err) and err.message or tostring(err)))
+end
+
+-- The plan names tables that are not there any more, or others.
+local function is_outdated(state, part)
+  if part.error.code ~= "SQL" then return false end
+  return state.background.catalog ~= state.catalog or catalog.is_stale(state.catalog, state.shards)
 end
 
 -- True when the part needs no more looking at.
@@ -152,6 +187,8 @@ local function settle(state, name, part)
     local done, err = pcall(background.report, state, name)
     if not done and errors.is_error(err, "BUSY") then return false end -- a transaction of the caller is in the way
     if not done and not errors.is_error(err, "MOVED") then fail(state, name, part, err) end
+  elseif part.state == "failed" and is_outdated(state, part) then
+    part.state, part.error = "again", nil
   elseif part.state == "failed" then
     fail(state, name, part, errors.new(part.error.code, part.error.message, { shard = name }))
   end
@@ -172,6 +209,7 @@ local function restart(state)
       state.background.ended[shard.name] = part
     end
   end
+  state.background.due = false
 end
 
 local function is_over(part) return part.state ~= "waiting" and part.state ~= "running" end
@@ -181,25 +219,24 @@ local function attend(state)
   state.directory:epoch() -- BUSY while the call that looks is in a transaction of its own
   local parts, runs = core.background_parts(db)
   local names, settled = job.names, job.settled -- an observer may start another thread meanwhile
-  local news, pending, void, all_over = false, false, false, true
+  local news, pending, all_over = false, false, true
   for i, part in ipairs(parts or {}) do
     local name = names[i]
     if name and is_over(part) and not settled[i] then
       settled[i] = settle(state, name, part)
-      news = true
+      news, job.due = true, job.due or part.state == "again"
     end
     if name and not is_over(part) then all_over = false end
     pending = pending or (name and is_over(part) and not settled[i])
-    void = void or (name and part.state == "again")
   end
   if news then
     db:flush_cache()
     state:read_epoch()
   end
   if names ~= job.names then return end
-  if pending or (void and all_over and runs) then
+  if pending or (job.due and all_over and runs) then
     core.attention(db)
-  elseif void and all_over then
+  elseif job.due and all_over then
     restart(state)
   end
 end
@@ -212,8 +249,10 @@ function background.attend(state)
   local done, err = pcall(attend, state)
   job.attending = false
   if done then return end
-  if not errors.is_error(err, "BUSY") then error(err, 0) end
-  core.attention(state.weak.db)
+  local busy = errors.is_error(err, "BUSY")
+  local again = busy or not errors.is_error(err) -- interrupted
+  if again and core.is_open(state.weak.db) then core.attention(state.weak.db) end
+  if not busy then error(err, 0) end
 end
 
 core.on_attention(background.attend)
@@ -245,9 +284,12 @@ end
 function background.is_busy(state, name)
   local job = state.background
   if not job then return false end
-  for i, part in ipairs(core.background_parts(state.weak.db) or {}) do
+  for i in ipairs(core.background_parts(state.weak.db) or {}) do
     local asked = job.names[i] and (name == nil or name == job.names[i])
-    if asked and (not job.settled[i] or part.state == "again") then return true end
+    if asked and not job.settled[i] then return true end
+  end
+  for index, shard in ipairs(state.shards) do
+    if job.due and (name == nil or name == shard.name) and is_wanted(state, index) then return true end
   end
   return false
 end
@@ -269,6 +311,7 @@ end
 --- Starts what background.stop has stopped, but was not asked to leave.
 function background.go_on(state)
   if not state.background then return end
+  state.background.due = true
   local done = pcall(restart, state)
   if not done then core.attention(state.weak.db) end
 end

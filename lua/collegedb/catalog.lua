@@ -428,6 +428,13 @@ function catalog.holds_sql(column)
   return (column.kind == "blob" and ANY_TYPE or "%s = ?1"):format(name)
 end
 
+-- The conditions joined by OR, as a balanced tree: SQLite takes expressions up to a depth of 1,000.
+local function any_of(conditions, first, last)
+  if first == last then return conditions[first] end
+  local middle = (first + last) // 2
+  return ("(%s OR %s)"):format(any_of(conditions, first, middle), any_of(conditions, middle + 1, last))
+end
+
 --- SQL that gives a row when one of the columns holds the key ?1, or nil without columns.
 ---@param columns collegedb.Table[]
 function catalog.probe_sql(columns)
@@ -436,7 +443,7 @@ function catalog.probe_sql(columns)
   for i, each in ipairs(columns) do
     parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each))
   end
-  return "SELECT 1 AS found WHERE " .. table.concat(parts, " OR ")
+  return "SELECT 1 AS found WHERE " .. any_of(parts, 1, #parts)
 end
 
 -- --- keyspaces -------------------------------------------------------------------------

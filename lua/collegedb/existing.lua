@@ -297,7 +297,7 @@ local function load_rules(opts)
   end }, { __index = rules })
 end
 
--- What the workflow needs of lua/collegedb/instance.lua, for a directory that no database has opened: there is no
+-- What the workflow needs of lua/collegedb/state.lua, for a directory that no database has opened: there is no
 -- placement, every key gets an entry, and the other shards are names.
 local Alone = {}
 Alone.__index = Alone

@@ -62,7 +62,7 @@ end
 -- directory has on another one. Returns the indexes of shards with rows that
 -- would not be found, because they were put there past the router, or because
 -- the file came under another name: they are to be integrated again.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@return integer[]
 function identity.check(state)
   local strangers = {}

@@ -110,16 +110,25 @@ function integration.count_rows(shard, found)
   return shard.inner:first(("SELECT count(*) AS n FROM %s"):format(quote.name(found.name))).n
 end
 
+-- Rows of a column: as they were counted, which whoever began may not have done, or more that others wrote since.
+local function rows_of(state, run, k)
+  local item, counts = state.items[k], state.counts[k]
+  item.rows = item.rows or integration.count_rows(run.shard, run.columns[k])
+  if counts and counts.records > item.rows then item.rows = counts.records end
+  return item.rows
+end
+
 --- Tells how far it is; stops when that answers false.
 function integration.tell(state, run, i)
   local tell = run.opts.on_progress
   if not tell then return end
   local done, total = state.counts[i].records, 0
-  for k, item in ipairs(state.items) do
-    total = total + (item.rows or 0)
-    if k < i then done = done + (item.rows or 0) end
+  for k in ipairs(state.items) do
+    local rows = rows_of(state, run, k)
+    total = total + rows
+    if k < i then done = done + rows end
   end
-  if tell(done, math.max(total, done), state.items[i].table, run.pace(done, total)) == false then workflow.stop() end
+  if tell(done, total, state.items[i].table, run.pace(done, total)) == false then workflow.stop() end
 end
 
 -- What the rules say to one conflict: does the first stand, by their will?
@@ -373,7 +382,7 @@ function integration.finish(run, script, own)
 end
 
 --- Integrates shard `index`.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param index integer
 ---@param opts { tables: string[]?, dry_run: boolean?, on_progress: function?, resume: boolean?, page: integer?,
 --- batch: integer? }? page: keys read at a time, batch: keys a transaction

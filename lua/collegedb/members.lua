@@ -10,7 +10,7 @@ local quote = require "collegedb.quote"
 local members = {}
 
 --- May a key of this keyspace, in a statement of this table, be a row's own?
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param keyspace string without its tag
 ---@param name string? the statement's main table
 function members.may_be(state, keyspace, name)

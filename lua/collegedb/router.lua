@@ -166,7 +166,7 @@ local function resolve_once(state, full, tag, keyspace, own, name, insert)
 end
 
 --- Finds the shard of a key.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param full string keyspace, with its tag if it has one
 ---@param text string the canonical key
 ---@param name string? the statement's main table

@@ -154,34 +154,55 @@ static void push_fault(lua_State *L, const cdb__fault *fault) {
   lua_setfield(L, -2, "message");
 }
 
-static void push_part(lua_State *L, const cdb__background_part *part) {
-  static const char *const names[] = {"waiting", "running", "done", "stopped", "again", "failed"};
-  const int state = atomic_load(&part->state);
-  lua_createtable(L, 0, 8);
-  lua_pushstring(L, names[state]);
-  lua_setfield(L, -2, "state");
-  cdb__lua_set_integer(L, "done", atomic_load(&part->done));
-  cdb__lua_set_integer(L, "total", atomic_load(&part->total));
-  cdb__lua_set_integer(L, "first", atomic_load(&part->first));
-  cdb__lua_set_integer(L, "conflicts", atomic_load(&part->conflicts));
+/* What is told of a part; a copy, because a finalizer that runs while tables are made may close the database.
+ */
+typedef struct {
+  int state;
+  int64_t done, total, first, conflicts, ms;
+  cdb__fault fault;
+} told;
+
+static told look_at(const cdb__background_part *part) {
+  told now = {.state = atomic_load(&part->state), .done = atomic_load(&part->done)};
+  now.total = atomic_load(&part->total);
+  now.first = atomic_load(&part->first);
+  now.conflicts = atomic_load(&part->conflicts);
   const int64_t started = atomic_load(&part->started), ended = atomic_load(&part->ended);
-  cdb__lua_set_integer(L, "ms", started ? (ended ? ended : cdb__clock_ticks() / 1000000) - started : 0);
-  if (state != CDB__PART_FAILED) return;
-  push_fault(L, &part->fault);
+  now.ms = started ? (ended ? ended : cdb__clock_ticks() / 1000000) - started : 0;
+  if (now.state == CDB__PART_FAILED) now.fault = part->fault;
+  return now;
+}
+
+static void push_told(lua_State *L, const told *now) {
+  static const char *const names[] = {"waiting", "running", "done", "stopped", "again", "failed"};
+  lua_createtable(L, 0, 8);
+  lua_pushstring(L, names[now->state]);
+  lua_setfield(L, -2, "state");
+  cdb__lua_set_integer(L, "done", now->done);
+  cdb__lua_set_integer(L, "total", now->total);
+  cdb__lua_set_integer(L, "first", now->first);
+  cdb__lua_set_integer(L, "conflicts", now->conflicts);
+  cdb__lua_set_integer(L, "ms", now->ms);
+  if (now->state != CDB__PART_FAILED) return;
+  push_fault(L, &now->fault);
   lua_setfield(L, -2, "error");
 }
+
+/* The thread was started, and is still the database's. */
+static bool is_there(const cdb__lua_db *db) { return db->background && db->background->thread; }
 
 /* core.background_parts(db): the state of each part, and whether the thread works; nil without one. */
 static int parts(lua_State *L) {
   const cdb__lua_db *db = cdb__lua_check_db(L, 1);
-  const struct cdb__lua_background *b = db->background;
-  if (!b) return 0;
-  const bool runs = cdb__background_runs(b->thread);
-  lua_createtable(L, (int)b->plan.part_count, 0);
-  for (size_t i = 0; i < b->plan.part_count; i++) {
-    push_part(L, &b->plan.parts[i]);
+  if (!is_there(db)) return 0;
+  const bool runs = cdb__background_runs(db->background->thread);
+  lua_newtable(L);
+  for (size_t i = 0; is_there(db) && i < db->background->plan.part_count; i++) {
+    const told now = look_at(&db->background->plan.parts[i]);
+    push_told(L, &now);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+  if (!is_there(db)) return cdb__lua_fail(L, CDB_CLOSED, "the database was closed");
   lua_pushboolean(L, runs);
   return 2;
 }
@@ -189,7 +210,7 @@ static int parts(lua_State *L) {
 /* core.background_stop(db): asks the thread to stop and waits for it; its parts can still be asked. */
 static int stop(lua_State *L) {
   const cdb__lua_db *db = cdb__lua_check_db(L, 1);
-  if (db->background) cdb__background_stop(db->background->thread);
+  if (is_there(db)) cdb__background_stop(db->background->thread);
   return 0;
 }
 

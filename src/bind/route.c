@@ -330,10 +330,11 @@ static void free_router(cdb__lua_db *db) {
   cdb__lua_homes_free(db);
 }
 
-/* core.close_router(db), and __gc: frees what is C's; Lua closes the shards. */
+/* core.close_router(db), and __gc: frees what is C's; the Lua state is returned, whose shards Lua closes. */
 static int close_router(lua_State *L) {
   free_router(luaL_checkudata(L, 1, CDB__DB_CLASS));
-  return 0;
+  lua_getiuservalue(L, 1, 1);
+  return 1;
 }
 
 /* core.state(db): the Lua state of an open database. */

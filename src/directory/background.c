@@ -16,7 +16,7 @@ enum {
   FIRST_PAUSE = 2,
   LONGEST_PAUSE = 200,
   INTERRUPT_EVERY = 20000000, /* ns */
-  POLL = 50                   /* ms between looks whether another process is done */
+  POLL = 50                   /* ms between looks whether another process is done, or lets go of a file */
 };
 
 struct cdb__background {
@@ -60,7 +60,20 @@ static int state_of(int code) {
                               : CDB__PART_FAILED;
 }
 
+static int stopped(cdb__fault *fault) { return cdb__fail(fault, CDB_CLOSED, "integration was stopped"); }
+
 /* --- connections ----------------------------------------------------------------- */
+
+/* A file that others hold is waited for, as everywhere later. */
+static int open_file(cdb__background *b, cdb__shard **out, const char *path,
+                     const cdb__sqlite_options *options, cdb__fault *fault) {
+  for (;;) {
+    const int code = cdb__sqlite_open(out, path, options, fault);
+    if (code != CDB_BUSY) return code;
+    pause_for(b, POLL * 1000000);
+    if (atomic_load(&b->stop)) return stopped(fault);
+  }
+}
 
 static int open_shard(cdb__background *b, int slot, cdb__shard **out, cdb__fault *fault) {
   *out = NULL;
@@ -68,7 +81,7 @@ static int open_shard(cdb__background *b, int slot, cdb__shard **out, cdb__fault
   const cdb__sqlite_options options = {.busy_timeout_ms = BUSY_TIMEOUT, .must_exist = true};
   int code = CDB_OK;
   cdb__shard *shard = b->shards[slot];
-  if (!shard) code = cdb__sqlite_open(&shard, b->plan->paths[slot], &options, fault);
+  if (!shard) code = open_file(b, &shard, b->plan->paths[slot], &options, fault);
   if (code != CDB_OK) return code;
   pthread_mutex_lock(&b->mutex);
   b->shards[slot] = shard;
@@ -107,22 +120,33 @@ static void close_all(cdb__background *b) {
 
 /* --- work --------------------------------------------------------------------------- */
 
-static void tell(cdb__background_part *part, const cdb__takeover_counts *counts, int64_t rows,
-                 int64_t conflicts, bool idle) {
-  atomic_store_explicit(&part->done, rows + counts->records, memory_order_relaxed);
-  atomic_store_explicit(&part->conflicts, conflicts + counts->conflicts, memory_order_relaxed);
-  if (idle) atomic_store_explicit(&part->first, rows + counts->records, memory_order_relaxed);
+/* How far a part is: rows of the columns before, of this one as they were counted, and conflicts before. */
+typedef struct {
+  int64_t before, counted, conflicts;
+} progress;
+
+/* Others write meanwhile: where there are more rows than were counted, the total grows before `done` does. */
+static void tell(cdb__background_part *part, const cdb__takeover *takeover, progress *p) {
+  const cdb__takeover_counts *counts = cdb__takeover_get_counts(takeover);
+  const int64_t noted = cdb__takeover_noted(takeover);
+  if (counts->records > p->counted) {
+    atomic_fetch_add(&part->total, counts->records - p->counted);
+    p->counted = counts->records;
+  }
+  if (noted) atomic_store(&part->first, p->before + noted);
+  atomic_store(&part->done, p->before + counts->records);
+  atomic_store(&part->conflicts, p->conflicts + counts->conflicts);
 }
 
 /* Until the column is done. Between batches others may write: as long as the batch has taken. */
-static int take_column(cdb__background *b, cdb__background_part *part, cdb__takeover *takeover, int64_t rows,
-                       int64_t conflicts, cdb__fault *fault) {
+static int take_column(cdb__background *b, cdb__background_part *part, cdb__takeover *takeover, progress *p,
+                       cdb__fault *fault) {
   int64_t pause = FIRST_PAUSE;
   for (;;) {
     const int64_t start = cdb__clock_ticks();
     const int code = cdb__takeover_step(takeover, fault);
     if (code < 0 && code != CDB_BUSY) return code;
-    tell(part, cdb__takeover_get_counts(takeover), rows, conflicts, code == CDB__TAKEOVER_IDLE);
+    tell(part, takeover, p);
     if (code == CDB__TAKEOVER_DONE || code == CDB__TAKEOVER_IDLE) return CDB_OK;
     if (code == CDB__TAKEOVER_MORE) {
       pause = FIRST_PAUSE;
@@ -131,7 +155,7 @@ static int take_column(cdb__background *b, cdb__background_part *part, cdb__take
       pause_for(b, pause * 1000000);
       pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
     }
-    if (atomic_load(&b->stop)) return cdb__fail(fault, CDB_CLOSED, "integration was stopped");
+    if (atomic_load(&b->stop)) return stopped(fault);
   }
 }
 
@@ -153,16 +177,17 @@ static int open_part(cdb__background *b, cdb__background_part *part, int64_t *ro
 }
 
 static int take_columns(cdb__background *b, cdb__background_part *part, const int64_t *rows) {
-  int64_t before = 0, conflicts = 0;
+  progress p = {0};
   for (size_t i = 0; i < part->count; i++) {
     cdb__takeover *takeover = cdb__takeover_new(&part->columns[i].plan, NULL);
     if (!takeover) return cdb__fail(&part->fault, CDB_NOMEM, "no memory for a page of keys");
-    const int code = take_column(b, part, takeover, before, conflicts, &part->fault);
-    conflicts += cdb__takeover_get_counts(takeover)->conflicts;
+    p.counted = rows[i];
+    const int code = take_column(b, part, takeover, &p, &part->fault);
+    p.conflicts += cdb__takeover_get_counts(takeover)->conflicts;
     cdb__takeover_free(takeover);
     if (code != CDB_OK) return code;
-    before += rows[i];
-    atomic_store(&part->done, before);
+    p.before += p.counted;
+    atomic_store(&part->done, p.before);
   }
   return CDB_OK;
 }
@@ -174,7 +199,7 @@ static int finish(cdb__background *b, cdb__background_part *part) {
         cdb__takeover_finish(&part->base, part->integrated, atomic_load(&part->conflicts), &part->fault);
     if (code != CDB_BUSY) return code;
     pause_for(b, FIRST_PAUSE * 1000000);
-    if (atomic_load(&b->stop)) return cdb__fail(&part->fault, CDB_CLOSED, "integration was stopped");
+    if (atomic_load(&b->stop)) return stopped(&part->fault);
   }
 }
 
@@ -210,7 +235,7 @@ static int wait_for_other(cdb__background *b, cdb__background_part *part) {
 static int open_directory(cdb__background *b, cdb__fault *fault) {
   const cdb__sqlite_options options = {
       .busy_timeout_ms = BUSY_TIMEOUT, .must_exist = true, .synchronous = "FULL"};
-  return cdb__sqlite_open(&b->directory, b->plan->directory, &options, fault);
+  return open_file(b, &b->directory, b->plan->directory, &options, fault);
 }
 
 /* Those that another process is at come last. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "directory/takeover_in.h"
 
 enum {
@@ -10,7 +11,8 @@ enum {
   TEXT_MAX = 24 << 20,    /* … and at most this much text, whichever is full first */
   COMMIT_EVERY = 1 << 15, /* entries a transaction, so that others may write in between */
   SMALLEST_PAGE = 64,
-  SLOWLY = 16 /* batches: larger pages are asked for where each one reads the whole table */
+  SLOWLY = 16,    /* batches: larger pages are asked for where each one reads the whole table */
+  HOLD = 20000000 /* ns for which another file may be read on end */
 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -57,6 +59,8 @@ void cdb__takeover_free(cdb__takeover *t) {
 }
 
 const cdb__takeover_counts *cdb__takeover_get_counts(const cdb__takeover *t) { return &t->counts; }
+
+int64_t cdb__takeover_noted(const cdb__takeover *t) { return t->noted; }
 
 size_t cdb__takeover_conflicts(const cdb__takeover *t) { return t->clash_count; }
 
@@ -209,32 +213,40 @@ static int probe(const cdb__takeover *t, const cdb__takeover_place *place, cdb__
   return CDB_OK;
 }
 
-static int probe_all(cdb__takeover *t, const cdb__takeover_place *place, int node, cdb__fault *fault) {
+/* Goes on at item `*from`, until all are looked up or the file was held for long enough. */
+static int probe_some(cdb__takeover *t, const cdb__takeover_place *place, int node, size_t *from,
+                      cdb__fault *fault) {
   const size_t size = strlen(place->probe);
   cdb__stmt *stmt;
   int code =
       cdb__stmt_take(place->shard, place->probe, size, cdb__sql_hash(place->probe, size), &stmt, fault);
   if (code != CDB_OK) return code;
-  for (size_t i = 0; i < t->count && code == CDB_OK; i++) {
-    cdb__takeover_item *it = &t->items[i];
+  const int64_t end = cdb__clock_ticks() + HOLD;
+  for (; *from < t->count && code == CDB_OK; ++*from) {
+    cdb__takeover_item *it = &t->items[*from];
     if (it->elsewhere || (node >= 0 && it->other != node)) continue;
+    if (cdb__clock_ticks() > end) break;
     code = is_stopped(t) ? stopped(fault) : probe(t, place, it, stmt, fault);
   }
   cdb__stmt_give(stmt);
   return code;
 }
 
-/* Asks one place for the keys at home on node `node`, or for all with -1. In one
- * transaction: a lock for each key would cost more than the lookup. One place after
- * another: who held one file while waiting for the next could wait for ever. Where
- * the user has a transaction open, that one serves. */
+/* Asks one place for the keys at home on node `node`, or for all with -1. In few
+ * transactions: a lock for each key would cost more than the lookup. But not in one:
+ * where each look reads the whole table, nobody could write it for minutes. One place
+ * after another: who held one file while waiting for the next could wait for ever.
+ * Where the user has a transaction open, that one serves. */
 static int ask(cdb__takeover *t, const cdb__takeover_place *place, int node, cdb__fault *fault) {
   if (!place->asked) return CDB_OK;
   cdb__shard *shard = place->shard;
   cdb__fault ignored;
-  const bool begun = !shard->ops->in_transaction(shard) && cdb__exec(shard, "BEGIN", &ignored) == CDB_OK;
-  const int code = probe_all(t, place, node, fault);
-  if (begun && cdb__exec(shard, "COMMIT", &ignored) != CDB_OK) cdb__exec(shard, "ROLLBACK", &ignored);
+  int code = CDB_OK;
+  for (size_t next = 0; next < t->count && code == CDB_OK;) {
+    const bool begun = !shard->ops->in_transaction(shard) && cdb__exec(shard, "BEGIN", &ignored) == CDB_OK;
+    code = probe_some(t, place, node, &next, fault);
+    if (begun && cdb__exec(shard, "COMMIT", &ignored) != CDB_OK) cdb__exec(shard, "ROLLBACK", &ignored);
+  }
   return code;
 }
 

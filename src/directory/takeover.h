@@ -81,6 +81,8 @@ enum { CDB__TAKEOVER_DONE, CDB__TAKEOVER_MORE, CDB__TAKEOVER_STALLED, CDB__TAKEO
  * must be looked at anew; else a code, and the batch is not written. */
 int cdb__takeover_step(cdb__takeover *takeover, cdb__fault *fault);
 const cdb__takeover_counts *cdb__takeover_get_counts(const cdb__takeover *takeover);
+/* How many of the records were taken before, as the journal said at the first step. */
+int64_t cdb__takeover_noted(const cdb__takeover *takeover);
 
 /* The conflicts of the last step: how many, and each one's key and other shard. */
 size_t cdb__takeover_conflicts(const cdb__takeover *takeover);

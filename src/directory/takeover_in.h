@@ -39,6 +39,7 @@ struct cdb__takeover {
   cdb__takeover_position at;
   int64_t epoch; /* in which `asked` of the places was true; -1: look again */
   bool placed;   /* `at` was read from the journal, or given */
+  int64_t noted; /* records that the journal had then */
   size_t page;   /* smaller than the plan's while the epoch changes all the time */
   /* The page in memory: */
   bool loaded, bounded, page_ended;

@@ -120,6 +120,7 @@ int cdb__takeover_find_place(cdb__takeover *t, cdb__fault *fault) {
   if (code == CDB_OK) code = directory->ops->bind(stmt, 2, &item, fault);
   if (code == CDB_OK) code = cdb__step(stmt, fault);
   if (code == CDB__ROW) code = read_place(t, stmt, fault);
+  t->noted = t->counts.records;
   cdb__fault ignored;
   cdb__reset(stmt, &ignored);
   cdb__stmt_give(stmt);

@@ -1,0 +1,206 @@
+--- The state that the parts of an open database share: its config, shards and directory, the catalog and the epoch as
+-- they were last read, and the scripts in use.
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local epochs = require "collegedb.epochs"
+local errors = require "collegedb.errors"
+local hash = require "collegedb.strategies.hash"
+local loader = require "collegedb.loader"
+local quote = require "collegedb.quote"
+
+local function load_one_strategy(settings, given, scripts)
+  if type(given) == "function" then return { name = "of the config", select = given } end
+  if type(given) == "table" then return given end
+  local strategy, looked = loader.keep(scripts, settings, "strategies", given, "hash")
+  if type(strategy) == "table" and type(strategy.select) == "function" then return strategy end
+  if strategy ~= nil then
+    errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
+  end
+  errors.raise("CONFIG", { field = "strategy" },
+    "strategy %s is not known; it takes \"hash\", the name of a script, a function or a table (looked for %s)",
+    given, looked)
+end
+
+-- { read =, write = }: what places a key that is looked for, and one that is inserted.
+local function load_strategy(settings, scripts)
+  local given = settings.strategy
+  if type(given) == "table" and given.write then
+    return {
+      read = load_one_strategy(settings, given.read, scripts),
+      write = load_one_strategy(settings, given.write, scripts),
+    }
+  end
+  local one = load_one_strategy(settings, given, scripts)
+  return { read = one, write = one }
+end
+
+local function family_of(strategy) return strategy.write == hash and "hash" or "claims" end
+
+local function load_rules(settings, scripts)
+  local base = require "collegedb.rules.default"
+  if type(settings.rules) == "table" then
+    return setmetatable({ name = settings.rules.name or "of the config" },
+      { __index = function(_, name) return settings.rules[name] or base[name] end })
+  end
+  local rules, looked = loader.keep(scripts, settings, "rules", settings.rules, "default")
+  if type(rules) ~= "table" then
+    errors.raise("CONFIG", { field = "rules" }, "rules %s are not known (looked for %s)", settings.rules, looked)
+  elseif rules.table == nil and type(rules.conflict) == "function" then
+    return setmetatable({ name = rules.name or settings.rules },
+      { __index = function(_, name) return rules[name] or base[name] end })
+  elseif type(rules.table) ~= "function" then
+    errors.raise("SCRIPT", { field = "rules" }, "rules %s have no function table (it is a %s), nor conflict",
+      settings.rules, type(rules.table))
+  end
+  return rules
+end
+
+-- The short way of src/bind/home.c, where nothing but the directory and the placement counts.
+local function homes(state)
+  local placement = state.epoch.placements[1]
+  local plain = #state.epoch.probed == 0 and #state.epoch.placements == 1 and not placement.claims
+  for _, shard in ipairs(state.shards) do plain = plain and not shard.max_size end
+  if not plain or state.config.directory == "full" or not state.directory.entries then return nil end
+  local function indexes(list)
+    local out = {}
+    for i, node in ipairs(list.nodes) do out[i] = node.index or 0 end
+    return out
+  end
+  local ids = {}
+  for index, shard in ipairs(state.shards) do ids[index] = shard.id end
+  local members = {}
+  for keyspace, all in pairs(state.catalog and state.catalog.members or {}) do
+    if all then members[#members + 1] = keyspace end
+  end
+  return {
+    epoch = state.epoch.number, members = members, directory = state.directory.entries, ids = ids,
+    global = placement.all.placement, global_index = indexes(placement.all),
+    integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
+  }
+end
+
+---@class collegedb.State
+local State = {}
+State.__index = State
+
+--- The state of a database that is not open yet.
+---@param settings table a normalized config
+---@return collegedb.State
+function State.new(settings)
+  return setmetatable({
+    config = settings, shards = {}, by_name = {}, owned = {}, shard_facts = {}, reports = {},
+    scripts = {}, -- of lua/collegedb/loader.lua: what was loaded, and from which files
+    weak = setmetatable({}, { __mode = "v" }), -- the database, which keeps this state alive and not the reverse
+  }, State)
+end
+
+--- "hash", whose homes are computed, or "claims".
+function State:family() return family_of(self.strategy) end
+
+--- Reads the catalog again when a shard's schema changed.
+---@param always boolean? also when it did not: the rules may have
+function State:refresh_catalog(always)
+  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
+  self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit, not self.config.keyspaces)
+  self.probe_sql, self.shard_facts = { keys = {}, rows = {}, parts = {} }, {}
+  local db = self.weak.db
+  if db then self:publish_catalog(db) end
+end
+
+-- What check_keys looks at. Of a table that follows another it is enough that one
+-- of its keys is the one that was asked for; where the group's own is not stored in the row, nothing can be told.
+local function columns_to_check(state)
+  local list = {}
+  local function add(column, index)
+    local tag = state.shards[index].keyspace
+    list[#list + 1] = {
+      name = column.name, shard = index, column = column.column, kind = column.kind, fold = column.fold,
+      keyspace = column.keyspace ~= "" and catalog.tag(tag, column.keyspace) or "",
+    }
+  end
+  for _, each in pairs(state.catalog.tables) do
+    for index, here in pairs(each.shards) do
+      local follows = here.member and here.group.follows
+      if not here.member and here.column then add(here, index) end
+      if follows and not follows.member and here.column and follows.column then
+        add(here, index)
+        add(follows, index)
+      end
+    end
+  end
+  return list
+end
+
+--- Tells C: plans ask again, and check_keys learns which columns are keys.
+function State:publish_catalog(db)
+  core.catalog_changed(db, self.catalog.text_members)
+  if self.epoch then core.set_homes(db, not self.scripts_due and homes(self) or nil) end
+  if self.config.check_keys then core.check_tables(db, columns_to_check(self)) end
+end
+
+--- Loads strategy and rules, those anew whose file changed. A strategy of the
+-- other family would place keys that are there anew, which only an open may do.
+function State:load_scripts()
+  local strategy, rules = load_strategy(self.config, self.scripts), load_rules(self.config, self.scripts)
+  if self.strategy and family_of(strategy) ~= family_of(self.strategy) then
+    errors.raise("CONFIG", { field = "strategy" }, "the strategy is of another family now; open the database again")
+  end
+  self.strategy, self.rules = strategy, rules
+end
+
+--- Takes scripts that changed into use: all of them, or none when one of them is wrong.
+---@param always boolean? reads the catalog again also when the rules are the same
+function State:take_scripts(always)
+  local strategy, rules = self.strategy, self.rules
+  local taken, err = pcall(function()
+    self:load_scripts()
+    if always or self.rules ~= rules then self:refresh_catalog(true) end
+  end)
+  if taken then return end
+  self.strategy, self.rules = strategy, rules
+  error(err, 0)
+end
+
+--- Loads strategy and rules anew, whether their files changed or not.
+function State:reload_scripts()
+  for _, each in pairs(self.scripts) do each.script = nil end
+  self:take_scripts(true)
+end
+
+--- The first call in a new epoch looks whether the files of scripts changed. One
+-- that is wrong now raises once; the script before it goes on.
+function State:follow_scripts()
+  if not self.scripts_due then return end
+  self.scripts_due = false
+  core.set_homes(self.weak.db, homes(self))
+  if loader.changed(self.scripts, self.config) then self:take_scripts() end
+end
+
+--- Reads the current epoch, and tells C which way is open in it.
+function State:read_epoch()
+  local before = self.epoch
+  self.epoch = epochs.read(self.directory, self.shards)
+  if before and before.number ~= self.epoch.number then self.scripts_due = true end
+  -- The short way does not come by where the scripts are looked after.
+  if self.weak.db then core.set_homes(self.weak.db, not self.scripts_due and homes(self) or nil) end
+end
+
+--- What is known of a table, or nil.
+function State:table(name)
+  local folded = quote.fold(name)
+  local version = self.weak.db and core.catalog_version(self.weak.db)
+  if not self.catalog.tables[folded] or version ~= self.seen_version then
+    self:refresh_catalog()
+    self.seen_version = self.weak.db and core.catalog_version(self.weak.db)
+  end
+  return self.catalog.tables[folded]
+end
+
+function State:emit(event, message)
+  if not self.config.on_event then return end
+  -- An observer that fails must not stop what it observes.
+  pcall(self.config.on_event, { event = event, message = message })
+end
+
+return State
