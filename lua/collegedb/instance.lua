@@ -88,10 +88,10 @@ local function open_missing(state)
 end
 
 -- Where two programs could give one key to two shards, nothing but its hash may decide.
-local function check_claims(settings, strategy)
+local function check_claims(settings, family)
   if type(settings.kv) ~= "table" or settings.kv.compare_and_set then return end
   local why = "needs a table KV with compare_and_set, by which of two programs that place one key only one wins"
-  if family_of(strategy) ~= "hash" then
+  if family ~= "hash" then
     errors.raise("CONFIG", { field = "strategy" }, "strategy %s; without it only \"hash\" is possible", why)
   end
   for i, shard in ipairs(settings.shards) do
@@ -105,7 +105,7 @@ end
 local function open_parts(state)
   local settings = state.config
   state:load_scripts()
-  check_claims(settings, state.strategy)
+  check_claims(settings, state:family())
   check_folders(settings)
   check_files_differ(settings)
   for index, shard in ipairs(settings.shards) do
