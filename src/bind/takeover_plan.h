@@ -1,4 +1,4 @@
-/* Reading a takeover's plan from the table that lua/collegedb/workflows/integrate.lua
+/* Reading a takeover's plan from the table that lua/collegedb/integration.lua
  * makes: for a takeover on this thread, over shards of this Lua state, or for
  * one in the background, with copies of all texts and with the numbers of
  * connections that its thread opens for itself. */
