@@ -29,8 +29,8 @@ local NAME_MAX = 255 -- bytes of a table's name, and of a keyspace; as in src/bi
 ---@field member boolean its keys are rows' own inside a group, and decide no shard
 ---@field text_member boolean a string may be such a key, of this table or of one that it follows
 ---@field fold_text boolean strings by which its statements are keyed compare NOCASE, also those of tables it follows
----@field group { parent: string, root: string, column: string, follows: collegedb.Table? }?
---- `follows` where the column holds the parent's keys
+---@field group { parent: string, root: string, column: string, target: string, follows: collegedb.Table? }?
+--- the column that refers to `target` of the parent; `follows` where that is the parent's key
 ---@field shards table<integer, collegedb.Table> by the index of each shard that has it: what it is there, which may
 --- differ in the order of its columns, in how it is written, and in what can be looked for in its group's column
 
@@ -158,7 +158,7 @@ local function group_of(info, answer, parent)
   local column, position = column_named(info, "group column", answer.group.column)
   local target = parent_column(info, answer.group, parent)
   local group = { parent = parent.name, root = parent.group and parent.group.root or parent.name,
-    column = column.name }
+    column = column.name, target = target }
   if target and quote.fold(target) == quote.fold(parent.key_column) and holds_keys(column, parent) then
     local wanted = parent.fold and "NOCASE" or "BINARY"
     group.follows = {

@@ -137,13 +137,14 @@ local fields = {
   mapping_cache_ttl = check.life, mapping_cache_size = check.entries, check_keys = check.boolean,
   max_database_size = check.bytes, target_region = check.region, shard_locations = check.locations,
   on_event = check["function"], kv = true, shards = true, hash_shard_mappings = check.boolean,
-  keyspaces = check.boolean,
+  keyspaces = check.boolean, move_deadline = check.life, forward_retention = check.life,
 }
 
 local defaults = {
   strategy = "hash", rules = "default", script_dirs = {}, script_limit = 100000000, auto_migrate = "background",
   directory = "sparse", mapping_cache_ttl = 30, mapping_cache_size = 1000000, check_keys = false,
-  hash_shard_mappings = true, keyspaces = true,
+  hash_shard_mappings = true, keyspaces = true, move_deadline = 10,
+  forward_retention = 86400,
 }
 
 local shard_fields = {

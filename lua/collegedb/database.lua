@@ -198,6 +198,17 @@ function methods:integration_report(name)
   return state.reports[shard.name]
 end
 
+--- Compares every row with where its key resolves, and every entry with rows.
+---@param opts { repair: boolean?, on_progress: function? }? repair does what has one right answer
+---@return table report { success, keys, counts, findings, repaired, entries, entries_without_rows }
+function methods:verify(opts) return require("collegedb.workflows.verify").run(core.state(self), opts) end
+
+--- Moves the whole group of a key to another shard, while programs run. MAPPING_NOT_FOUND if nothing is known of it.
+---@return table report { moved, from, to, rows }
+function methods:reassign_shard(key, name, table_name)
+  return require("collegedb.reassign").run(self, key, name, table_name)
+end
+
 --- Loads strategy and rules anew: now, and also when only what their files use has changed. When one of them is wrong,
 -- it raises, and those before go on.
 function methods:reload_scripts() core.state(self):reload_scripts() end

@@ -11,7 +11,7 @@
 --   close, alone, epoch, count_on, knows, name_of
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
---   lookup, claim, replace, assign, forget, void, discard, counts, count_found    the entries
+--   lookup, claim, replace, assign, publish, forget, void, discard, counts, count_found    the entries
 --   names, add_names, set_names    names of shards that have no record
 --   turns()           for the allocation of one new key: take, claim, __close
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
@@ -42,6 +42,9 @@ CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, fa
 CREATE TABLE IF NOT EXISTS _collegedb_homes (
   placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
   PRIMARY KEY (placement, shard)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_moves (
+  number INTEGER PRIMARY KEY, keyspace TEXT NOT NULL, source INTEGER NOT NULL, target INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, lease INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE);
 -- The journal of workflows (lua/collegedb/journal.lua); `takes` and `conflicts` are integration's.
 CREATE TABLE IF NOT EXISTS _collegedb_jobs (
@@ -176,6 +179,19 @@ function Directory:assign(list, only_new, tx)
     count = count + (tx or self.shard):run(only_new and SET_NEW or SET, { digest, each.id }).meta.changes
   end
   return count
+end
+
+--- Writes where the keys of a move live now, unless a later move has: `number` is the entry's version.
+---@param keyspace string with its tag
+---@param texts string[]
+function Directory:publish(keyspace, texts, id, number)
+  self.shard:transaction(function(tx)
+    for _, text in ipairs(texts) do
+      tx:run([[INSERT INTO _collegedb_entries VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE
+        SET shard = ?2, version = ?3 WHERE version < ?3]],
+        { core.blob(core.digest(keyspace, text, self.secret)), id, number })
+    end
+  end)
 end
 
 --- Removes the key's entry, and has the shard that it named probed again.

@@ -9,6 +9,8 @@ local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local identity = require "collegedb.identity"
 local integration = require "collegedb.integration"
+local moved = require "collegedb.moved"
+local recovery = require "collegedb.recovery"
 local reports = require "collegedb.integration_report"
 local router = require "collegedb.router"
 local schema = require "collegedb.schema"
@@ -212,11 +214,15 @@ function instance.open(given)
     db = core.router(state, handles, router.resolve, router.describe, {
       cache_size = settings.mapping_cache_size,
       life_ms = math.floor(math.min(settings.mapping_cache_ttl * 1000, LIFE_MAX)),
-      check_keys = settings.check_keys,
+      check_keys = settings.check_keys, moved = moved.run,
     })
     state.weak.db = db
     state:publish_catalog(db)
     state:read_epoch()
+    if state.directory.keeps_journal then
+      recovery.run(state)
+      recovery.forget(state)
+    end
     check_identity(state)
     tell_unindexed(state)
     integrate_all(state)

@@ -4,10 +4,13 @@
 
 local catalog = require "collegedb.catalog"
 local errors = require "collegedb.errors"
+local moves = require "collegedb.moves"
 local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
 
 local members = {}
+
+local LOOKS <const> = 5 -- while moves begin and end in between
 
 --- May a key of this keyspace, in a statement of this table, be a row's own?
 ---@param state table of lua/collegedb/state.lua
@@ -62,17 +65,13 @@ function members.anywhere(state, tag, keyspace)
   return 1
 end
 
+-- The shard that has it, and a second one if there is one.
 local function find(state, tag, keyspace, text, what)
   local first
   for index = 1, #state.shards do
-    if probe.has(state, index, tag, keyspace, text, what) then
-      if first then
-        errors.raise("CONFLICT", { key = text, shard = state.shards[first].name },
-          "%s and %s both have a row with the key %s: use the key of its group, or give the shards a keyspace each",
-          state.shards[first].name, state.shards[index].name, text)
-      end
-      first = index
-    end
+    local at = probe.place(state, index, tag, keyspace, text, what)
+    if at and first and at ~= first then return first, at end
+    first = first or at
   end
   return first
 end
@@ -80,7 +79,18 @@ end
 --- The shard that has the row; or rows that refer to it, where it is missing. Raises CONFLICT when two have one.
 ---@return integer? index
 function members.find(state, tag, keyspace, text)
-  return find(state, tag, keyspace, text, "rows") or find(state, tag, keyspace, text, "parts")
+  local first, second
+  for _ = 1, LOOKS do
+    local before = moves.stamp(state.directory)
+    first, second = find(state, tag, keyspace, text, "rows")
+    if not first then first, second = find(state, tag, keyspace, text, "parts") end
+    -- One that moves meanwhile may be seen on none of the shards, or on two.
+    if (first and not second) or moves.stamp(state.directory) == before then break end
+  end
+  if not second then return first end
+  errors.raise("CONFLICT", { key = text, shard = state.shards[first].name },
+    "%s and %s both have a row with the key %s: use the key of its group, or give the shards a keyspace each",
+    state.shards[first].name, state.shards[second].name, text)
 end
 
 return members

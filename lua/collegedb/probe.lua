@@ -3,6 +3,9 @@
 -- had its home.
 
 local catalog = require "collegedb.catalog"
+local fence = require "collegedb.fence"
+local forward = require "collegedb.forward"
+local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 
 local probe = {}
@@ -27,17 +30,30 @@ function probe.prepare(state)
   end
 end
 
---- Has shard `index` a row with this key in a table of the keyspace?
+local function has_rows(state, index, tag, keyspace, text, what)
+  local shard = state.shards[index]
+  if (tag or keyspace ~= "") and shard.keyspace ~= tag then return false end
+  local sql = sql_for(state, index, keyspace, what)
+  return sql and shard.inner:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
+end
+
+--- Where a key is that has rows on shard `index`, or nil if it has none there. That is another shard when the rows
+-- were sent there and are not yet cleared here.
 ---@param tag string? the keyspace's tag; only the shards that carry it have such keys
 ---@param keyspace string without the tag
 ---@param text string
 ---@param what "rows"|"parts"|nil as of catalog.in_keyspace
+---@return integer?
+function probe.place(state, index, tag, keyspace, text, what)
+  if not has_rows(state, index, tag, keyspace, text, what) then return nil end
+  if not fence.is_up(state.shards[index].inner) then return index end
+  if what then keyspace, text = group.of_row(state, index, keyspace, text) end
+  return text and forward.follow(state, index, keyspace, text) or index
+end
+
+--- Has shard `index` a row with this key in a table of the keyspace, one that was not sent away?
 function probe.has(state, index, tag, keyspace, text, what)
-  local shard = state.shards[index]
-  if (tag or keyspace ~= "") and shard.keyspace ~= tag then return false end
-  local sql = sql_for(state, index, keyspace, what)
-  if not sql then return false end
-  return shard.inner:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
+  return probe.place(state, index, tag, keyspace, text, what) == index
 end
 
 local function add(list, seen, index)

@@ -6,6 +6,7 @@ local allocate = require "collegedb.allocate"
 local catalog = require "collegedb.catalog"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local forward = require "collegedb.forward"
 local members = require "collegedb.members"
 local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
@@ -80,7 +81,8 @@ end
 local function find(state, places, tag, keyspace, text)
   if #places > 0 then probe.prepare(state) end
   for _, index in ipairs(places) do
-    if probe.has(state, index, tag, keyspace, text) then return index end
+    local at = probe.place(state, index, tag, keyspace, text)
+    if at then return at end
   end
 end
 
@@ -105,7 +107,9 @@ end
 ---@param text string the key as the group's, `own` as a row's own
 ---@return integer? index, boolean? rooted rows of the group are there
 local function resolve_either(state, place, tag, text, own, name, insert)
-  if place and probe.has(state, place, tag, "", text) then return place, true end
+  local at, told = nil, false
+  if place then at, told = forward.follow(state, place, "", text) end
+  if told or (at and probe.has(state, at, tag, "", text)) then return at, true end
   local index = members.find(state, tag, "", own)
   if index then return index, false end
   if insert then members.refuse_unknown(state, "", own, name) end

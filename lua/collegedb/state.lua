@@ -90,6 +90,7 @@ State.__index = State
 function State.new(settings)
   return setmetatable({
     config = settings, shards = {}, by_name = {}, owned = {}, shard_facts = {}, reports = {},
+    fences = {},  -- by shard and keyspace: the schema version in which lua/collegedb/workflows/move.lua saw it standing
     scripts = {}, -- of lua/collegedb/loader.lua: what was loaded, and from which files
     weak = setmetatable({}, { __mode = "v" }), -- the database, which keeps this state alive and not the reverse
   }, State)

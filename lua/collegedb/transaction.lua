@@ -3,6 +3,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local moved = require "collegedb.moved"
 
 local transaction = {}
 
@@ -17,10 +18,14 @@ end
 ---@param target userdata a shard, or a tx (then a savepoint)
 ---@param f fun(tx): any
 ---@param key string? the key hash it was routed by, for check_keys
-local function run(target, f, key)
+---@param guard fun(tx)? is called first
+local function run(target, f, key, guard)
   check_function(f)
   local tx = core.begin(target, key)
-  local results = table.pack(pcall(f, tx))
+  local results = table.pack(pcall(function()
+    if guard then guard(tx) end
+    return f(tx)
+  end))
   if not results[1] then
     core.rollback(tx)
     error(results[2], 0)
@@ -50,12 +55,12 @@ local function check_statements(statements)
   end
 end
 
-local function run_batch(shard, statements, key)
+local function run_batch(shard, statements, key, guard)
   return run(shard, function(tx)
     local results = {}
     for i, each in ipairs(statements) do results[i] = tx:run(each[1], each[2]) end
     return results
-  end, key)
+  end, key, guard)
 end
 
 --- shard:transaction(f), tx:transaction(f) and shard:batch(statements).
@@ -70,8 +75,7 @@ end
 --- db:transaction(key, f). An integer key is written db:key(table, id), because no statement names the table.
 function transaction.routed(db, key, f)
   check_function(f)
-  local shard, hash = core.route(db, key, nil, true)
-  return run(shard, f, hash)
+  return moved.transaction(db, key, nil, true, function(shard, hash, guard) return run(shard, f, hash, guard) end)
 end
 
 --- db:batch(key, statements): all or nothing, on the key's shard. The first statement's table types the key.
@@ -80,8 +84,9 @@ function transaction.batch(db, key, statements)
   if rawlen(statements) == 0 then return {} end
   local inserts = false
   for _, each in ipairs(statements) do inserts = inserts or core.scan(each[1]).kind == "insert" end
-  local shard, hash = core.route(db, key, statements[1][1], inserts)
-  return run_batch(shard, statements, hash)
+  return moved.transaction(db, key, statements[1][1], inserts, function(shard, hash, guard)
+    return run_batch(shard, statements, hash, guard)
+  end)
 end
 
 return transaction

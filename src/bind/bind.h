@@ -41,6 +41,7 @@ typedef struct {
   cdb__lua_cursor *cursors; /* open ones, so that closing can end them */
   cdb__lua_db *db;          /* the router it serves, or NULL */
   int tx_depth;             /* open transactions and savepoints of tx objects */
+  bool fence;               /* keys may have left it: a statement that met nothing must look */
   char name[128];
 } cdb__lua_shard;
 
@@ -127,7 +128,7 @@ enum { CDB__DB_CLOSED, CDB__DB_OPEN, CDB__DB_ATTENTION };
 
 /* The router. User value 1: the Lua state, 2: the array of shards,
  * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table),
- * 5: what `homes` points to. */
+ * 5: what `homes` points to, 6: moved(state, db, method, key, sql, params, index, refused). */
 struct cdb__lua_db {
   const void *magic; /* see test_db in route.c */
   atomic_int open;   /* CDB__DB_…: another thread may ask for attention */
@@ -197,6 +198,7 @@ typedef struct cdb__lua_call {
   int key_arg;        /* stack index of the key it was routed by; 0 is none */
   cdb__sql_kind kind; /* of routed calls only, as is: */
   cdb__hash key;      /* the hash of the key it was routed by */
+  int why;            /* that key is where it was routed to */
 } cdb__lua_call;
 
 typedef int (*cdb__lua_runner)(lua_State *, cdb__lua_shard *, const cdb__lua_call *);
@@ -281,6 +283,13 @@ cdb__lua_directory *cdb__lua_check_directory(lua_State *L, int arg);
 
 /* The key's shard index by directory and placement alone, or -1: ask Lua. */
 int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *why);
+/* A routed statement met the fence (`refused`), or nothing where keys may have left: Lua runs it where the
+ * key is now. True: its result is on top. False: nothing is to be done, and nothing was pushed. */
+bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
+                     bool refused);
+/* A routed statement met nothing, and says so on top: run again where its key has gone, if it has. Returns 1.
+ */
+int cdb__lua_look_after(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__lua_runner run);
 int cdb__lua_set_homes(lua_State *L);
 void cdb__lua_homes_free(cdb__lua_db *db);
 
@@ -326,6 +335,7 @@ void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
+void cdb__lua_open_copy(lua_State *L);
 void cdb__lua_open_pause(lua_State *L);
 void cdb__lua_open_background(lua_State *L);
 

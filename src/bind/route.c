@@ -130,8 +130,7 @@ static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *
 }
 
 /* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
-static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, unsigned found,
-                                    int *index, int *why) {
+static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, unsigned found) {
   cdb__lua_key_arg key;
   call->sql = cdb__lua_check_string(L, 3, "the SQL text", &call->size);
   call->params = 4;
@@ -140,13 +139,64 @@ static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call
   call->kind = plan->kind;
   read_key(L, db, plan, &key);
   call->key = cdb__key_cache_hash(&key.key);
-  *index = resolve(L, db, plan, call->kind == CDB__SQL_INSERT, &key.key, call->key, found, why);
-  return ready(L, db, *index);
+  return ready(L, db,
+               resolve(L, db, plan, call->kind == CDB__SQL_INSERT, &key.key, call->key, found, &call->why));
+}
+
+static int index_of(const cdb__lua_db *db, const cdb__lua_shard *shard) {
+  int index = 0;
+  while (index < db->shard_count && db->shards[index] != shard) index++;
+  return index;
+}
+
+bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
+                     bool refused) {
+  const int top = lua_gettop(L);
+  const cdb__lua_db *db = test_db(L, 1);
+  if (!db || !db->open) return false;
+  luaL_checkstack(L, 12, NULL);
+  lua_getiuservalue(L, 1, 6);
+  lua_getiuservalue(L, 1, 1);
+  lua_pushvalue(L, 1);
+  lua_pushstring(L, method);
+  lua_pushvalue(L, call->key_arg);
+  lua_pushlstring(L, call->sql, call->size);
+  lua_pushvalue(L, call->params);
+  lua_pushinteger(L, index_of(db, shard) + 1);
+  lua_pushboolean(L, refused);
+  lua_call(L, 8, 2);
+  if (lua_toboolean(L, -2)) return true;
+  lua_settop(L, top);
+  return false;
 }
 
 static int run_on(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
                   cdb__lua_runner run) {
   return db->check_keys ? cdb__lua_checked_run(L, db, shard, call, run) : run(L, shard, call);
+}
+
+/* A row that a look has found may have gone since, with its group or for good: where
+ * there is nothing of it any more, look again. Keeps the result on top unless it is elsewhere now. */
+static bool look_again(lua_State *L, cdb__lua_db *db, const cdb__lua_shard *shard, const cdb__lua_call *call,
+                       cdb__lua_runner run) {
+  cdb__lua_call again = *call;
+  const int result = lua_gettop(L);
+  cdb__cache_drop(db->cache, call->key);
+  cdb__lua_shard *now = route(L, db, &again, 0);
+  lua_settop(L, now == shard ? result : 4);
+  if (now == shard) return false;
+  run_on(L, db, now, &again, run);
+  return true;
+}
+
+int cdb__lua_look_after(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__lua_runner run) {
+  cdb__lua_db *db = test_db(L, 1);
+  if (!db || !db->open) return 1;
+  if (call->why == CDB__FOUND && call->kind != CDB__SQL_INSERT && look_again(L, db, shard, call, run))
+    return 1;
+  const char *method = run == cdb__lua_first ? "first" : run == cdb__lua_all ? "all" : "run";
+  if (shard->fence) cdb__lua_follow(L, shard, call, method, false);
+  return 1;
 }
 
 /* Neither rows nor changes in the result on top: of first, all or run. */
@@ -161,28 +211,19 @@ static bool is_nothing(lua_State *L, cdb__lua_runner run) {
   return nothing;
 }
 
-/* A row that a look has found may have gone since, with its group or for good: where
- * there is nothing of it any more, look again. */
-static int run_where_found(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, int index,
-                           cdb__lua_runner run) {
-  int now, why;
-  run_on(L, db, ready(L, db, index), call, run);
-  if (!db->open || !is_nothing(L, run)) return 1;
-  const int result = lua_gettop(L); /* a runner may leave more below it */
-  cdb__cache_drop(db->cache, call->key);
-  cdb__lua_shard *shard = route(L, db, call, 0, &now, &why);
-  lua_settop(L, now == index ? result : 4);
-  return now == index ? 1 : run_on(L, db, shard, call, run);
+/* The runner is called on another stack there, from which it can not be routed again. */
+static int checked(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
+                   cdb__lua_runner run) {
+  cdb__lua_checked_run(L, db, shard, call, run);
+  return is_nothing(L, run) ? cdb__lua_look_after(L, shard, call, run) : 1;
 }
 
 static int routed(lua_State *L, cdb__lua_runner run) {
   cdb__lua_call call;
-  int index, why;
   if (lua_gettop(L) != 4) lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
-  cdb__lua_shard *shard = route(L, db, &call, 1 << CDB__FOUND, &index, &why);
-  if (why == CDB__FOUND && call.kind != CDB__SQL_INSERT) return run_where_found(L, db, &call, index, run);
-  return db->check_keys ? cdb__lua_checked_run(L, db, shard, &call, run) : run(L, shard, &call);
+  cdb__lua_shard *shard = route(L, db, &call, 1 << CDB__FOUND);
+  return db->check_keys ? checked(L, db, shard, &call, run) : run(L, shard, &call);
 }
 
 static int method_run(lua_State *L) { return routed(L, cdb__lua_run); }
@@ -191,13 +232,16 @@ static int method_all(lua_State *L) { return routed(L, cdb__lua_all); }
 
 static int method_each(lua_State *L) {
   cdb__lua_call call;
-  int index, why;
   lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
-  cdb__lua_shard *shard = route(L, db, &call, 0, &index, &why);
+  cdb__lua_shard *shard = route(L, db, &call, 0);
+  if (shard->fence && cdb__lua_follow(L, shard, &call, "each", false)) {
+    shard = ready(L, db, (int)lua_tointeger(L, -1) - 1);
+    lua_settop(L, 4);
+  }
   if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
   lua_getiuservalue(L, 1, 2);
-  lua_rawgeti(L, -1, index + 1);
+  lua_rawgeti(L, -1, index_of(db, shard) + 1);
   return cdb__lua_each(L, shard, lua_gettop(L), &call);
 }
 
@@ -252,22 +296,26 @@ static int method_locate(lua_State *L) {
   return 2;
 }
 
-/* core.route(db, key, sql or nil, insert): the shard for a transaction or batch, and the key's cache hash
- * kept in it. */
+/* The plan of the SQL text at 3; without one, of the only table that an integer key at 2 can be of, or NULL.
+ */
+static cdb__lua_plan *plan_of(lua_State *L, cdb__lua_db *db) {
+  if (lua_isnil(L, 3)) {
+    name_only_table(L, 2, 3);
+    return lua_isnil(L, 3) ? NULL : table_plan(L, db, 3);
+  }
+  cdb__lua_call call = {0};
+  call.sql = cdb__lua_check_string(L, 3, "the SQL text", &call.size);
+  return cdb__lua_plan_for(L, db, 1, &call);
+}
+
+/* core.route(db, key, sql or nil, insert): the shard for a transaction or batch, the key's cache hash
+ * kept in it, and the shard's index. */
 static int route_only(lua_State *L) {
   cdb__lua_key_arg key;
   int why;
   lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
-  cdb__lua_plan *plan = NULL;
-  if (lua_isnil(L, 3)) {
-    name_only_table(L, 2, 3);
-    if (!lua_isnil(L, 3)) plan = table_plan(L, db, 3);
-  } else {
-    cdb__lua_call call = {0};
-    call.sql = cdb__lua_check_string(L, 3, "the SQL text", &call.size);
-    plan = cdb__lua_plan_for(L, db, 1, &call);
-  }
+  cdb__lua_plan *plan = plan_of(L, db);
   cdb__lua_check_key(L, 2, db, plan, &key);
   const cdb__hash hash = cdb__key_cache_hash(&key.key);
   const int index = resolve(L, db, plan, lua_toboolean(L, 4), &key.key, hash, 0, &why);
@@ -275,7 +323,8 @@ static int route_only(lua_State *L) {
   lua_getiuservalue(L, 1, 2);
   lua_rawgeti(L, -1, index + 1);
   lua_pushlstring(L, (const char *)&hash, sizeof hash);
-  return 2;
+  lua_pushinteger(L, index + 1);
+  return 3;
 }
 
 /* --- the router itself ----------------------------------------------------- */
@@ -287,7 +336,7 @@ static int new_router(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 5, LUA_TTABLE);
   const int count = (int)lua_rawlen(L, 2);
-  cdb__lua_db *db = lua_newuserdatauv(L, sizeof *db, 5);
+  cdb__lua_db *db = lua_newuserdatauv(L, sizeof *db, 6);
   memset(db, 0, sizeof *db);
   db->magic = &MAGIC;
   luaL_setmetatable(L, CDB__DB_CLASS);
@@ -295,6 +344,8 @@ static int new_router(lua_State *L) {
     lua_pushvalue(L, i);
     lua_setiuservalue(L, -2, i);
   }
+  lua_getfield(L, 5, "moved");
+  lua_setiuservalue(L, -2, 6);
   db->check_keys = cdb__lua_boolean_field(L, 5, "check_keys");
   db->seed = cdb__random_seed();
   db->clock = cdb__clock_system();
@@ -353,6 +404,38 @@ static int is_open(lua_State *L) {
 static int flush_cache(lua_State *L) {
   cdb__cache_clear(check_db(L, 1)->cache);
   return 0;
+}
+
+/* core.no_fence(db, index): no key has left the shard, as its schema is now. */
+static int no_fence(lua_State *L) {
+  const cdb__lua_db *db = check_db(L, 1);
+  const lua_Integer index = luaL_checkinteger(L, 2) - 1;
+  if (index >= 0 && index < db->shard_count) db->shards[index]->fence = false;
+  return 0;
+}
+
+/* core.remember(db, keyspace, text, index): keeps in the cache where a key is now. */
+static int remember(lua_State *L) {
+  cdb__lua_db *db = check_db(L, 1);
+  size_t space_size, size;
+  const char *name = luaL_checklstring(L, 2, &space_size), *text = luaL_checklstring(L, 3, &size);
+  const lua_Integer index = luaL_checkinteger(L, 4) - 1;
+  const cdb__keyspace space = cdb__keyspace_make(name, space_size, db->seed);
+  cdb__key key;
+  cdb__key_text(&key, &space, text, size);
+  if (index >= 0 && index < db->shard_count) keep(db, cdb__key_cache_hash(&key), (int)index, CDB__DIRECTORY);
+  return 0;
+}
+
+/* core.key_of(db, key, sql or nil): keyspace and canonical text of a key, as a statement types it. */
+static int key_of(lua_State *L) {
+  cdb__lua_key_arg key;
+  lua_settop(L, 3);
+  cdb__lua_db *db = check_db(L, 1);
+  cdb__lua_check_key(L, 2, db, plan_of(L, db), &key);
+  lua_pushlstring(L, key.key.space->name, key.key.space->size);
+  lua_pushlstring(L, key.key.text, key.key.size);
+  return 2;
 }
 
 /* core.forget(db, keyspace, text): drops one mapping from the cache. */
@@ -424,6 +507,9 @@ void cdb__lua_open_route(lua_State *L) {
                                        {"state", get_state},
                                        {"is_open", is_open},
                                        {"forget", forget},
+                                       {"no_fence", no_fence},
+                                       {"remember", remember},
+                                       {"key_of", key_of},
                                        {"cache_stats", cache_stats},
                                        {"catalog_changed", catalog_changed},
                                        {"catalog_version", catalog_version},

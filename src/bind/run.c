@@ -12,6 +12,7 @@ void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt) {
   if (!stmt->alters && stmt->prepared == stmt->prepared_before) return;
   stmt->prepared_before = stmt->prepared;
   if (shard->db) shard->db->catalog++;
+  shard->fence = true;
 }
 
 /* Returns a statement that was unwound, or that ended, to the cache. */
@@ -73,6 +74,7 @@ static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__st
   const int kind_code = check_kind(call, &alters, &refused);
   if (kind_code == CDB_OK && code == CDB_OK) {
     (*out)->checked = true;
+    shard->fence = true; /* a new text has no schema to compare with */
     (*out)->alters = alters;
   }
   if (kind_code == CDB_OK) return code;
@@ -108,56 +110,64 @@ int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
   return take_back(shard, stmt, fault);
 }
 
-/* Ends a statement that failed in step: its own fault stands, not the reset's. */
-static int fail_step(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__fault *fault,
-                     const cdb__lua_call *call) {
-  cdb__fault ignored;
-  take_back(shard, stmt, &ignored);
+/* Raises the fault; but what the fence refused is run where the key is now, and its result is this call's. */
+static int refuse(lua_State *L, cdb__lua_shard *shard, const cdb__fault *fault, const cdb__lua_call *call,
+                  const char *method) {
+  if (fault->code == CDB_MOVED && call->key_arg && cdb__lua_follow(L, shard, call, method, true)) return 1;
   return cdb__lua_raise(L, fault, shard->name, call);
 }
 
-static inline void finish(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
-  cdb__fault fault;
-  if (take_back(shard, stmt, &fault) != CDB_OK) cdb__lua_raise(L, &fault, shard->name, call);
+/* Ends a statement that failed in step: its own fault stands, not the reset's. */
+static int fail_step(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__fault *fault,
+                     const cdb__lua_call *call, const char *method) {
+  cdb__fault ignored;
+  take_back(shard, stmt, &ignored);
+  return refuse(L, shard, fault, call, method);
+}
+
+static int end_without_row(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call,
+                           int code, cdb__fault *fault) {
+  if (code < 0) return fail_step(L, shard, stmt, fault, call, "first");
+  if (take_back(shard, stmt, fault) != CDB_OK) return refuse(L, shard, fault, call, "first");
+  lua_pushnil(L);
+  return call->key_arg ? cdb__lua_look_after(L, shard, call, cdb__lua_first) : 1;
 }
 
 int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   cdb__fault fault;
   cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
   int code = cdb__step(stmt, &fault);
-  if (code == CDB__ROW) {
-    cdb__lua_push_names(L, stmt);
-    cdb__lua_push_row(L, stmt, lua_gettop(L));
-  } else {
-    lua_pushnil(L);
-  }
+  if (code != CDB__ROW) return end_without_row(L, shard, stmt, call, code, &fault);
+  cdb__lua_push_names(L, stmt);
+  cdb__lua_push_row(L, stmt, lua_gettop(L));
   /* A write gives its rows before it is done; run it to its end. */
   while (code == CDB__ROW && !stmt->readonly) code = cdb__step(stmt, &fault);
-  if (code < 0) return fail_step(L, shard, stmt, &fault, call);
-  finish(L, shard, stmt, call);
+  if (code < 0) return fail_step(L, shard, stmt, &fault, call, "first");
+  if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "first");
   return 1;
 }
 
 /* Pushes the array of all rows; leaves the names below it. */
-static void push_rows(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
-  cdb__fault fault;
-  int code = cdb__step(stmt, &fault);
+static int push_rows(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
+  int code = cdb__step(stmt, fault);
   cdb__lua_push_names(L, stmt);
   const int names = lua_gettop(L);
   lua_newtable(L);
   for (lua_Integer n = 1; code == CDB__ROW; n++) {
     cdb__lua_push_row(L, stmt, names);
     lua_rawseti(L, -2, n);
-    code = cdb__step(stmt, &fault);
+    code = cdb__step(stmt, fault);
   }
-  if (code < 0) fail_step(L, shard, stmt, &fault, call);
+  return code;
 }
 
 int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  cdb__fault fault;
   cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
-  push_rows(L, shard, stmt, call);
-  finish(L, shard, stmt, call);
-  return 1;
+  if (push_rows(L, stmt, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "all");
+  if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "all");
+  const bool nothing = call->key_arg && lua_rawlen(L, -1) == 0;
+  return nothing ? cdb__lua_look_after(L, shard, call, cdb__lua_all) : 1;
 }
 
 static void push_meta(lua_State *L, const cdb__lua_shard *shard, double milliseconds, int64_t changes,
@@ -180,12 +190,13 @@ static void push_copy(lua_State *L, int array, int count) {
 }
 
 int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  cdb__fault fault;
   const int64_t start = cdb__clock_ticks();
   cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
-  push_rows(L, shard, stmt, call);
+  if (push_rows(L, stmt, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "run");
   const int rows = lua_gettop(L), names = rows - 1, columns = stmt->columns;
   const int64_t changes = stmt->shard->ops->changes(stmt), row_id = stmt->shard->ops->last_row_id(stmt);
-  finish(L, shard, stmt, call);
+  if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "run");
   lua_createtable(L, 0, 4);
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "success");
@@ -195,5 +206,6 @@ int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call)
   lua_setfield(L, -2, "columns");
   push_meta(L, shard, (double)(cdb__clock_ticks() - start) / 1e6, changes, row_id);
   lua_setfield(L, -2, "meta");
-  return 1;
+  const bool nothing = call->key_arg && changes == 0 && lua_rawlen(L, rows) == 0;
+  return nothing ? cdb__lua_look_after(L, shard, call, cdb__lua_run) : 1;
 }

@@ -50,9 +50,13 @@ static int code_of(int sqlite_code) {
 }
 
 static int fail(const sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
-  const int code = code_of(sqlite_code);
   const char *message = sqlite3_errmsg(shard->db);
-  if (code == CDB_UNAVAILABLE || code == CDB_CORRUPT || code == CDB_READONLY)
+  /* What the triggers of lua/collegedb/fence.lua say. */
+  const bool moved = sqlite3_extended_errcode(shard->db) == SQLITE_CONSTRAINT_TRIGGER &&
+                     strcmp(message, "collegedb:moved") == 0;
+  const int code = moved ? CDB_MOVED : code_of(sqlite_code);
+  if (moved) cdb__fail(fault, code, "the key was moved to another shard, or is on its way");
+  else if (code == CDB_UNAVAILABLE || code == CDB_CORRUPT || code == CDB_READONLY)
     cdb__fail(fault, code, "%s: %s", shard->path, message);
   else if (code == CDB_BUSY) cdb__fail(fault, code, "%s (another connection holds it)", message);
   else cdb__fail(fault, code, "%s", message);

@@ -1,0 +1,155 @@
+--- The tables of one keyspace's groups, parents first, as SQL needs them: which
+-- rows are of a group, and of which group a row is.
+
+local catalog = require "collegedb.catalog"
+local errors = require "collegedb.errors"
+local quote = require "collegedb.quote"
+
+local group = {}
+
+---@class collegedb.Part a table whose rows belong to groups of one keyspace
+---@field name string
+---@field found collegedb.Table
+---@field parent collegedb.Part?
+---@field column string by which its rows are of a group: its key column, or the one by which it follows
+---@field columns string[]
+---@field unique { name: string, collation: string }[][]
+---@field depth integer
+
+-- --- which tables ------------------------------------------------------------------
+
+local function is_root(found, keyspace) return not found.group and found.keyspace == keyspace end
+
+local function add_part(self, found, depth, parent)
+  local part = { name = found.name, found = found, parent = parent, depth = depth,
+    column = found.group and found.group.column or found.key_column }
+  self[#self + 1] = part
+  for _, each in pairs(self.tables) do
+    local follows = each.group and quote.fold(each.group.parent) == quote.fold(found.name)
+    if follows and each.shards[self.index] then add_part(self, each, depth + 1, part) end
+  end
+end
+
+--- The parts of a keyspace's groups on shard `index`.
+---@param known table of catalog.build
+---@param keyspace string without a shard's tag
+---@return collegedb.Part[]
+function group.parts(known, index, keyspace)
+  local self = { tables = known.tables, index = index }
+  for _, each in pairs(known.tables) do
+    if each.shards[index] and is_root(each, keyspace) then add_part(self, each, 0) end
+  end
+  local parts = table.move(self, 1, #self, 1, {})
+  table.sort(parts, function(a, b)
+    if a.depth ~= b.depth then return a.depth < b.depth end
+    return a.name < b.name
+  end)
+  return parts
+end
+
+-- --- which rows ----------------------------------------------------------------------
+
+-- Does the part's column hold the group's key itself?
+local function is_direct(part)
+  local follows = part.parent and part.found.group.follows
+  return not part.parent or (follows ~= nil and not follows.member)
+end
+
+local function root_of(part)
+  while part.parent do part = part.parent end
+  return part.found
+end
+
+--- SQL of the canonical text of the group's key that a row has, NULL where it has none.
+---@param row string the row's name: an alias, NEW or OLD
+function group.key_sql(part, row)
+  local column = row .. "." .. quote.name(part.column)
+  if is_direct(part) then
+    local text = ("CAST(%s AS TEXT)"):format(column)
+    return root_of(part).fold and ("lower(%s)"):format(text) or text
+  end
+  local alias = "p" .. part.depth
+  return ("(SELECT %s FROM %s AS %s WHERE %s.%s = %s)"):format(group.key_sql(part.parent, alias),
+    quote.name(part.parent.name), alias, alias, quote.name(part.found.group.target), column)
+end
+
+--- SQL of a condition on a row of the part: it is of one of the groups whose key `keys` selects, as text.
+---@param keys string a SELECT
+function group.rows_sql(part, keys)
+  local column = quote.name(part.column)
+  if not is_direct(part) then
+    local parent = part.parent
+    return ("%s IN (SELECT %s FROM %s WHERE %s)"):format(column, quote.name(part.found.group.target),
+      quote.name(parent.name), group.rows_sql(parent, keys))
+  end
+  local root = root_of(part)
+  if root.kind == "integer" then return ("%s IN (SELECT CAST(key AS INTEGER) FROM (%s))"):format(column, keys) end
+  if root.fold then return ("%s COLLATE NOCASE IN (%s)"):format(column, keys) end
+  if part.found.kind == "text" and not part.parent then return ("%s IN (%s)"):format(column, keys) end
+  -- A column without a type holds a key as text, as a blob, or as an integer.
+  return ("%s IN (SELECT key FROM (%s) UNION ALL SELECT CAST(key AS BLOB) FROM (%s) UNION ALL "
+    .. "SELECT CAST(key AS INTEGER) FROM (%s) WHERE key = CAST(CAST(key AS INTEGER) AS TEXT))"):format(column, keys,
+    keys, keys)
+end
+
+--- The group of a row that is told by its own key: keyspace and canonical text of the group's key, or nil.
+---@param state table of lua/collegedb/instance.lua
+---@param keyspace string of the row's own key
+function group.of_row(state, index, keyspace, text)
+  for _, found in ipairs(catalog.in_keyspace(state.catalog, index, keyspace, "rows")) do
+    local root = state.catalog.tables[quote.fold(found.group.root)]
+    for _, part in ipairs(group.parts(state.catalog, index, root.keyspace)) do
+      local row = part.name == found.name and state.shards[index].inner:first(("SELECT %s AS key FROM %s AS t WHERE %s")
+        :format(group.key_sql(part, "t"), quote.name(found.name), catalog.holds_sql(found)),
+        { catalog.key_value(keyspace, text) })
+      if row and row.key then return root.keyspace, row.key end
+    end
+  end
+end
+
+-- --- how they are stored ---------------------------------------------------------------
+
+local function columns_of(shard, name)
+  local columns = {}
+  for row in shard:each("SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0 ORDER BY cid", { name }) do
+    columns[#columns + 1] = row.name
+  end
+  return columns
+end
+
+-- Sets of columns in which no two rows may be equal: what a REPLACE deletes other rows by. Nil and the name of an
+-- index over an expression, whose value cannot be told from outside.
+local function unique_of(shard, name)
+  local sets = {}
+  for _, index in ipairs(shard:all("SELECT name FROM pragma_index_list(?) WHERE \"unique\"", { name })) do
+    local set = {}
+    for row in shard:each([[SELECT cid, name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno]],
+        { index.name }) do
+      if row.cid < -1 then return nil, index.name end
+      set[#set + 1] = { name = row.name or "rowid", collation = row.coll }
+    end
+    sets[#sets + 1] = set
+  end
+  local alias = shard:first([[SELECT name FROM pragma_table_info(?1) WHERE pk AND upper(type) = 'INTEGER'
+    AND (SELECT count(*) FROM pragma_table_info(?1) WHERE pk) = 1]], { name })
+  if alias then sets[#sets + 1] = { { name = alias.name, collation = "BINARY" } } end
+  return sets
+end
+
+--- Reads how the parts are stored on a shard: `columns`, without generated ones, and `unique`. Raises UNSUPPORTED for
+-- what no fence can hold.
+---@param shard userdata
+---@param parts collegedb.Part[]
+function group.read_storage(shard, parts)
+  for _, part in ipairs(parts) do
+    part.columns = columns_of(shard, part.name)
+    local unique, index = unique_of(shard, part.name)
+    if not unique then
+      errors.raise("UNSUPPORTED", { table = part.name }, "rows of %s can not be moved: its unique index %s is over an "
+        .. "expression, so that no fence can tell which rows a REPLACE would delete", part.name, index)
+    end
+    part.unique = unique
+  end
+end
+
+return group

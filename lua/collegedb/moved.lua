@@ -1,0 +1,108 @@
+--- Statements that came to a shard which their key has left, or has not reached: they are run where the key
+-- is now. A write is refused by the fence before; a read, or a write that changed nothing, looks after itself.
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local fence = require "collegedb.fence"
+local forward = require "collegedb.forward"
+local patience = require "collegedb.patience"
+
+local moved = {}
+
+local OWN = "SELECT state FROM _collegedb_own WHERE keyspace = ? AND key = ?"
+
+local function raise_moving(state, index, text)
+  errors.raise("MOVING", { key = text, shard = state.shards[index].name },
+    "the key %s was on its way to another shard for longer than move_deadline (%g s)", text, state.config.move_deadline)
+end
+
+-- A look at the own row, inside a transaction: no move of the key goes a step further here until that ends.
+local LEFT = {}
+
+local function guard(keyspace, text)
+  return function(tx)
+    local own = fence.is_up(tx) and tx:first(OWN, { keyspace, text })
+    if own and own.state ~= "active" and own.state ~= "sending" then error(LEFT, 0) end
+  end
+end
+
+-- Where the key is by the own rows, or else by all that the router knows.
+local function place(state, db, key, sql, insert, index, space, text)
+  local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
+  if told then
+    core.remember(db, space, text, at)
+    return at
+  end
+  core.forget(db, space, text)
+  return select(3, core.route(db, key, sql, insert))
+end
+
+-- Runs a statement at the key's shard, again while the fence refuses it or the key goes.
+local function run_at_owner(state, db, method, key, sql, params, index)
+  local space, text = core.key_of(db, key, sql)
+  local look, insert = guard(select(2, catalog.untag(space)), text), core.scan(sql).kind == "insert"
+  local waiting = patience.new(state.config.move_deadline)
+  repeat
+    index = place(state, db, key, sql, insert, index, space, text)
+    local done, result = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
+      look(tx)
+      return tx[method](tx, sql, params)
+    end)
+    if done then return result end
+    if result ~= LEFT and not errors.is_error(result, "MOVED") then error(result, 0) end
+  until not waiting:wait()
+  raise_moving(state, index, text)
+end
+
+-- A loop can not be begun again elsewhere once it gives rows: its shard is looked for before.
+local function where(state, db, key, sql, index)
+  if not fence.is_up(state.shards[index].inner) then
+    core.no_fence(db, index)
+    return index
+  end
+  local space, text = core.key_of(db, key, sql)
+  local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
+  if told then core.remember(db, space, text, at) end
+  return told and at or index
+end
+
+--- Called from src/bind/route.c.
+---@param method "first"|"all"|"run"|"each" for "each" the result is the index of the shard to read
+---@param refused boolean the fence refused it; otherwise it met nothing
+---@return boolean done, any result
+function moved.run(state, db, method, key, sql, params, index, refused)
+  if method == "each" then return true, where(state, db, key, sql, index) end
+  if not refused then
+    local inner = state.shards[index].inner
+    if not fence.is_up(inner) then
+      core.no_fence(db, index)
+      return false
+    end
+    local space, text = core.key_of(db, key, sql)
+    -- Even where the key is here now: it may have come back since the statement looked.
+    if not inner:first(OWN, { select(2, catalog.untag(space)), text }) then return false end
+  end
+  return true, run_at_owner(state, db, method, key, sql, params, index)
+end
+
+--- Runs a transaction on the shard that has the key when it begins.
+---@param sql string? the first statement, which types the key
+---@param run fun(shard: userdata, hash: string, guard: fun(tx)) begins with guard(tx), and passes on what that raises
+function moved.transaction(db, key, sql, insert, run)
+  local state = core.state(db)
+  local shard, hash, index = core.route(db, key, sql, insert)
+  local space, text = core.key_of(db, key, sql)
+  local look, waiting = guard(select(2, catalog.untag(space)), text), patience.new(state.config.move_deadline)
+  repeat
+    local results = table.pack(pcall(run, shard, hash, look))
+    if results[1] then return table.unpack(results, 2, results.n) end
+    if errors.is_error(results[2], "MOVED") then core.forget(db, space, text) end
+    if results[2] ~= LEFT then error(results[2], 0) end
+    index = place(state, db, key, sql, insert, index, space, text)
+    shard = state.shards[index].handle
+  until not waiting:wait()
+  raise_moving(state, index, text)
+end
+
+return moved

@@ -1,0 +1,59 @@
+--- The directory's part in moves: their numbers, which movers may still live, and where keys have gone.
+
+local fence = require "collegedb.fence"
+
+local moves = {}
+
+--- Journals a move, under a number above every one that its keys have seen.
+---@param job table of workflows/move.lua
+---@param lease integer seconds
+---@return integer number
+function moves.begin(directory, job, lease)
+  local number
+  directory.shard:transaction(function(tx)
+    local floor = 1
+    for _, shard in ipairs(job.state.shards) do
+      local own = fence.is_up(shard.inner) and shard.inner:first "SELECT max(move) AS n FROM _collegedb_own"
+      floor = math.max(floor, own and own.n or 0)
+    end
+    for _, text in ipairs(job.keys) do
+      local _, _, version = directory:lookup(job.full, text)
+      floor = math.max(floor, version or 0)
+    end
+    number = tx:first([[INSERT INTO _collegedb_counters VALUES ('move', ?1 + 1)
+      ON CONFLICT DO UPDATE SET value = max(value, ?1) + 1 RETURNING value]], { floor }).value
+    tx:run("INSERT INTO _collegedb_moves VALUES (?, ?, ?, ?, ?, ?)",
+      { number, job.keyspace, job.source.id, job.target.id, job.state.epoch.number, os.time() + lease })
+  end)
+  return number
+end
+
+--- Another one after every step of a move that shows to others; the same while none is under way.
+function moves.stamp(directory)
+  local row = directory.shard:first [[SELECT (SELECT value FROM _collegedb_counters WHERE name = 'move') AS number,
+    (SELECT count(*) FROM _collegedb_moves) AS open]]
+  if row.open > 0 then return {} end
+  return row.number
+end
+
+--- May the mover of this number still be at work?
+function moves.is_live(directory, number)
+  return directory.shard:first("SELECT 1 AS yes FROM _collegedb_moves WHERE number = ? AND lease >= ?",
+    { number, os.time() }) ~= nil
+end
+
+--- Is any move journaled?
+function moves.any(directory)
+  return directory.shard:first "SELECT 1 AS yes FROM _collegedb_moves LIMIT 1" ~= nil
+end
+
+--- Drops what dead movers have journaled; nothing of it is left in the shards.
+function moves.forget_dead(directory)
+  directory.shard:run("DELETE FROM _collegedb_moves WHERE lease < ?", { os.time() })
+end
+
+function moves.close(directory, number)
+  directory.shard:run("DELETE FROM _collegedb_moves WHERE number = ?", { number })
+end
+
+return moves

@@ -1,0 +1,79 @@
+--- db:reassign_shard: moving the whole group of a key to another shard.
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local group = require "collegedb.group"
+local members = require "collegedb.members"
+local move = require "collegedb.workflows.move"
+local probe = require "collegedb.probe"
+local router = require "collegedb.router"
+
+local reassign = {}
+
+-- Keyspace and canonical text of a key as users write it.
+local function parts_of(db, state, key, name)
+  if core.key_parts(key) == nil and name == nil and math.type(key) then name = router.describe(state, nil) end
+  if name ~= nil and core.key_parts(key) == nil then key = db:key(name, key) end
+  local space, text = core.key_parts(key)
+  if space then return space, text end
+  if type(key) == "string" and key ~= "" and #key <= core.key_max then return "", key end
+  errors.raise("USAGE", nil, "the key is a %s; a key is a string of 1 to %d bytes, an integer or db:key(…)", type(key),
+    core.key_max)
+end
+
+local function group_of_row(state, index, keyspace, text)
+  local root_space, key = group.of_row(state, index, keyspace, text)
+  if key then return root_space, key end
+  errors.raise("CONFLICT", { key = text }, "the row %s belongs to no group that could be moved", text)
+end
+
+-- Where the group is, and its key.
+local function find(state, space, text)
+  state:refresh_catalog()
+  local tag, keyspace = catalog.untag(space)
+  local _, id = state.directory:lookup(space, text)
+  local index = id and state.epoch.index_of[id]
+  if not index and members.fill(state, keyspace) then
+    index = members.find(state, tag, keyspace, text)
+    if index then keyspace, text = group_of_row(state, index, keyspace, text) end
+  elseif not index then
+    index = router.resolve(state, space, text, nil, false)
+    if not probe.has(state, index, tag, keyspace, text) then
+      local member = members.find(state, tag, keyspace, text)
+      index = member
+      if member then keyspace, text = group_of_row(state, member, keyspace, text) end
+    end
+  end
+  if index then return index, tag, keyspace, text end
+  errors.raise("MAPPING_NOT_FOUND", { key = text }, "the key %s has no rows and no entry: there is nothing to move",
+    text)
+end
+
+--- Moves all rows of a key's group, whichever shard they are on, to another one, while programs run.
+---@param db userdata
+---@param key string|integer|userdata
+---@param name string the shard
+---@param table_name string? whose key it is, for an integer
+---@return table report { moved, from, to, rows }
+function reassign.run(db, key, name, table_name)
+  local state = core.state(db)
+  db:shard(name)
+  local space, text = parts_of(db, state, key, table_name)
+  state:read_epoch()
+  local source, tag, keyspace, group_text = find(state, space, text)
+  local target = state.by_name[name]
+  local report = { moved = source ~= target, from = state.shards[source].name, to = name, rows = 0 }
+  if not report.moved then return report end
+  if (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then
+    errors.raise("USAGE", { key = key, shard = name }, "the key %s can not go to %s, whose keys have another keyspace",
+      group_text, name)
+  end
+  local done = move.run(state,
+    { keyspace = keyspace, tag = tag, keys = { group_text }, source = source, target = target })
+  db:flush_cache()
+  report.rows = done.rows
+  return report
+end
+
+return reassign

@@ -1,0 +1,139 @@
+--- Finishing or undoing what a dead mover left. The own rows in the shards decide; the journal only says
+-- which movers may still live. Every step is one that the mover itself could take, and may be taken twice.
+
+local catalog = require "collegedb.catalog"
+local fence = require "collegedb.fence"
+local moves = require "collegedb.moves"
+
+local recovery = {}
+
+local function keys_of(shard, number)
+  return shard.inner:all("SELECT keyspace, key FROM _collegedb_own WHERE move = ? AND instr(keyspace, char(1)) = 0",
+    { number })
+end
+
+-- Before a target forgets a move, its source must know that the move is over: a slow mover could still commit it.
+local function raise_floor(source, keys, number)
+  source.handle:transaction(function(tx)
+    fence.make_own(tx)
+    for _, row in ipairs(keys) do
+      tx:run([[INSERT INTO _collegedb_own VALUES (?1, ?2, 'active', ?3, ?3, NULL, NULL, ?4) ON CONFLICT DO UPDATE
+        SET floor = max(floor, ?3), move = max(move, ?3) WHERE state = 'active']],
+        { row.keyspace, row.key, number, os.time() })
+    end
+  end)
+end
+
+--- Takes a move back that was not committed. False when it was: then it must be finished.
+---@param source table a shard of the state
+---@param target table
+---@param number integer
+function recovery.undo(source, target, number)
+  local undone = true
+  if fence.is_up(source.inner) then
+    source.handle:transaction(function(tx)
+      tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'sending'", { number })
+      undone = not tx:first("SELECT 1 AS yes FROM _collegedb_own WHERE move = ? AND state IN ('sent', 'tomb')",
+        { number })
+    end)
+  end
+  if not undone then return false end
+  if not fence.is_up(target.inner) then return true end
+  raise_floor(source, keys_of(target, number), number)
+  target.handle:transaction(function(tx)
+    fence.empty_stages(tx, number)
+    -- What was never here leaves no trace; what left here once stays remembered.
+    tx:run("DELETE FROM _collegedb_own WHERE move = ? AND state = 'receiving' AND floor = 0", { number })
+    tx:run("UPDATE _collegedb_own SET state = 'tomb', peer = before WHERE move = ? AND state = 'receiving'", { number })
+  end)
+  return true
+end
+
+--- The staged rows of a committed move become rows.
+function recovery.activate(target, number)
+  fence.transaction(target, function(tx)
+    tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'receiving'", { number })
+  end)
+end
+
+--- Clears the source of a committed move, when the target says of each key that it has, or has had, it.
+---@return boolean done
+function recovery.clean(source, target, number)
+  for _, row in ipairs(keys_of(source, number)) do
+    local own = target.inner:first("SELECT floor FROM _collegedb_own WHERE keyspace = ? AND key = ?",
+      { row.keyspace, row.key })
+    if not own or own.floor < number then return false end
+  end
+  fence.transaction(source, function(tx)
+    tx:run("UPDATE _collegedb_own SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
+  end)
+  return true
+end
+
+--- Does what is left of a committed move.
+function recovery.finish(state, source, target, number)
+  recovery.activate(target, number)
+  local by_space = {}
+  for _, row in ipairs(keys_of(source, number)) do
+    by_space[row.keyspace] = by_space[row.keyspace] or {}
+    table.insert(by_space[row.keyspace], row.key)
+  end
+  for keyspace, keys in pairs(by_space) do
+    state.directory:publish(catalog.tag(keyspace ~= "" and target.keyspace or nil, keyspace), keys, target.id, number)
+  end
+  return recovery.clean(source, target, number)
+end
+
+-- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards.
+local function open_moves(state)
+  local found = {}
+  for _, shard in ipairs(state.shards) do
+    if fence.is_up(shard.inner) then
+      for row in shard.inner:each [[SELECT move, state, peer FROM _collegedb_own
+          WHERE state IN ('sending', 'sent', 'receiving') GROUP BY move, state, peer]] do
+        local each = found[row.move] or {}
+        found[row.move] = each
+        local peer = state.shards[state.by_name[row.peer]]
+        if row.state == "receiving" then each.source, each.target = peer, shard
+        else each.source, each.target, each.committed = shard, peer, row.state == "sent" end
+      end
+    end
+  end
+  return found
+end
+
+--- Forgets where keys have gone, long after anything can still be running that was begun before; on a shard that others
+-- write, never.
+function recovery.forget(state)
+  local time = os.time() - state.config.forward_retention
+  for _, shard in ipairs(state.shards) do
+    local old = not shard.external_writers and fence.is_up(shard.inner)
+      and shard.inner:first("SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1", { time })
+    if old then shard.handle:transaction(function(tx) fence.forget(tx, time) end) end
+  end
+end
+
+--- Recovers every move whose mover's lease has run out.
+---@param state table of lua/collegedb/instance.lua
+---@param all boolean? also those that may still live: only when it is known that they do not
+---@return { finished: integer, undone: integer, live: integer }
+function recovery.run(state, all)
+  local report = { finished = 0, undone = 0, live = 0 }
+  for number, each in pairs(open_moves(state)) do
+    if not all and moves.is_live(state.directory, number) then
+      report.live = report.live + 1
+    elseif each.source and each.target then
+      if not each.committed and recovery.undo(each.source, each.target, number) then
+        report.undone = report.undone + 1
+      elseif recovery.finish(state, each.source, each.target, number) then
+        report.finished = report.finished + 1
+      end
+      moves.close(state.directory, number)
+    end
+  end
+  if moves.any(state.directory) then moves.forget_dead(state.directory) end
+  if report.finished > 0 and state.weak.db then state.weak.db:flush_cache() end
+  return report
+end
+
+return recovery
