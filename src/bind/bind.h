@@ -275,7 +275,11 @@ static inline void cdb__lua_settle_shard(cdb__lua_shard *shard, uintptr_t frame)
   if (shard->closing) cdb__lua_close_shard(shard, frame);
 }
 
+extern const char cdb__lua_db_magic; /* its address in a router proves what the userdata is */
 cdb__lua_db *cdb__lua_check_db(lua_State *L, int arg);
+cdb__lua_db *cdb__lua_test_db(lua_State *L, int arg);
+/* Keeps in the mapping cache where a key is. */
+void cdb__lua_keep(cdb__lua_db *db, cdb__hash hash, int index, int why);
 cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg);
 cdb__lua_directory *cdb__lua_check_directory(lua_State *L, int arg);
 
@@ -331,6 +335,7 @@ void cdb__lua_open_cursor(lua_State *L);
 void cdb__lua_open_values(lua_State *L);
 void cdb__lua_open_keys(lua_State *L);
 void cdb__lua_open_route(lua_State *L);
+void cdb__lua_open_router(lua_State *L);
 void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);

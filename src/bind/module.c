@@ -59,6 +59,7 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_cursor(L);
   cdb__lua_open_shard(L);
   cdb__lua_open_route(L);
+  cdb__lua_open_router(L);
   cdb__lua_open_directory(L);
   cdb__lua_open_takeover(L);
   cdb__lua_open_files(L);
