@@ -164,7 +164,7 @@ end
 
 -- Control-C is for the program, whatever the call was doing just then.
 local function pass_interrupt(err)
-  if type(err) == "string" and err:find "interrupted!$" then error(err, 0) end
+  if errors.is_interrupt(err) then error(err, 0) end
 end
 
 local function fail(state, name, part, err)

@@ -292,7 +292,7 @@ function command.main(name, ...)
     if result.message ~= "" then complain(name, result.message) end
     return result.status
   end
-  if type(result) == "string" and result:find "interrupted!$" then
+  if require("collegedb.errors").is_interrupt(result) then
     complain(name, "interrupted; the same command goes on from here")
     return 130
   end

@@ -70,6 +70,10 @@ function errors.is_error(value, code)
   return getmetatable(value) == Error and (code == nil or value.code == code)
 end
 
+--- Is `err` what Ctrl-C raises, which nothing may take for a failure of its own?
+---@return boolean
+function errors.is_interrupt(err) return type(err) == "string" and err:find "interrupted!$" ~= nil end
+
 core.on_error(errors.new)
 
 return errors

@@ -186,6 +186,13 @@ local function take_down(tx, keyspace, parts)
   for _, part in ipairs(parts) do tx:exec("DROP TABLE IF EXISTS " .. fence.stage_name(part)) end
 end
 
+--- What the shard says of a key, or nil when it says nothing.
+---@return { state: string, move: integer, floor: integer, peer: string? }?
+function fence.own_row(tx, keyspace, text)
+  return fence.is_up(tx) and tx:first("SELECT state, move, floor, peer FROM _collegedb_own "
+    .. "WHERE keyspace = ? AND key = ?", { keyspace, text }) or nil
+end
+
 --- Puts the fence up for the groups of a keyspace; nothing happens where it stands.
 ---@param tx userdata
 ---@param keyspace string without a shard's tag

@@ -6,8 +6,6 @@ local recovery = require "collegedb.recovery"
 
 local forward = {}
 
-local OWN = "SELECT state, move, peer FROM _collegedb_own WHERE keyspace = ? AND key = ?"
-
 --- Follows the own rows from shard to shard: where the key is now, and whether an own row said so. What is being
 -- received is still at its source, which serves reads and refuses writes. A committed move is brought to its end by
 -- whoever meets it.
@@ -16,8 +14,7 @@ local OWN = "SELECT state, move, peer FROM _collegedb_own WHERE keyspace = ? AND
 function forward.follow(state, index, keyspace, text)
   local told = false
   for _ = 1, 2 * #state.shards do
-    local shard = state.shards[index]
-    local own = fence.is_up(shard.inner) and shard.inner:first(OWN, { keyspace, text })
+    local own = fence.own_row(state.shards[index].inner, keyspace, text)
     if not own then return index, told end
     if own.state == "active" or own.state == "sending" then return index, true end
     local peer = state.by_name[own.peer]

@@ -98,7 +98,7 @@ local function load_text(self, text)
     if self.identity and (row and row.value) ~= self.identity then error(OTHER, 0) end
   end)
   if done or err == OTHER then return done end
-  if errors.is_error(err, "NOMEM") or (type(err) == "string" and err:find "interrupted!$") then error(err, 0) end
+  if errors.is_error(err, "NOMEM") or errors.is_interrupt(err) then error(err, 0) end
   local message = type(err) == "string" and err:gsub("^[^:]*:%d+: ", "") or tostring(err)
   errors.raise("CORRUPT", { kv_key = record.KEY, cause = err }, "the value of %q in the table KV is no record: %s",
     record.KEY, message)

@@ -28,7 +28,7 @@ local function call(self, name, key, ...)
   local results = table.pack(pcall(self.kv[name], key, ...))
   if results[1] then return results[2], results[3] end
   local err = results[2]
-  local passes = errors.is_error(err) or (type(err) == "string" and err:find "interrupted!$")
+  local passes = errors.is_error(err) or errors.is_interrupt(err)
   if passes then error(err, 0) end
   if err == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out in the table KV's %s", name) end
   local told, text = pcall(tostring, err)

@@ -34,7 +34,7 @@ function loader.call(what, limit, f, ...)
   local results = table.pack(core.call_limited(limit, f, ...))
   if results[1] then return table.unpack(results, 2, results.n) end
   local err = results[2]
-  if errors.is_error(err) or (type(err) == "string" and err:find "interrupted!$") then error(err, 0) end
+  if errors.is_error(err) or errors.is_interrupt(err) then error(err, 0) end
   if err == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "") end
   script_error(what, err)
 end

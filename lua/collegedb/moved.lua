@@ -10,8 +10,6 @@ local patience = require "collegedb.patience"
 
 local moved = {}
 
-local OWN = "SELECT state FROM _collegedb_own WHERE keyspace = ? AND key = ?"
-
 local function raise_moving(state, index, text)
   errors.raise("MOVING", { key = text, shard = state.shards[index].name },
     "the key %s was on its way to another shard for longer than move_deadline (%g s)", text, state.config.move_deadline)
@@ -22,7 +20,7 @@ local LEFT = {}
 
 local function guard(keyspace, text)
   return function(tx)
-    local own = fence.is_up(tx) and tx:first(OWN, { keyspace, text })
+    local own = fence.own_row(tx, keyspace, text)
     if own and own.state ~= "active" and own.state ~= "sending" then error(LEFT, 0) end
   end
 end
@@ -81,7 +79,7 @@ function moved.run(state, db, method, key, sql, params, index, refused)
     end
     local space, text = core.key_of(db, key, sql)
     -- Even where the key is here now: it may have come back since the statement looked.
-    if not inner:first(OWN, { select(2, catalog.untag(space)), text }) then return false end
+    if not fence.own_row(inner, select(2, catalog.untag(space)), text) then return false end
   end
   return true, run_at_owner(state, db, method, key, sql, params, index)
 end

@@ -60,8 +60,7 @@ end
 ---@return boolean done
 function recovery.clean(source, target, number)
   for _, row in ipairs(keys_of(source, number)) do
-    local own = target.inner:first("SELECT floor FROM _collegedb_own WHERE keyspace = ? AND key = ?",
-      { row.keyspace, row.key })
+    local own = fence.own_row(target.inner, row.keyspace, row.key)
     if not own or own.floor < number then return false end
   end
   fence.transaction(source, function(tx)

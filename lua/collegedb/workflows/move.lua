@@ -49,10 +49,9 @@ local function check_triggers(shard, parts)
   for _, part in ipairs(parts) do
     local row = shard.inner:first([[SELECT name FROM sqlite_schema WHERE type = 'trigger'
       AND tbl_name = ? COLLATE NOCASE AND substr(name, 1, 11) <> '_collegedb_']], { part.name })
-    if row and not part.found.move_triggers then
+    if row then
       errors.raise("UNSUPPORTED", { table = part.name, shard = shard.name },
-        "rows of %s can not be moved: its trigger %s on shard %s would run for them; rules may allow it with "
-        .. "move_triggers = true", part.name, row.name, shard.name)
+        "rows of %s can not be moved: its trigger %s on shard %s would run for them", part.name, row.name, shard.name)
     end
   end
 end
@@ -99,7 +98,7 @@ local SEND = [[INSERT INTO _collegedb_own VALUES (?1, ?2, 'sending', ?3, 0, ?4, 
 local function take_keys(job, tx, shard, sql, peer)
   for _, key in ipairs(job.keys) do
     if tx:run(sql, { job.keyspace, key, job.number, peer.name, os.time() }).meta.changes ~= 1 then
-      local own = tx:first("SELECT state FROM _collegedb_own WHERE keyspace = ? AND key = ?", { job.keyspace, key })
+      local own = fence.own_row(tx, job.keyspace, key)
       fail_conflict(job, shard, key, ("%s has it as %s"):format(shard.name, own and own.state or "?"))
     end
   end
