@@ -326,11 +326,10 @@ end
 
 --- What takes one key column's keys into the directory: src/bind/takeover.c.
 ---@param plan table see lua/collegedb/integration.lua
----@param before userdata? another one of the same column, to go on from where that was
 ---@return userdata takeover with step() → more, stalled, idle; counts(); conflicts(most), those of the last step
-function Directory:takeover(plan, before)
+function Directory:takeover(plan)
   plan.directory, plan.secret = self.shard, self.secret
-  return core.takeover(plan, before)
+  return core.takeover(plan)
 end
 
 return directory

@@ -357,7 +357,7 @@ function Directory:discard(id)
   return sweep(self)
 end
 
-function Directory:takeover(plan, before) return takeover.new(self, plan, before) end
+function Directory:takeover(plan) return takeover.new(self, plan) end
 
 -- --- turns and names ------------------------------------------------------------------------
 

@@ -23,8 +23,7 @@ end
 
 ---@param dir table the directory in a table KV
 ---@param plan table as of lua/collegedb/integration.lua
----@param before table? another takeover of the same column, to go on from where that was
-function takeover.new(dir, plan, before)
+function takeover.new(dir, plan)
   local tag, keyspace = catalog.untag(plan.keyspace)
   local page = plan.page and plan.page > 0 and math.min(plan.page, PAGE) or PAGE
   local source = core.inner(plan.source)
@@ -33,7 +32,6 @@ function takeover.new(dir, plan, before)
     full = catalog.tag(tag, keyspace), placement = plan.homes and #plan.homes > 0 and core.placement(plan.homes),
     tally = { records = 0, created = 0, at_home = 0, known = 0, conflicts = 0, unusable = 0 }, clashes = {},
   }
-  if before then self.tally, self.last, self.ended = before:counts(), before.last, before.ended end
   return setmetatable(self, Takeover)
 end
 

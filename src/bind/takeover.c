@@ -1,4 +1,4 @@
-/* core.takeover(plan[, before]): takes the keys of one key column into the
+/* core.takeover(plan): takes the keys of one key column into the
  * directory, a batch a step, so that the workflow in Lua can report progress and
  * stop in between. */
 #include <stdlib.h>
@@ -23,14 +23,13 @@ static takeover *check_takeover(lua_State *L, int arg) {
 
 static int new_takeover(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
-  const takeover *before = lua_isnoneornil(L, 2) ? NULL : check_takeover(L, 2);
   takeover *t = lua_newuserdatauv(L, sizeof *t, 1);
   memset(t, 0, sizeof *t);
   luaL_setmetatable(L, TAKEOVER_CLASS);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, -2, 1);
   cdb__lua_takeover_plan_read(L, 1, &t->read);
-  t->handle = cdb__takeover_new(&t->read.plan, before ? before->handle : NULL);
+  t->handle = cdb__takeover_new(&t->read.plan);
   if (!t->handle) return cdb__lua_fail(L, CDB_NOMEM, "no memory for a page of keys");
   return 1;
 }

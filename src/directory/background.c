@@ -179,7 +179,7 @@ static int open_part(cdb__background *b, cdb__background_part *part, int64_t *ro
 static int take_columns(cdb__background *b, cdb__background_part *part, const int64_t *rows) {
   progress p = {0};
   for (size_t i = 0; i < part->count; i++) {
-    cdb__takeover *takeover = cdb__takeover_new(&part->columns[i].plan, NULL);
+    cdb__takeover *takeover = cdb__takeover_new(&part->columns[i].plan);
     if (!takeover) return cdb__fail(&part->fault, CDB_NOMEM, "no memory for a page of keys");
     p.counted = rows[i];
     const int code = take_column(b, part, takeover, &p, &part->fault);

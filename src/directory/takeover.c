@@ -17,18 +17,7 @@ enum {
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
-static int copy_position(cdb__takeover *t, const cdb__takeover *before) {
-  cdb__fault ignored;
-  t->placed = before->placed;
-  t->counts = before->counts;
-  t->kept = before->kept;
-  t->at.ended = before->at.ended;
-  memcpy(t->at.mark, before->at.mark, sizeof t->at.mark);
-  const int code = cdb__own_value(&t->at.last, &before->at.last.value, &ignored);
-  return code == CDB_OK ? cdb__own_value(&t->at.stop, &before->at.stop.value, &ignored) : code;
-}
-
-cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, const cdb__takeover *before) {
+cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan) {
   cdb__takeover *t = calloc(1, sizeof *t);
   if (!t) return NULL;
   t->plan = *plan;
@@ -42,7 +31,7 @@ cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, const cdb__take
   t->items = malloc(t->plan.page * sizeof *t->items);
   t->text_capacity = 1 << 16;
   t->text = malloc(t->text_capacity);
-  if (t->items && t->text && (!before || copy_position(t, before) == CDB_OK)) return t;
+  if (t->items && t->text) return t;
   cdb__takeover_free(t);
   return NULL;
 }

@@ -71,9 +71,8 @@ typedef struct {
 
 typedef struct cdb__takeover cdb__takeover;
 
-/* What the plan points to must outlive the takeover. `before` is NULL, or a
- * takeover of the same column, to go on from where that was. NULL: no memory. */
-cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan, const cdb__takeover *before);
+/* What the plan points to must outlive the takeover. NULL: no memory. */
+cdb__takeover *cdb__takeover_new(const cdb__takeover_plan *plan);
 
 enum { CDB__TAKEOVER_DONE, CDB__TAKEOVER_MORE, CDB__TAKEOVER_STALLED, CDB__TAKEOVER_IDLE };
 
