@@ -58,16 +58,16 @@ local function raise_full(text, count)
 end
 
 -- May a new key like this one be placed on the shard?
-local function is_open(shard, key)
-  local any = key.keyspace == "" and not key.tag
-  return shard.allocate and (any or shard.keyspace == key.tag)
+local function is_open(state, index, key)
+  local shard, any = state.shards[index], key.keyspace == "" and not key.tag
+  return shard.allocate and not state.epoch.drained[index] and (any or shard.keyspace == key.tag)
 end
 
 -- An array of views, and how many more would be open if they were not full.
 local function open_shards(state, key, operation)
   local views, full = {}, 0
-  for index, shard in ipairs(state.shards) do
-    if is_open(shard, key) then
+  for index in ipairs(state.shards) do
+    if is_open(state, index, key) then
       if operation == "write" and allocate.is_full(state, index) then full = full + 1
       else views[#views + 1] = view(state, index) end
     end
@@ -108,7 +108,7 @@ local function select_shard(state, key, operation, turn)
   local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, value, views,
     context(state, key, operation, turn))
   local index = type(answer) == "string" and state.by_name[answer]
-  if not index or not is_open(state.shards[index], key) then
+  if not index or not is_open(state, index, key) then
     errors.raise("SCRIPT", { key = value },
       "strategy %s returned %s for the key %s; it must return the name of one of the shards it was given", name,
       describe(answer), key.text)
@@ -124,6 +124,11 @@ function allocate.select(state, key)
     return state.directory:count_on(check_turn(name), 0)
   end)
 end
+
+--- Where the strategy would place a key, by turns of the caller's.
+---@param turn fun(name: string?): integer ctx.turn
+---@return integer index
+function allocate.choose(state, key, turn) return select_shard(state, key, "write", turn) end
 
 --- Where a new key goes whose home is full: to the next home that is not.
 ---@return integer index

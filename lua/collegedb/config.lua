@@ -203,6 +203,15 @@ local function normalize_shard(prefix, given, name)
   return shard
 end
 
+--- A shard table as db:add_shard takes it, checked and filled in.
+---@param given table
+function config.shard(given)
+  if not is_shard_table(given) then
+    fail("shard", "takes a table { name = …, path }, not %s", describe(given))
+  end
+  return normalize_shard("shard.", given)
+end
+
 local function normalize_shards(given)
   if not is_shard_table(given) then
     fail("shards", "takes an array of shard tables, or a map from names to shards, not %s", describe(given))

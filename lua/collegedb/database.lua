@@ -209,6 +209,27 @@ function methods:reassign_shard(key, name, table_name)
   return require("collegedb.reassign").run(self, key, name, table_name)
 end
 
+--- Adds a shard while programs run. Those that have the directory open take it up by themselves. Under the strategy
+-- hash it is the home of its share of the keys from then on; rebalance moves those that are elsewhere.
+---@param shard table a shard table, as in a config
+---@return table report { shard, retiring }: retiring until rebalance has moved what has another home now
+function methods:add_shard(shard) return require("collegedb.growing").add(core.state(self), shard) end
+
+--- Empties a shard while programs run, and closes it: no new keys, then no keys, then no rows.
+---@param opts { policy: string|function|table|nil, dry_run: boolean?, rate: number?, on_progress: function?,
+--- resume: boolean? }?
+---@return collegedb.RebalanceReport
+function methods:drain(name, opts)
+  local shard = shard_of(self, name)
+  return require("collegedb.rebalancing").run(self, "drain", opts, shard.id)
+end
+
+--- Moves keys to where a policy wants them, by default to their homes, while programs run.
+---@param opts { policy: string|function|table|nil, dry_run: boolean?, rate: number?, on_progress: function?,
+--- resume: boolean? }? rate in keys a second; on_progress(done, total, label, info) stops it by returning false
+---@return collegedb.RebalanceReport
+function methods:rebalance(opts) return require("collegedb.rebalancing").run(self, "rebalance", opts) end
+
 --- Loads strategy and rules anew: now, and also when only what their files use has changed. When one of them is wrong,
 -- it raises, and those before go on.
 function methods:reload_scripts() core.state(self):reload_scripts() end

@@ -9,6 +9,7 @@
 --                     written only by the tx of change
 --   entries           what src/bind/home.c looks entries up in, or nil where only Lua can
 --   close, alone, epoch, count_on, knows, name_of
+--   work_in(number)   whether the placement is not being dropped
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
 --   lookup, claim, replace, assign, publish, forget, void, discard, counts, count_found    the entries
@@ -37,7 +38,9 @@ CREATE TABLE IF NOT EXISTS _collegedb_entries (
   digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS _collegedb_shards (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
-  conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0);
+  conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0,
+  drained INTEGER NOT NULL DEFAULT 0, -- 1: gets no new keys, 2: empty, and refuses rows
+  settings TEXT);                     -- of one that was added while programs ran
 CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _collegedb_homes (
   placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
@@ -68,18 +71,22 @@ INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[),
 function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
 
 -- Of a directory that an earlier version made.
-local function add_generation(shard)
-  local has = shard:first [[SELECT count(*) AS columns, sum(name = 'generation') AS generation
-    FROM pragma_table_info('_collegedb_shards')]]
-  if has.columns > 0 and has.generation == 0 then
-    shard:exec "ALTER TABLE _collegedb_shards ADD COLUMN generation INTEGER NOT NULL DEFAULT 0"
+local function add_columns(shard)
+  local has = {}
+  for row in shard:each "SELECT name FROM pragma_table_info('_collegedb_shards')" do has[row.name] = true end
+  for _, column in ipairs { { "generation", "INTEGER NOT NULL DEFAULT 0" }, { "drained", "INTEGER NOT NULL DEFAULT 0" },
+    { "settings", "TEXT" } } do
+    if has.id and not has[column[1]] then
+      shard:exec(("ALTER TABLE _collegedb_shards ADD COLUMN %s %s"):format(column[1], column[2]))
+    end
   end
 end
 
 local function prepare(self)
-  local row = self.shard:first "SELECT count(*) AS n FROM sqlite_schema WHERE name = '_collegedb_distrust'"
-  if row.n == 0 then
-    add_generation(self.shard)
+  local row = self.shard:first [[SELECT (SELECT count(*) FROM sqlite_schema WHERE name = '_collegedb_distrust') +
+    (SELECT count(*) FROM pragma_table_info('_collegedb_shards') WHERE name = 'settings') AS n]]
+  if row.n < 2 then
+    add_columns(self.shard)
     directory.make_tables(self.shard)
   end
   row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
@@ -139,6 +146,34 @@ function Directory:alone(f)
   return true
 end
 
+local PLACEMENTS <const> = 1 << 40 -- the lock numbers of placements; smaller ones are a journal's
+
+--- Notes for others that this instance works in a placement, and in no other one any more. False while somebody is
+-- about to drop it: then there is a newer one.
+---@param number integer
+function Directory:work_in(number)
+  if not self.lock or self.works_in == number then return true end
+  if not self.lock:share(PLACEMENTS + number) then return false end
+  if self.works_in then self.lock:release(PLACEMENTS + self.works_in) end
+  self.works_in = number
+  return true
+end
+
+--- Runs `f` while no instance works in one of the placements from `first` to `last`, nor can begin to; false if one
+-- does.
+function Directory:without_workers(first, last, f)
+  local claimed, all, done, err = {}, true, true, nil
+  for number = first, last do
+    if not self.lock then break end
+    all = all and self.lock:claim(PLACEMENTS + number)
+    if all then claimed[#claimed + 1] = number end
+  end
+  if all then done, err = pcall(f) end
+  for _, number in ipairs(claimed) do self.lock:release(PLACEMENTS + number) end
+  if all and not done then error(err, 0) end
+  return all
+end
+
 --- The current epoch, and the shard id and version of the key's entry if it has one.
 function Directory:lookup(keyspace, text)
   return self.entries:lookup(keyspace, text)
@@ -184,10 +219,12 @@ end
 --- Writes where the keys of a move live now, unless a later move has: `number` is the entry's version.
 ---@param keyspace string with its tag
 ---@param texts string[]
-function Directory:publish(keyspace, texts, id, number)
+---@param home boolean? the shard is their home: then no entry is made, and only those that are there change
+function Directory:publish(keyspace, texts, id, number, home)
   self.shard:transaction(function(tx)
     for _, text in ipairs(texts) do
-      tx:run([[INSERT INTO _collegedb_entries VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE
+      tx:run(home and [[UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHERE digest = ?1 AND version < ?3]]
+        or [[INSERT INTO _collegedb_entries VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE
         SET shard = ?2, version = ?3 WHERE version < ?3]],
         { core.blob(core.digest(keyspace, text, self.secret)), id, number })
     end

@@ -1,6 +1,9 @@
 --- Epochs: the numbered state of shard set, placement and integration, kept in
 -- the directory. A process that meets a newer number reads it anew before it
 -- decides anything.
+--
+-- A placement is the shards and weights by which keys get their homes. A new one does not move keys: those before it
+-- stay, as retiring ones, until no key is where only they would look for it (lua/collegedb/growing.lua).
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
@@ -8,7 +11,7 @@ local errors = require "collegedb.errors"
 local epochs = {}
 
 local function known_shard(shard, name)
-  return shard:first("SELECT id, keyspace, integrated FROM _collegedb_shards WHERE name = ?", { name })
+  return shard:first("SELECT id, keyspace, integrated, drained FROM _collegedb_shards WHERE name = ?", { name })
 end
 
 local function register(dir, tx, shards)
@@ -38,10 +41,11 @@ local function register(dir, tx, shards)
   return changed
 end
 
-local function wanted_homes(shards)
+local function wanted_homes(dir_shard, shards)
   local homes = {}
   for _, shard in ipairs(shards) do
-    if shard.allocate then
+    local row = known_shard(dir_shard, shard.name)
+    if shard.allocate and not (row and row.drained > 0) then
       homes[#homes + 1] = { shard = shard.id, weight = shard.weight, keyspace = shard.keyspace, name = shard.name }
     end
   end
@@ -59,7 +63,7 @@ local function homes_text(homes)
 end
 
 local function read_homes(shard, number)
-  return shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name FROM _collegedb_homes AS h
+  return shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name, s.drained FROM _collegedb_homes AS h
     JOIN _collegedb_shards AS s ON s.id = h.shard WHERE h.placement = ? ORDER BY h.shard]], { number })
 end
 
@@ -85,7 +89,7 @@ end
 local function needs_alone(shard, shards, family)
   local now = current_placement(shard)
   if not now then return false end
-  if not same_placement(shard, now, family, family == "hash" and wanted_homes(shards) or {}) then return true end
+  if not same_placement(shard, now, family, family == "hash" and wanted_homes(shard, shards) or {}) then return true end
   for _, each in ipairs(shards) do
     local row = known_shard(shard, each.name)
     if row and row.keyspace ~= each.keyspace then return true end
@@ -94,10 +98,31 @@ local function needs_alone(shard, shards, family)
   return false
 end
 
+-- Is it another weight, or a shard that gets no more keys? All programs know these shards, so it can be done while they
+-- run, behind a fence.
+local function can_wait(shard, shards, family)
+  local now = current_placement(shard)
+  if now.family ~= family or family ~= "hash" then return false end
+  local names, configured = {}, {}
+  for _, home in ipairs(read_homes(shard, now.number)) do names[home.name] = home end
+  for _, each in ipairs(shards) do
+    local row = known_shard(shard, each.name)
+    if not row or row.keyspace ~= each.keyspace then return false end
+    configured[each.name] = true
+  end
+  for name in pairs(names) do
+    if not configured[name] then return false end
+  end
+  for _, home in ipairs(wanted_homes(shard, shards)) do
+    if not names[home.name] then return false end
+  end
+  return true
+end
+
 local function place(dir, shards, family, alone)
   local refused = false
   dir:change(function(tx)
-    local homes = family == "hash" and wanted_homes(shards) or {}
+    local homes = family == "hash" and wanted_homes(tx, shards) or {}
     local now = current_placement(tx)
     if now and same_placement(tx, now, family, homes) then return false end
     refused = now ~= nil and not alone
@@ -118,6 +143,7 @@ end
 ---@param family "hash"|"claims"
 ---@param make fun() makes the files that are not there yet
 ---@param welcome fun() gives new shards, registered by then, their tables
+---@return boolean later others have it open, and the placement of the config is still to be made: epochs.follow_config
 function epochs.reconcile(dir, shards, family, make, welcome)
   local placed = false
   local function settle(alone)
@@ -126,17 +152,69 @@ function epochs.reconcile(dir, shards, family, make, welcome)
     welcome()
     placed = place(dir, shards, family, alone)
   end
-  if needs_alone(dir.shard, shards, family) then dir:alone(function() settle(true) end) else settle(false) end
+  if not needs_alone(dir.shard, shards, family) then settle(false)
+  elseif not dir:alone(function() settle(true) end) and can_wait(dir.shard, shards, family) then
+    settle(false)
+    return true
+  end
   if not placed then
     errors.raise("BUSY", { field = "shards" }, "the shards, weights, keyspaces or strategy of the config are not those "
-      .. "that the directory %s was opened with, and another program has it open: close that one first", dir.path)
+      .. "that the directory %s was opened with, and another program has it open: close that one first (db:add_shard "
+      .. "and db:drain need not)", dir.path)
   end
+  return false
+end
+
+--- Makes the next placement, of the homes that `edit` makes of the present ones; false when that is not the newest any
+-- more. Of a strategy without homes only the epoch is a new one.
+---@param dir table the directory
+---@param number integer the present placement
+---@param edit fun(homes: table[], tx: userdata) homes are { shard, weight, keyspace, name }
+---@return boolean done
+function epochs.replace(dir, number, edit)
+  return dir:change(function(tx)
+    local now = current_placement(tx)
+    if now.number ~= number then return false end
+    local homes = read_homes(tx, number)
+    edit(homes, tx)
+    if now.family == "hash" then add_placement(tx, now.family, homes) end
+    return true
+  end)
+end
+
+--- Makes the placement that a config wishes for; false when it is not `number` any more that it would follow.
+---@param shards table[] of the config
+function epochs.follow_config(dir, number, shards)
+  return epochs.replace(dir, number, function(homes, tx)
+    local wanted = wanted_homes(tx, shards)
+    for i = 1, math.max(#homes, #wanted) do homes[i] = wanted[i] end
+  end)
+end
+
+--- Registers a shard that is added while programs run.
+---@param settings string|nil the shard table as JSON, for the other programs
+function epochs.enroll(dir, shard, settings)
+  dir:change(function(tx)
+    register(dir, tx, { shard })
+    tx:run("UPDATE _collegedb_shards SET settings = ? WHERE id = ?", { settings or core.null, shard.id })
+    return true
+  end)
+end
+
+--- Drops the placements before the newest one, if that still is `number`.
+function epochs.retire(dir, number)
+  return dir:change(function(tx)
+    if current_placement(tx).number ~= number then return false end
+    tx:run("DELETE FROM _collegedb_homes WHERE placement < ?", { number })
+    return tx:run("DELETE FROM _collegedb_placements WHERE number < ?", { number }).meta.changes > 0
+  end)
 end
 
 local function by_keyspace(homes, index_of)
   local nodes, indexes, untagged, tagged = {}, {}, {}, {}
   for _, home in ipairs(homes) do
-    local node = { name = home.name, weight = home.weight, index = index_of[home.shard], id = home.shard }
+    local node = { name = home.name, weight = home.weight, index = index_of[home.shard], id = home.shard,
+      sealed = home.drained == 2 }
     nodes[#nodes + 1] = node
     local list = untagged
     if home.keyspace then
@@ -152,7 +230,7 @@ end
 
 local function read_flags(dir, shards, record)
   local rows = {}
-  for row in dir.shard:each "SELECT id, integrated, conflicts, generation FROM _collegedb_shards" do
+  for row in dir.shard:each "SELECT id, integrated, conflicts, generation, drained FROM _collegedb_shards" do
     rows[row.id] = row
   end
   for index, shard in ipairs(shards) do
@@ -161,6 +239,7 @@ local function read_flags(dir, shards, record)
     record.integrated[index] = row.integrated == 1
     record.conflicts[index] = row.conflicts
     record.generations[index] = row.generation
+    record.drained[index] = row.drained > 0
     record.awaits[index] = not record.integrated[index]
     if shard.external_writers or record.awaits[index] then record.probed[#record.probed + 1] = index end
   end
@@ -169,6 +248,7 @@ end
 local function read_placements(dir, record)
   for _, row in ipairs(dir.shard:all "SELECT number, family FROM _collegedb_placements ORDER BY number DESC") do
     if #record.placements == 0 then record.placement = row.number end
+    record.oldest = row.number
     record.placements[#record.placements + 1] = row.family == "hash"
       and by_keyspace(read_homes(dir.shard, row.number), record.index_of) or { claims = true }
   end
@@ -178,20 +258,44 @@ end
 ---@param dir table the directory
 ---@param shards table[] the configured shards, with ids
 function epochs.read(dir, shards)
-  for _ = 1, 100 do
+  for tries = 1, 100 do
     local number = dir:epoch()
     local record = {
       number = number, placements = {}, index_of = {},
       integrated = {}, conflicts = {}, generations = {}, -- by shard index, as the directory has them
-      placement = 0,                   -- the newest one's number
+      placement = 0, oldest = 0,       -- numbers of the newest and the oldest one
+      drained = {},                    -- by shard index: it is to become empty, and gets no new keys
       awaits = {},                     -- by shard index: existing data is still to be taken over
       probed = {},                     -- indexes of the shards to look at for a key without an entry
     }
     read_flags(dir, shards, record)
     read_placements(dir, record)
-    if dir:epoch() == number then return record end
+    -- From here on others know that this instance works in the placement, and may not drop it.
+    if dir:work_in(record.placement) and dir:epoch() == number then return record end
+    if tries > 4 then core.pause(tries) end
   end
   errors.raise("BUSY", nil, "the directory %s changes faster than it can be read", dir.path)
+end
+
+--- An epoch as it would be if a shard got no more keys.
+---@param record table of epochs.read
+---@param index integer
+---@param shards table[]
+---@return table
+function epochs.without(record, index, shards)
+  local copy, homes = {}, {}
+  for field, value in pairs(record) do copy[field] = value end
+  copy.drained = table.move(record.drained, 1, #record.drained, 1, {})
+  copy.drained[index] = true
+  if record.placements[1].claims then return copy end
+  for _, node in ipairs(record.placements[1].all.nodes) do
+    if node.index ~= index then
+      homes[#homes + 1] = { name = node.name, weight = node.weight, shard = node.id,
+        keyspace = node.index and shards[node.index].keyspace }
+    end
+  end
+  copy.placements = { by_keyspace(homes, record.index_of), table.unpack(record.placements) }
+  return copy
 end
 
 --- Has shards probed again, until they are integrated anew.

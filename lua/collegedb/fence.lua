@@ -6,6 +6,7 @@
 
 local errors = require "collegedb.errors"
 local group = require "collegedb.group"
+local inspect = require "collegedb.inspect"
 local quote = require "collegedb.quote"
 
 local fence = {}
@@ -211,13 +212,44 @@ function fence.raise_up(tx, keyspace, parts)
   tx:run("INSERT OR REPLACE INTO _collegedb_fence VALUES (?, ?)", { keyspace, text })
 end
 
+--- Puts the fence up for the groups of a keyspace on shard `index`. Where this process has seen it standing, and no
+-- schema has changed since, it stands.
+---@param state table of lua/collegedb/state.lua
+---@param tx userdata a transaction on the shard
+function fence.hold(state, tx, index, keyspace)
+  local id, version = index .. ":" .. keyspace, inspect.version(tx)
+  if state.fences[id] == version then return end
+  local parts = group.parts(state.catalog, index, keyspace)
+  group.read_storage(tx, parts)
+  if #parts > 0 then fence.raise_up(tx, keyspace, parts) else fence.make_own(tx) end
+  state.fences[id] = inspect.version(tx)
+end
+
+-- --- a shard that is closed for good -------------------------------------------------------
+
+local function seal_name(name) return quote.name("_collegedb_sealed_" .. name) end
+
+--- Refuses every new row in a table.
+function fence.seal(tx, name)
+  tx:exec(("CREATE TRIGGER IF NOT EXISTS %s BEFORE INSERT ON %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); END")
+    :format(seal_name(name), quote.name(name)))
+end
+
+--- Lets rows in again, in every table.
+function fence.unseal(tx)
+  for _, row in ipairs(tx:all [[SELECT name FROM sqlite_schema WHERE type = 'trigger'
+      AND substr(name, 1, 18) = '_collegedb_sealed_']]) do
+    tx:exec("DROP TRIGGER " .. quote.name(row.name))
+  end
+end
+
 --- Forgets keys that went, or came, before a time; the fence goes with the last.
 ---@param time integer seconds, as os.time
 function fence.forget(tx, time)
   tx:run("DELETE FROM _collegedb_own WHERE state IN ('tomb', 'active') AND at < ?", { time })
   if tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then return end
   for _, row in ipairs(tx:all [[SELECT type, name FROM sqlite_schema WHERE substr(name, 1, 11) = '_collegedb_'
-      AND type IN ('trigger', 'table') ORDER BY type DESC]]) do
+      AND substr(name, 1, 18) <> '_collegedb_sealed_' AND type IN ('trigger', 'table') ORDER BY type DESC]]) do
     tx:exec(("DROP %s %s"):format(row.type, quote.name(row.name)))
   end
 end

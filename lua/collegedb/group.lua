@@ -49,7 +49,7 @@ end
 
 -- --- which rows ----------------------------------------------------------------------
 
--- Does the part's column hold the group's key itself?
+--- Does the part's column hold the group's key itself?
 local function is_direct(part)
   local follows = part.parent and part.found.group.follows
   return not part.parent or (follows ~= nil and not follows.member)
@@ -90,6 +90,34 @@ function group.rows_sql(part, keys)
   return ("%s IN (SELECT key FROM (%s) UNION ALL SELECT CAST(key AS BLOB) FROM (%s) UNION ALL "
     .. "SELECT CAST(key AS INTEGER) FROM (%s) WHERE key = CAST(CAST(key AS INTEGER) AS TEXT))"):format(column, keys,
     keys, keys)
+end
+
+--- SQL of a condition: the shard has rows of the group whose key `keys` selects.
+---@param parts collegedb.Part[]
+---@param keys string a SELECT
+function group.any_sql(parts, keys)
+  local list = {}
+  for _, part in ipairs(parts) do
+    if is_direct(part) then
+      list[#list + 1] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(part.name), group.rows_sql(part, keys))
+    end
+  end
+  return #list > 0 and table.concat(list, " OR ") or "0"
+end
+
+--- The keyspaces that have groups on shard `index`, without tags.
+---@param known table of catalog.build
+---@return string[]
+function group.keyspaces(known, index)
+  local seen, list = {}, {}
+  for _, each in pairs(known.tables) do
+    if each.shards[index] and not each.group and not seen[each.keyspace] then
+      seen[each.keyspace] = true
+      list[#list + 1] = each.keyspace
+    end
+  end
+  table.sort(list)
+  return list
 end
 
 --- The group of a row that is told by its own key: keyspace and canonical text of the group's key, or nil.

@@ -7,6 +7,7 @@ local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local growing = require "collegedb.growing"
 local identity = require "collegedb.identity"
 local integration = require "collegedb.integration"
 local moved = require "collegedb.moved"
@@ -14,8 +15,8 @@ local recovery = require "collegedb.recovery"
 local reports = require "collegedb.integration_report"
 local router = require "collegedb.router"
 local schema = require "collegedb.schema"
+local shards = require "collegedb.shards"
 local State = require "collegedb.state"
-local stats = require "collegedb.stats"
 
 local instance = {}
 
@@ -23,46 +24,9 @@ local LIFE_MAX = 1000 * 3600 * 24 * 365 * 100 -- ms: what the mapping cache has 
 
 -- --- opening ------------------------------------------------------------------
 
-local function is_file(path) return type(path) == "string" and path ~= ":memory:" and path ~= "memory:" end
-
--- Nothing is made before it is clear that everything can be.
-local function check_folder(what, path)
-  if not is_file(path) then return end
-  local folder = path:match "^(.*)/[^/]*$"
-  if folder and folder ~= "" and not core.file_id(folder) then
-    errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
-  end
-  local _, reason = core.file_id(path)
-  if not reason then _, reason = core.file_id(path .. "-journal") end -- the name may be too long for what SQLite adds
-  if reason then errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: %s", path, reason) end
-end
-
 local function check_folders(settings)
-  check_folder("the directory", settings.kv)
-  for _, shard in ipairs(settings.shards) do check_folder(shard.name, shard.value.path) end
-end
-
--- Two names of one file would be two shards with the same rows.
-local function check_files_differ(settings)
-  local seen = {}
-  local function add(what, path)
-    local id = is_file(path) and core.file_id(path)
-    if not id then return end
-    if seen[id] then errors.raise("CONFIG", { shard = what }, "%s and %s are one file, %s", seen[id], what, path) end
-    seen[id] = what
-  end
-  add("the directory", settings.kv)
-  for i, shard in ipairs(settings.shards) do add(("shards[%d] (%s)"):format(i, shard.name), shard.value.path) end
-end
-
-local function open_shard(state, shard)
-  shard.handle = shard.value.handle or core.sqlite(shard.value.path, {
-    name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
-    busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
-    mmap_size = shard.mmap_size, cache_size = shard.cache_size,
-  })
-  shard.inner = core.inner(shard.handle)
-  if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
+  shards.check_folder("the directory", settings.kv)
+  for _, shard in ipairs(settings.shards) do shards.check_folder(shard.name, shard.value.path) end
 end
 
 -- A shard that held keys yesterday is not made anew, empty, because its file is
@@ -75,18 +39,26 @@ local function check_known_files(state)
           "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right one",
           shard.value.path, shard.name)
       end
-      open_shard(state, shard)
+      shards.open(state, shard)
     end
   end
 end
 
-local function is_empty(shard) return stats.is_empty(shard.inner) end
+-- Shards that were added while programs ran, and that the config does not name.
+local function add_added(state)
+  for _, shard in ipairs(shards.added(state.directory)) do
+    if not state.by_name[shard.name] then
+      state.shards[#state.shards + 1] = shard
+      state.by_name[shard.name] = #state.shards
+    end
+  end
+end
 
 local function open_missing(state)
   for _, shard in ipairs(state.shards) do
-    if not shard.handle then open_shard(state, shard) end
+    if not shard.handle then shards.open(state, shard) end
   end
-  check_files_differ(state.config)
+  shards.check_files_differ(state.config.kv, state.shards)
 end
 
 -- Where two programs could give one key to two shards, nothing but its hash may decide.
@@ -109,18 +81,19 @@ local function open_parts(state)
   state:load_scripts()
   check_claims(settings, state:family())
   check_folders(settings)
-  check_files_differ(settings)
+  shards.check_files_differ(settings.kv, settings.shards)
   for index, shard in ipairs(settings.shards) do
     state.shards[index], state.by_name[shard.name] = shard, index
-    shard.is_empty = is_empty
-    if not is_file(shard.value.path) or core.file_id(shard.value.path) then open_shard(state, shard) end
+    if not shards.is_file(shard.value.path) or core.file_id(shard.value.path) then shards.open(state, shard) end
   end
   state.directory = directory.open(settings.kv, settings.mapping_secret, settings)
+  add_added(state)
   check_known_files(state)
-  epochs.reconcile(state.directory, state.shards, state:family(),
+  local later = epochs.reconcile(state.directory, state.shards, state:family(),
     function() open_missing(state) end, function() schema.welcome(state) end)
   state:read_epoch()
   state:refresh_catalog()
+  if later then growing.follow_config(state) end
 end
 
 local function close_parts(state)

@@ -25,24 +25,24 @@ local function guard(keyspace, text)
   end
 end
 
--- Where the key is by the own rows, or else by all that the router knows.
-local function place(state, db, key, sql, insert, index, space, text)
-  local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
-  if told then
-    core.remember(db, space, text, at)
-    return at
-  end
+-- Where the key is: by all that the router knows now, and from there on by the own rows. Not by those alone, from
+-- where it was: they may lead to where it would have gone by a placement that is no more.
+local function place(state, db, key, sql, insert, space, text)
   core.forget(db, space, text)
-  return select(3, core.route(db, key, sql, insert))
+  local index = select(3, core.route(db, key, sql, insert))
+  local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
+  if told then core.remember(db, space, text, at) end
+  return at
 end
 
 -- Runs a statement at the key's shard, again while the fence refuses it or the key goes.
-local function run_at_owner(state, db, method, key, sql, params, index)
+local function run_at_owner(state, db, method, key, sql, params)
   local space, text = core.key_of(db, key, sql)
   local look, insert = guard(select(2, catalog.untag(space)), text), core.scan(sql).kind == "insert"
   local waiting = patience.new(state.config.move_deadline)
+  local index
   repeat
-    index = place(state, db, key, sql, insert, index, space, text)
+    index = place(state, db, key, sql, insert, space, text)
     local done, result = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
       look(tx)
       return tx[method](tx, sql, params)
@@ -81,7 +81,7 @@ function moved.run(state, db, method, key, sql, params, index, refused)
     -- Even where the key is here now: it may have come back since the statement looked.
     if not fence.own_row(inner, select(2, catalog.untag(space)), text) then return false end
   end
-  return true, run_at_owner(state, db, method, key, sql, params, index)
+  return true, run_at_owner(state, db, method, key, sql, params)
 end
 
 --- Runs a transaction on the shard that has the key when it begins.
@@ -89,7 +89,8 @@ end
 ---@param run fun(shard: userdata, hash: string, guard: fun(tx)) begins with guard(tx), and passes on what that raises
 function moved.transaction(db, key, sql, insert, run)
   local state = core.state(db)
-  local shard, hash, index = core.route(db, key, sql, insert)
+  local shard, hash = core.route(db, key, sql, insert)
+  local index
   local space, text = core.key_of(db, key, sql)
   local look, waiting = guard(select(2, catalog.untag(space)), text), patience.new(state.config.move_deadline)
   repeat
@@ -97,7 +98,7 @@ function moved.transaction(db, key, sql, insert, run)
     if results[1] then return table.unpack(results, 2, results.n) end
     if errors.is_error(results[2], "MOVED") then core.forget(db, space, text) end
     if results[2] ~= LEFT then error(results[2], 0) end
-    index = place(state, db, key, sql, insert, index, space, text)
+    index = place(state, db, key, sql, insert, space, text)
     shard = state.shards[index].handle
   until not waiting:wait()
   raise_moving(state, index, text)

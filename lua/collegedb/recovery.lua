@@ -104,7 +104,9 @@ end
 --- Forgets where keys have gone, long after anything can still be running that was begun before; on a shard that others
 -- write, never.
 function recovery.forget(state)
-  local time = os.time() - state.config.forward_retention
+  if #state.epoch.placements > 1 then return end -- where a key was sent ahead to is needed until then
+  -- What is remembered of a key must not outlive the fence at the place that it has left.
+  local time = os.time() - math.ceil(math.max(state.config.forward_retention, state.config.mapping_cache_ttl))
   for _, shard in ipairs(state.shards) do
     local old = not shard.external_writers and fence.is_up(shard.inner)
       and shard.inner:first("SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1", { time })

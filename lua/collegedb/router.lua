@@ -14,14 +14,16 @@ local probe = require "collegedb.probe"
 local router = {}
 
 -- The numbers of WHY in src/bind/route.c.
-local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED, ROOTED, ROOTED_ENTRY = 0, 1, 2, 3, 4, 5, 6
+local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED, ROOTED, ROOTED_ENTRY, OLD_HOME = 0, 1, 2, 3, 4, 5, 6, 7
 
 -- A key is looked for again when the epoch changed under it: so often at once, and then so many seconds with pauses.
 local AT_ONCE, PATIENCE = 4, 10
 
 local function missing_shard(id, state)
   local name = state.directory:name_of(id) or ("number " .. id)
-  errors.raise("SHARD_NOT_FOUND", { shard = name }, "the key lives on shard %s, which the config does not have", name)
+  local absent = state.absent[name]
+  errors.raise("SHARD_NOT_FOUND", { shard = name }, "the key lives on shard %s, which %s", name,
+    absent and "can not be opened: " .. absent or "the config does not have")
 end
 
 local function home_in(placement, tag, keyspace, text)
@@ -47,26 +49,45 @@ local function all_tagged(state)
   return true
 end
 
--- The key's home, the indexes of its earlier ones, and the id of an earlier one that the config does not have.
+---@class collegedb.Homes where a key would be by the placements alone
+---@field home table? its node in the newest placement; nil of a strategy without homes
+---@field old integer[] shards where earlier placements had it, the newest first, without its home
+---@field gone integer? the id of an earlier one that the config does not have
+---@field decider integer? where the placements differ: its shard in the oldest one, where it is unless it was sent on
+
+---@return collegedb.Homes
 local function homes_of(state, tag, keyspace, text)
   local placements = state.epoch.placements
-  local home = home_in(placements[1], tag, keyspace, text)
-  local old, gone = {}, nil
+  local homes = { home = home_in(placements[1], tag, keyspace, text), old = {} }
+  local oldest
   for i = 2, #placements do
     local node = home_in(placements[i], tag, keyspace, text)
-    if node and not (home and node.id == home.id) then
-      if node.index then old[#old + 1] = node.index else gone = node.id end
+    if node and not node.sealed then
+      oldest = node
+      if not (homes.home and node.id == homes.home.id) then
+        if node.index then table.insert(homes.old, node.index) else homes.gone = node.id end
+      end
     end
   end
-  return home, old, gone
+  local differ = #homes.old > 0 or homes.gone
+  if homes.home and differ and state.directory.keeps_journal then homes.decider = oldest.index end
+  return homes
+end
+
+--- The shard that is the key's home in the newest placement; nil of a strategy without homes, or of one that is not
+-- configured.
+---@return integer? index
+function router.home(state, tag, keyspace, text)
+  local node = home_in(state.epoch.placements[1], tag, keyspace, text)
+  return node and node.index
 end
 
 --- The shards that are or were the key's home, as indexes.
 ---@return integer[]
 function router.homes(state, tag, keyspace, text)
-  local home, homes = homes_of(state, tag, keyspace, text)
-  if home and home.index then table.insert(homes, 1, home.index) end
-  return homes
+  local homes = homes_of(state, tag, keyspace, text)
+  if homes.home and homes.home.index then table.insert(homes.old, 1, homes.home.index) end
+  return homes.old
 end
 
 -- A tagged string has no entry of its own: its shard is the one with the tag, or one of them.
@@ -127,6 +148,57 @@ local function resolve_entry(state, id, tag, keyspace, text, own, name, insert)
   return index, DIRECTORY, true
 end
 
+-- An INSERT of a key that is nowhere: its home, or another shard when that is full. Nil: decide again.
+local function place_at_home(state, full, tag, keyspace, text, homes, looked)
+  local index, claimed = homes.home.index, state.config.directory == "full"
+  if allocate.is_full(state, index) then
+    local nodes = epochs.candidates(state.epoch.placements[1], tag, keyspace ~= "").nodes
+    index, claimed = allocate.next_home(state, nodes, full, text), true
+  end
+  local sent = not homes.decider or homes.decider == index
+    or forward.send_ahead(state, homes.decider, index, keyspace, text)
+  if sent == false then return nil end
+  -- Where only a look at the shards told that the key is new, two processes could see different things: an INSERT
+  -- then makes it certain.
+  if claimed or #state.epoch.probed > 0 or (looked and not (sent and homes.decider)) then
+    return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
+  end
+  return index, HOME, true
+end
+
+-- A key without an entry, of a keyspace that decides shards.
+local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
+  local may_be = members.may_be(state, keyspace, name)
+  local homes = homes_of(state, tag, keyspace, text)
+  local home, decider = homes.home, homes.decider
+  if decider then
+    local at, told = forward.follow(state, decider, keyspace, text)
+    if told then return at, may_be and FOUND or at == home.index and HOME or OLD_HOME, not may_be end
+  end
+  local places = probe.where(state, home and home.index, homes.old, homes.gone)
+  if tag and keyspace == "" then add_tagged(state, places, tag) end
+  local found, rooted = find(state, places, tag, keyspace, text), false
+  if not found and may_be then
+    found, rooted = resolve_either(state, home and home.index, tag, text, own, name, insert)
+    if found and not rooted then return found, FOUND, true end
+  end
+  if homes.gone and not found then missing_shard(homes.gone, state) end
+  if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
+  if not found and not home.index then missing_shard(home.id, state) end
+  if insert and not found then return place_at_home(state, full, tag, keyspace, text, homes, #places > 0) end
+  local index = found or home.index
+  -- Where rows were seen, an INSERT makes it certain that others see them too, unless they ask the same shard.
+  if insert and index ~= decider and (#places > 0 or state.config.directory == "full") then
+    return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
+  end
+  -- Neither a place where a row was merely found is kept, since it may be deleted and inserted elsewhere, nor that
+  -- a key was found nowhere, since a file that others write may have it next.
+  local at_home = home and index == home.index
+  if rooted and at_home then return index, ROOTED, true end
+  if index == decider and not at_home and not may_be then return index, OLD_HOME, true end
+  return index, at_home and HOME or FOUND, at_home and (found ~= nil or #places == 0)
+end
+
 -- `own` is the key as it was given, `text` as the root of its table has it.
 local function resolve_once(state, full, tag, keyspace, own, name, insert)
   if state.scripts_due then state:follow_scripts() end
@@ -141,32 +213,7 @@ local function resolve_once(state, full, tag, keyspace, own, name, insert)
   end
   if members.fill(state, keyspace) then return resolve_member(state, tag, keyspace, text, name, insert) end
   if id then return resolve_entry(state, id, tag, keyspace, text, own, name, insert) end
-  local home, old_homes, gone = homes_of(state, tag, keyspace, text)
-  local places = probe.where(state, home and home.index, old_homes, gone)
-  if tag and keyspace == "" then add_tagged(state, places, tag) end
-  local found, rooted = find(state, places, tag, keyspace, text), false
-  if not found and members.may_be(state, keyspace, name) then
-    found, rooted = resolve_either(state, home and home.index, tag, text, own, name, insert)
-    if found and not rooted then return found, FOUND, true end
-  end
-  if gone and not found then missing_shard(gone, state) end
-  if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
-  local index = found or home.index
-  if not index then missing_shard(home.id, state) end
-  if insert and not found and allocate.is_full(state, index) then
-    local nodes = epochs.candidates(state.epoch.placements[1], tag, keyspace ~= "").nodes
-    return allocate.claim(state, full, text, state.shards[allocate.next_home(state, nodes, full, text)]), CLAIMED, true
-  end
-  -- Where only a look at the shards told that the key is new, or where it is, two
-  -- processes could see different things: an INSERT then makes it certain.
-  if insert and (#places > 0 or state.config.directory == "full") then
-    return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
-  end
-  -- Neither a place where a row was merely found is kept, since it may be deleted and inserted elsewhere, nor that
-  -- a key was found nowhere, since a file that others write may have it next.
-  local at_home = home and index == home.index
-  if rooted and at_home then return index, ROOTED, true end
-  return index, at_home and HOME or FOUND, at_home and (found ~= nil or #places == 0)
+  return resolve_home(state, full, tag, keyspace, text, own, name, insert)
 end
 
 --- Finds the shard of a key.

@@ -8,6 +8,8 @@ local errors = require "collegedb.errors"
 local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
+local schema = require "collegedb.schema"
+local shards = require "collegedb.shards"
 
 local function load_one_strategy(settings, given, scripts)
   if type(given) == "function" then return { name = "of the config", select = given } end
@@ -58,8 +60,8 @@ end
 
 -- The short way of src/bind/home.c, where nothing but the directory and the placement counts.
 local function homes(state)
-  local placement = state.epoch.placements[1]
-  local plain = #state.epoch.probed == 0 and #state.epoch.placements == 1 and not placement.claims
+  local plain = #state.epoch.probed == 0
+  for _, placement in ipairs(state.epoch.placements) do plain = plain and not placement.claims end
   for _, shard in ipairs(state.shards) do plain = plain and not shard.max_size end
   if not plain or state.config.directory == "full" or not state.directory.entries then return nil end
   local function indexes(list)
@@ -67,7 +69,13 @@ local function homes(state)
     for i, node in ipairs(list.nodes) do out[i] = node.index or 0 end
     return out
   end
-  local ids = {}
+  local ids, placements = {}, {}
+  for i, placement in ipairs(state.epoch.placements) do
+    placements[i] = {
+      global = placement.all.placement, global_index = indexes(placement.all),
+      integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
+    }
+  end
   for index, shard in ipairs(state.shards) do ids[index] = shard.id end
   local members = {}
   for keyspace, all in pairs(state.catalog and state.catalog.members or {}) do
@@ -75,8 +83,7 @@ local function homes(state)
   end
   return {
     epoch = state.epoch.number, members = members, directory = state.directory.entries, ids = ids,
-    global = placement.all.placement, global_index = indexes(placement.all),
-    integers = placement.untagged.placement, integer_index = indexes(placement.untagged),
+    placements = placements,
   }
 end
 
@@ -89,7 +96,7 @@ State.__index = State
 ---@return collegedb.State
 function State.new(settings)
   return setmetatable({
-    config = settings, shards = {}, by_name = {}, owned = {}, shard_facts = {}, reports = {},
+    config = settings, shards = {}, by_name = {}, owned = {}, absent = {}, shard_facts = {}, reports = {},
     fences = {},  -- by shard and keyspace: the schema version in which lua/collegedb/workflows/move.lua saw it standing
     scripts = {}, -- of lua/collegedb/loader.lua: what was loaded, and from which files
     weak = setmetatable({}, { __mode = "v" }), -- the database, which keeps this state alive and not the reverse
@@ -178,11 +185,25 @@ function State:follow_scripts()
   if loader.changed(self.scripts, self.config) then self:take_scripts() end
 end
 
+-- The shards that the directory tells of, and the epoch of one moment with them.
+local function read_epoch(self)
+  local more = shards.take_up(self)
+  self.epoch = epochs.read(self.directory, self.shards)
+  while shards.take_up(self) do
+    more = true
+    self.epoch = epochs.read(self.directory, self.shards)
+  end
+  if more then schema.welcome(self) end
+  return more
+end
+
 --- Reads the current epoch, and tells C which way is open in it.
 function State:read_epoch()
   local before = self.epoch
-  self.epoch = epochs.read(self.directory, self.shards)
+  if read_epoch(self) then self:refresh_catalog(true) end
   if before and before.number ~= self.epoch.number then self.scripts_due = true end
+  local placed = before and before.placement == self.epoch.placement and before.oldest == self.epoch.oldest
+  if self.weak.db and not placed then self.weak.db:flush_cache() end
   -- The short way does not come by where the scripts are looked after.
   if self.weak.db then core.set_homes(self.weak.db, not self.scripts_due and homes(self) or nil) end
 end

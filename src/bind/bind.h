@@ -109,17 +109,23 @@ typedef struct cdb__lua_plan {
 
 enum { CDB__PLAN_BUCKETS = 512, CDB__PLAN_LIMIT = 1000, CDB__PLAN_GUESSES = 64 };
 
-/* How C alone finds the key that is not in the cache, while that is simple:
- * no shard is probed, one placement counts, and an INSERT claims nothing. Set by
- * Lua for one epoch (core.set_homes); in any other case Lua is asked (home.c). */
+/* Where one placement puts keys without a tag. */
+typedef struct {
+  const cdb__lua_placement *global, *integers; /* for keys of the global keyspace, and of tables' own */
+  int *global_index, *integer_index;           /* shard index of each node, or -1 */
+} cdb__lua_homes_of;
+
+/* How C alone finds the key that is not in the cache, while that is simple: no shard is probed, all
+ * placements that count agree on its home, and an INSERT claims nothing. Set by Lua for one epoch
+ * (core.set_homes); in any other case Lua is asked (home.c). */
 typedef struct {
   bool set;
   int64_t epoch;
   cdb__lua_directory *directory;
-  const cdb__lua_placement *global, *integers; /* for keys of the global keyspace, and of tables' own */
-  int *global_index, *integer_index;           /* shard index of each node, or -1 */
-  int64_t *ids;                                /* the directory's id of each shard */
-  uint64_t *members;                           /* keyspaces without homes, by their seed */
+  cdb__lua_homes_of *placements; /* the newest first */
+  size_t placement_count;
+  int64_t *ids;      /* the directory's id of each shard */
+  uint64_t *members; /* keyspaces without homes, by their seed */
   size_t member_count;
 } cdb__lua_homes;
 
@@ -306,6 +312,8 @@ enum {
   CDB__UNCLAIMED,
   CDB__ROOTED,
   CDB__ROOTED_ENTRY,
+  CDB__OLD_HOME,
+  CDB__FOLLOWED,
   CDB__WHY_COUNT
 };
 

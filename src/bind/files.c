@@ -51,6 +51,13 @@ static int claim(lua_State *L) {
   return 1;
 }
 
+/* lock:share(number): holds it with others, so that nobody can claim it; false while somebody has. */
+static int share(lua_State *L) {
+  const int lock = *check_lock(L);
+  lua_pushboolean(L, lock >= 0 && cdb__filelock_share(lock, luaL_checkinteger(L, 2)));
+  return 1;
+}
+
 static int release(lua_State *L) {
   const int lock = *check_lock(L);
   if (lock >= 0) cdb__filelock_release(lock, luaL_checkinteger(L, 2));
@@ -112,8 +119,9 @@ static int real_path(lua_State *L) {
 }
 
 void cdb__lua_open_files(lua_State *L) {
-  static const luaL_Reg methods[] = {{"exclusive", exclusive}, {"shared", shared},    {"claim", claim},
-                                     {"release", release},     {"close", close_lock}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"exclusive", exclusive}, {"shared", shared},    {"claim", claim}, {"share", share},
+      {"release", release},     {"close", close_lock}, {NULL, NULL}};
   luaL_newmetatable(L, LOCK_CLASS);
   lua_pushcfunction(L, close_lock);
   lua_setfield(L, -2, "__gc");

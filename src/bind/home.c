@@ -7,8 +7,11 @@
 #include "bind/bind.h"
 
 void cdb__lua_homes_free(cdb__lua_db *db) {
-  free(db->homes.global_index);
-  free(db->homes.integer_index);
+  for (size_t i = 0; i < db->homes.placement_count; i++) {
+    free(db->homes.placements[i].global_index);
+    free(db->homes.placements[i].integer_index);
+  }
+  free(db->homes.placements);
   free(db->homes.ids);
   free(db->homes.members);
   db->homes = (cdb__lua_homes){0};
@@ -48,8 +51,28 @@ static void read_members(lua_State *L, const cdb__lua_db *db, cdb__lua_homes *ho
   }
 }
 
-/* core.set_homes(db, nil or { epoch, directory, global, integers, global_index, integer_index, ids, members
- * }) */
+/* The array of { global, integers, global_index, integer_index } in a field of the table at 2. */
+static bool read_placements(lua_State *L, cdb__lua_homes *homes) {
+  lua_getfield(L, 2, "placements");
+  const size_t count = lua_rawlen(L, -1);
+  homes->placements = calloc(count + 1, sizeof *homes->placements);
+  bool complete = homes->placements != NULL;
+  for (size_t i = 0; complete && i < count; i++) {
+    lua_rawgeti(L, -1, (lua_Integer)i + 1);
+    cdb__lua_homes_of *of = &homes->placements[i];
+    of->global = placement_field(L, "global");
+    of->integers = placement_field(L, "integers");
+    homes->placement_count = i + 1;
+    of->global_index = int_field(L, "global_index", 1);
+    of->integer_index = int_field(L, "integer_index", 1);
+    complete = of->global_index && of->integer_index;
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return complete;
+}
+
+/* core.set_homes(db, nil or { epoch, directory, placements, ids, members }) */
 int cdb__lua_set_homes(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   lua_settop(L, 2);
@@ -63,10 +86,7 @@ int cdb__lua_set_homes(lua_State *L) {
   lua_getfield(L, 2, "epoch");
   homes->epoch = lua_tointeger(L, -1);
   lua_settop(L, 2);
-  homes->global = placement_field(L, "global");
-  homes->integers = placement_field(L, "integers");
-  homes->global_index = int_field(L, "global_index", 1);
-  homes->integer_index = int_field(L, "integer_index", 1);
+  const bool complete = read_placements(L, homes);
   lua_getfield(L, 2, "ids");
   homes->ids = calloc((size_t)db->shard_count + 1, sizeof *homes->ids);
   for (int i = 0; homes->ids && i < db->shard_count; i++) {
@@ -75,7 +95,7 @@ int cdb__lua_set_homes(lua_State *L) {
     lua_pop(L, 1);
   }
   read_members(L, db, homes);
-  homes->set = homes->global_index && homes->integer_index && homes->ids && homes->members;
+  homes->set = complete && homes->ids && homes->members;
   return 0;
 }
 
@@ -92,13 +112,19 @@ static bool has_homes(const cdb__lua_homes *homes, const cdb__keyspace *space) {
   return true;
 }
 
+static int home_in(const cdb__lua_homes_of *of, const cdb__key *key) {
+  const bool global = key->space->size == 0;
+  const cdb__lua_placement *nodes = global ? of->global : of->integers;
+  if (nodes->count == 0) return -1;
+  return (global ? of->global_index
+                 : of->integer_index)[cdb__place(cdb__key_place_hash(key), nodes->nodes, nodes->count)];
+}
+
 int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *why) {
   const cdb__lua_homes *homes = &db->homes;
   const cdb__keyspace *space = key->space;
   if (!homes->set || !homes->directory->shard->handle) return -1;
   if (!has_homes(homes, space)) return -1;
-  const cdb__lua_placement *nodes = space->size ? homes->integers : homes->global;
-  if (nodes->count == 0) return -1;
   uint8_t digest[CDB__DIGEST_SIZE];
   cdb__fault fault;
   cdb__entry entry;
@@ -109,6 +135,8 @@ int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *
   if (directory->epoch != homes->epoch) return -1;
   *why = found ? CDB__DIRECTORY : CDB__HOME;
   if (found) return index_of_id(db, entry.shard);
-  const size_t node = cdb__place(cdb__key_place_hash(key), nodes->nodes, nodes->count);
-  return (space->size ? homes->integer_index : homes->global_index)[node];
+  const int home = home_in(&homes->placements[0], key);
+  for (size_t i = 1; i < homes->placement_count; i++)
+    if (home_in(&homes->placements[i], key) != home) return -1;
+  return home;
 }

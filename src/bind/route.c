@@ -9,8 +9,8 @@
 
 #include "bind/bind.h"
 
-static const char *const WHY[CDB__WHY_COUNT] = {"home",      "directory", "found",    "claimed",
-                                                "unclaimed", "home",      "directory"};
+static const char *const WHY[CDB__WHY_COUNT] = {"home", "directory", "found",    "claimed", "unclaimed",
+                                                "home", "directory", "old home", "moved"};
 
 /* Its address in each router proves what a userdata is, at a fraction of the
  * cost of comparing metatables; the size says that it may be read at all. */
@@ -72,7 +72,7 @@ static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, co
  * would be, but where rows of it were seen. */
 enum {
   TRUST_ENTRY = 1 << CDB__DIRECTORY | 1 << CDB__CLAIMED | 1 << CDB__ROOTED_ENTRY,
-  TRUST_HOME = TRUST_ENTRY | 1 << CDB__HOME | 1 << CDB__ROOTED,
+  TRUST_HOME = TRUST_ENTRY | 1 << CDB__HOME | 1 << CDB__ROOTED | 1 << CDB__OLD_HOME | 1 << CDB__FOLLOWED,
   TRUST_ROWS = 1 << CDB__ROOTED | 1 << CDB__ROOTED_ENTRY,
   TRUST_ROWS_ENTRY = 1 << CDB__ROOTED_ENTRY
 };

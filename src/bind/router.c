@@ -82,6 +82,21 @@ static int flush_cache(lua_State *L) {
   return 0;
 }
 
+/* core.add_shard(db, shard): one more, behind the others. */
+static int add_shard(lua_State *L) {
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, 2);
+  lua_getiuservalue(L, 1, 2);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, db->shard_count + 1);
+  cdb__lua_shard **more = realloc(db->shards, ((size_t)db->shard_count + 2) * sizeof(cdb__lua_shard *));
+  if (!more) return cdb__lua_fail(L, CDB_NOMEM, "no memory for a shard");
+  db->shards = more;
+  db->shards[db->shard_count++] = shard;
+  shard->db = db;
+  return 0;
+}
+
 /* core.no_fence(db, index): no key has left the shard, as its schema is now. */
 static int no_fence(lua_State *L) {
   const cdb__lua_db *db = cdb__lua_check_db(L, 1);
@@ -100,7 +115,7 @@ static int remember(lua_State *L) {
   cdb__key key;
   cdb__key_text(&key, &space, text, size);
   if (index >= 0 && index < db->shard_count)
-    cdb__lua_keep(db, cdb__key_cache_hash(&key), (int)index, CDB__DIRECTORY);
+    cdb__lua_keep(db, cdb__key_cache_hash(&key), (int)index, CDB__FOLLOWED);
   return 0;
 }
 
@@ -161,6 +176,7 @@ void cdb__lua_open_router(lua_State *L) {
                                        {"close_router", close_router},
                                        {"state", get_state},
                                        {"is_open", is_open},
+                                       {"add_shard", add_shard},
                                        {"forget", forget},
                                        {"no_fence", no_fence},
                                        {"remember", remember},

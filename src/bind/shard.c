@@ -27,12 +27,13 @@ static void release_names(void *context, int host) { luaL_unref(context, LUA_REG
 
 /* --- opening --------------------------------------------------------------- */
 
-/* core.sqlite(path, options): options checked by lua/collegedb/config.lua. */
+/* core.sqlite(path, options): options checked by lua/collegedb/config.lua. With `scratch` the path is "", and
+ * the file has no name and goes when it is closed. */
 static int open_sqlite(lua_State *L) {
   size_t size, ignored;
   const char *path = cdb__lua_check_string(L, 1, "a database path", &size);
   luaL_checktype(L, 2, LUA_TTABLE);
-  if (size == 0 || strlen(path) != size)
+  if ((size == 0) != cdb__lua_boolean_field(L, 2, "scratch") || strlen(path) != size)
     return cdb__lua_fail(L, CDB_CONFIG, "a database path must be a non-empty string");
   const char *name = cdb__lua_text_field(L, 2, "name", &ignored);
   const cdb__sqlite_options options = {

@@ -55,4 +55,6 @@ static bool set_byte(int descriptor, int64_t number, short type) {
 
 bool cdb__filelock_claim(int descriptor, int64_t number) { return set_byte(descriptor, number, F_WRLCK); }
 
+bool cdb__filelock_share(int descriptor, int64_t number) { return set_byte(descriptor, number, F_RDLCK); }
+
 void cdb__filelock_release(int descriptor, int64_t number) { set_byte(descriptor, number, F_UNLCK); }

@@ -20,6 +20,10 @@ void cdb__filelock_close(int descriptor);
 /* A piece of work that only one of those who hold the file may do, by its
  * number: true when it is ours now. It ends with cdb__filelock_release, and with the process. */
 bool cdb__filelock_claim(int descriptor, int64_t number);
+
+/* Holds a number together with others; while anybody does, nobody can claim it. False while somebody has
+ * claimed it. */
+bool cdb__filelock_share(int descriptor, int64_t number);
 void cdb__filelock_release(int descriptor, int64_t number);
 
 #endif

@@ -269,7 +269,7 @@ static const cdb__shard_ops sqlite_ops = {
 
 /* "./" in front keeps a path that begins with "file:" from being read as a URI. */
 static char *plain_path(const char *path) {
-  const bool special = path[0] == '/' || strcmp(path, ":memory:") == 0;
+  const bool special = path[0] == '/' || !*path || strcmp(path, ":memory:") == 0;
   const size_t size = strlen(path) + 3;
   char *copy = malloc(size);
   if (copy) snprintf(copy, size, "%s%s", special ? "" : "./", path);

@@ -235,7 +235,7 @@ end
 function steps.activate(job) recovery.activate(job.target, job.number) end
 
 function steps.publish(job)
-  job.state.directory:publish(job.full, job.keys, job.target.id, job.number)
+  job.state.directory:publish(job.full, job.keys, job.target.id, job.number, job.home)
 end
 
 function steps.clean(job) recovery.clean(job.source, job.target, job.number) end
@@ -246,11 +246,12 @@ move.steps = { "journal", "receive", "send", "copy", "commit", "activate", "publ
 
 --- Moves the groups of some keys from one shard to another.
 ---@param state table of lua/collegedb/instance.lua
----@param plan { keyspace: string, tag: string?, keys: string[], source: integer, target: integer, on_step: function? }
+---@param plan { keyspace: string, tag: string?, keys: string[], source: integer, target: integer, home: boolean?,
+--- on_step: function? } home: the target is their home, so that they need no entry
 ---@return table report { rows, keys, number }
 function move.run(state, plan)
   local job = { state = state, keyspace = plan.keyspace, full = catalog.tag(plan.tag, plan.keyspace), keys = plan.keys,
-    rows = 0,
+    rows = 0, home = plan.home,
     source_index = plan.source, target_index = plan.target,
     source = state.shards[plan.source], target = state.shards[plan.target] }
   prepare(job)

@@ -1,0 +1,240 @@
+--- Growing: adding and closing shards, and other weights, while programs run.
+--
+-- A change makes a new placement, and moves no key. Until those that it re-places are moved (workflows/rebalance.lua),
+-- the placements before it are retiring: where they and the newest differ, the shard of the oldest one decides
+-- (lua/collegedb/router.lua). When no key and no program needs them any more, they are dropped.
+
+local config = require "collegedb.config"
+local core = require "collegedb.core"
+local epochs = require "collegedb.epochs"
+local errors = require "collegedb.errors"
+local fence = require "collegedb.fence"
+local group = require "collegedb.group"
+local json = require "collegedb.json"
+local quote = require "collegedb.quote"
+local schema = require "collegedb.schema"
+local shards = require "collegedb.shards"
+
+local growing = {}
+
+local ATTEMPTS <const> = 20 -- while other programs make placements too
+
+-- --- what must be so before ---------------------------------------------------------------
+
+local function check_directory(state, what)
+  if state.directory.keeps_journal then return end
+  errors.raise("UNSUPPORTED", nil, "%s while programs run needs a directory with transactions, not one in %s; close "
+    .. "all programs, and open again with another config", what, state.directory.path)
+end
+
+-- Programs that still place keys as before are stopped by a fence: it must be possible on every table.
+local function check_fences(state)
+  for index, shard in ipairs(state.shards) do
+    for _, keyspace in ipairs(group.keyspaces(state.catalog, index)) do
+      group.read_storage(shard.inner, group.parts(state.catalog, index, keyspace))
+    end
+  end
+end
+
+local function replace(state, edit)
+  for _ = 1, ATTEMPTS do
+    state:read_epoch()
+    if epochs.replace(state.directory, state.epoch.placement, edit) then
+      state:read_epoch()
+      return
+    end
+  end
+  errors.raise("BUSY", nil, "other programs change the shards all the time")
+end
+
+-- --- adding a shard --------------------------------------------------------------------------
+
+local fields = { "path", "region", "priority", "weight", "max_size", "allocate", "integrate", "external_writers",
+  "keyspace", "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size" }
+
+-- The shard as other programs need it; nil for one that they can not open.
+local function settings_of(shard)
+  if not shards.is_file(shard.value.path) then return nil end
+  local out = {}
+  for _, field in ipairs(fields) do out[field] = shard[field] end
+  out.path = core.real_path(shard.value.path)
+  return json.encode(out)
+end
+
+local function open_new(state, shard)
+  shards.check_folder(shard.name, shard.value.path)
+  shards.open(state, shard)
+  local all = table.move(state.shards, 1, #state.shards, 1, {})
+  all[#all + 1] = shard
+  shards.check_files_differ(state.config.kv, all)
+  if shard:is_empty() then return end
+  errors.raise("UNSUPPORTED", { shard = shard.name }, "the new shard %s has rows already: programs that do not know it "
+    .. "yet could insert their keys a second time; close them all, and open again with the shard in the config",
+    shard.name)
+end
+
+-- Its tables are there before any program looks for them.
+local function give_tables(state, shard)
+  schema.welcome(state)
+  if schema.read(shard.inner) then return end
+  for _, other in ipairs(state.shards) do
+    if other ~= shard and schema.read(other.inner) then return schema.copy(state.shards, shard) end
+  end
+end
+
+local function enroll(state, shard)
+  local opened = #state.owned
+  local done, err = pcall(open_new, state, shard)
+  if not done then
+    while #state.owned > opened do core.close(table.remove(state.owned)) end
+    error(err, 0)
+  end
+  epochs.enroll(state.directory, shard, settings_of(shard))
+  shards.include(state, shard)
+  give_tables(state, shard)
+  state:refresh_catalog(true)
+end
+
+local function has_home(homes, shard)
+  for i, home in ipairs(homes) do
+    if home.shard == shard.id then return i end
+  end
+end
+
+-- A shard that was drained, or is being drained, takes keys again.
+local function open_again(state, shard)
+  shard.handle:transaction(fence.unseal)
+  state.directory:change(function(tx)
+    local opened = tx:run("UPDATE _collegedb_shards SET drained = 0 WHERE id = ? AND drained > 0", { shard.id })
+    return opened.meta.changes > 0
+  end)
+  shard.allocate = true
+end
+
+-- Does the shard get new keys?
+local function is_home(state, index)
+  if state.epoch.drained[index] then return false end
+  local placement = state.epoch.placements[1]
+  if placement.claims then return state.shards[index].allocate end
+  for _, node in ipairs(placement.all.nodes) do
+    if node.index == index then return true end
+  end
+  return false
+end
+
+local function check_new(state, shard)
+  local known = state.by_name[shard.name] and state.shards[state.by_name[shard.name]]
+  if not known then return nil end
+  local same = known.value.path and core.real_path(known.value.path) == core.real_path(shard.value.path or "")
+  if same and not is_home(state, state.by_name[shard.name]) then return known end
+  errors.raise("CONFIG", { field = "shard.name", shard = shard.name }, "a shard %s is there already%s", shard.name,
+    same and "" or ", with another file")
+end
+
+--- Adds a shard while programs run. Those that have the directory open take it up by themselves; a config may name it
+-- from now on, and need not.
+---@param state table of lua/collegedb/state.lua
+---@param given table a shard table
+---@return table report { shard, retiring }
+function growing.add(state, given)
+  local shard = config.shard(given)
+  check_directory(state, "adding a shard")
+  state:read_epoch()
+  state:refresh_catalog()
+  local known = check_new(state, shard)
+  if shard.allocate then check_fences(state) end
+  if known then
+    open_again(state, known)
+    shard = known
+  else
+    enroll(state, shard)
+  end
+  if shard.allocate then
+    replace(state, function(homes)
+      if has_home(homes, shard) then return end
+      homes[#homes + 1] = { shard = shard.id, weight = shard.weight, keyspace = shard.keyspace }
+    end)
+  end
+  return { shard = shard.name, retiring = growing.is_retiring(state) }
+end
+
+--- Does an earlier placement still count?
+function growing.is_retiring(state) return #state.epoch.placements > 1 end
+
+--- Makes the placement that the config wishes for, while others run.
+function growing.follow_config(state)
+  check_directory(state, "changing weights")
+  check_fences(state)
+  epochs.follow_config(state.directory, state.epoch.placement, state.shards)
+  state:read_epoch()
+end
+
+-- --- closing one --------------------------------------------------------------------------------
+
+--- Gives a shard no more new keys; what is on it is still to be moved.
+---@param index integer
+function growing.close(state, index)
+  check_directory(state, "draining a shard")
+  check_fences(state)
+  local shard = state.shards[index]
+  replace(state, function(homes, tx)
+    local at = has_home(homes, shard)
+    if at and #homes == 1 then
+      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard that takes new keys: add another one "
+        .. "first", shard.name)
+    end
+    if at then table.remove(homes, at) end
+    tx:run("UPDATE _collegedb_shards SET drained = max(drained, 1) WHERE id = ?", { shard.id })
+  end)
+end
+
+--- Closes an empty shard for good: it refuses rows, and no entry names it any more. False if it is not empty.
+function growing.seal(state, index)
+  local shard, empty = state.shards[index], false
+  shard.handle:transaction(function(tx)
+    for _, each in pairs(state.catalog.tables) do
+      if each.shards[index] and tx:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
+        return
+      end
+    end
+    for _, each in pairs(state.catalog.tables) do
+      if each.shards[index] then fence.seal(tx, each.name) end
+    end
+    empty = true
+  end)
+  if not empty then return false end
+  state.directory:change(function(tx)
+    tx:run("DELETE FROM _collegedb_entries WHERE shard = ?", { shard.id })
+    tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ?", { shard.id })
+    return true
+  end)
+  state:read_epoch()
+  return true
+end
+
+-- --- the end of an old placement -----------------------------------------------------------------
+
+-- Whatever was begun by the old placement has ended, or is seen by who looks afterwards.
+local function wait_for_writers(state)
+  for _, shard in ipairs(state.shards) do shard.handle:transaction(function() end) end
+end
+
+--- Drops the placements before the newest, when no program works in one of them any more and nothing is left to be
+-- moved.
+---@param look fun(): boolean whether nothing is left; called when nobody can add to it any more
+---@return boolean retired, string? why "programs" or "keys" hold it up
+function growing.retire(state, look)
+  state:read_epoch()
+  if not growing.is_retiring(state) then return true end
+  local epoch, retired = state.epoch, false
+  local alone = state.directory:without_workers(epoch.oldest, epoch.placement - 1, function()
+    wait_for_writers(state)
+    if look() then retired = epochs.retire(state.directory, epoch.placement) end
+  end)
+  if not alone then return false, "programs" end
+  if not retired then return false, "keys" end
+  state:read_epoch()
+  return true
+end
+
+return growing

@@ -1,0 +1,93 @@
+--- Carries a plan out: moves its groups in batches that one commit of each step serves. A batch grows while it is quick
+-- and shrinks while it is slow, since a write to one of its keys waits for all of it. One that is refused is
+-- halved, until the keys are found that can not be moved.
+
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local move = require "collegedb.workflows.move"
+local patience = require "collegedb.patience"
+
+local move_batches = {}
+
+local FIRST <const>, MOST <const> = 64, 4096 -- groups in a batch
+local AIM <const> = 100 -- ms that a batch takes
+local SHOWN <const> = 1000 -- failures that are listed; the count is exact
+local PATIENCE <const> = 10 -- seconds that a batch which others hold up is tried again
+
+-- What is the matter with one key, or a few; anything else is with all of them.
+local of_a_key = { CONFLICT = true, CONSTRAINT = true, TOO_LARGE = true }
+
+local function move_keys(state, batch, keys)
+  local tag, keyspace = catalog.untag(batch.space)
+  local waiting = patience.new(PATIENCE)
+  while true do
+    local done, answer = pcall(move.run, state, { keyspace = keyspace, tag = tag, keys = keys, source = batch.source,
+      target = batch.target, home = batch.home })
+    if done then return answer end
+    local again = errors.is_error(answer) and (answer.code == "BUSY" or answer.code == "MOVED")
+    if not again or not waiting:wait() then return nil, answer end
+  end
+end
+
+local function note_failure(report, state, batch, keys, err)
+  local keyspace = select(2, catalog.untag(batch.space))
+  for _, text in ipairs(keys) do
+    report.failed_count = report.failed_count + 1
+    if report.failed_count <= SHOWN then
+      report.failed[report.failed_count] = { key = catalog.key_value(keyspace, text), code = err.code,
+        message = err.message, from = state.shards[batch.source].name, to = state.shards[batch.target].name }
+    end
+  end
+end
+
+-- Moves what can be moved of the keys; what can not is noted.
+local function move_some(state, batch, keys, report)
+  local moved, err = move_keys(state, batch, keys)
+  if moved then
+    report.moved, report.rows = report.moved + moved.keys, report.rows + moved.rows
+    return
+  end
+  if not errors.is_error(err) then error(err, 0) end
+  if #keys == 1 or not of_a_key[err.code] then return note_failure(report, state, batch, keys, err) end
+  local half = #keys // 2
+  move_some(state, batch, table.move(keys, 1, half, 1, {}), report)
+  move_some(state, batch, table.move(keys, half + 1, #keys, 1, {}), report)
+end
+
+local function next_size(size, took)
+  if took > 2 * AIM then return math.max(size // 2, 1) end
+  if took < AIM // 2 then return math.min(size * 2, MOST) end
+  return size
+end
+
+-- Waits until so many groups may have been moved since the start; not in one piece, so that a signal is heeded.
+local function keep_rate(rate, moved, start)
+  if not rate then return end
+  while core.now() - start < moved * 1000 / rate do
+    core.pause(math.min(100, math.max(1, math.ceil(moved * 1000 / rate - (core.now() - start)))))
+  end
+end
+
+--- Moves what a plan says.
+---@param state table of lua/collegedb/state.lua
+---@param plan collegedb.MovePlan
+---@param report { moved: integer, rows: integer, failed_count: integer, failed: table[] } is added to
+---@param opts { rate: number?, on_batch: fun(done: integer)? } rate in groups a second; on_batch may raise to stop
+function move_batches.run(state, plan, report, opts)
+  local size, start, done = FIRST, core.now(), 0
+  while true do
+    local limit = opts.rate and math.max(1, math.ceil(opts.rate / 10)) or MOST
+    local batch = plan:take(math.min(size, limit))
+    if not batch then return end
+    local began = core.now()
+    move_some(state, batch, batch.keys, report)
+    plan:drop(batch)
+    done = done + #batch.keys
+    if #batch.keys >= size then size = next_size(size, core.now() - began) end
+    if opts.on_batch then opts.on_batch(done) end
+    keep_rate(opts.rate, done, start)
+  end
+end
+
+return move_batches

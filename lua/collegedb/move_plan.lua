@@ -1,0 +1,162 @@
+--- What a rebalance is to move: every group of every shard is shown to a policy, and those that it sends elsewhere are
+-- noted in a file of SQLite's own that goes with the plan, so that memory stays small.
+
+local allocate = require "collegedb.allocate"
+local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local existing_keys = require "collegedb.existing_keys"
+local loader = require "collegedb.loader"
+local router = require "collegedb.router"
+local stats = require "collegedb.stats"
+
+local move_plan = {}
+
+---@class collegedb.MovePlan
+---@field total integer groups to be moved
+---@field moves { from: string, to: string, keys: integer, bytes: integer }[] bytes by the mean of the source's keys
+local Plan = {}
+Plan.__index = Plan
+
+function Plan:close() core.close(self.scratch) end
+
+Plan.__close = Plan.close
+
+local TABLE <const> = [[CREATE TABLE moves (source INTEGER, target INTEGER, keyspace TEXT, key TEXT, home INTEGER,
+  PRIMARY KEY (source, target, keyspace, key)) WITHOUT ROWID]]
+
+-- --- what a policy is asked ----------------------------------------------------------------
+
+local function describe_shards(state)
+  local list = {}
+  for index, shard in ipairs(state.shards) do
+    list[index] = { name = shard.name, region = shard.region, priority = shard.priority, weight = shard.weight,
+      keys = stats.keys(state, index, shard.inner), size = shard.handle:size(),
+      drained = state.epoch.drained[index] or false, allocate = shard.allocate and not state.epoch.drained[index] }
+  end
+  return list
+end
+
+-- Of one key: `home` is the name of its newest home, `has_entry` whether somebody put it where it is.
+local function info_of(state, index, tag, keyspace, text, name)
+  local home = router.home(state, tag, keyspace, text)
+  local info = { table = name, home = home and state.shards[home].name }
+  return setmetatable(info, { __index = function(_, field)
+    if field ~= "has_entry" then return nil end
+    local _, id = state.directory:lookup(catalog.tag(tag, keyspace), text)
+    return id == state.shards[index].id
+  end }), home
+end
+
+local function raise_answer(policy, answer, key)
+  errors.raise("SCRIPT", { key = key }, "policy %s returned %s for the key %s; it must return nil, or the name of a "
+    .. "shard that takes new keys", policy.name, tostring(answer), tostring(key))
+end
+
+-- Where a key of a drained shard goes when the policy does not say: to its home, or to where the strategy would put it.
+local function way_out(self, index, home, tag, keyspace, text, name)
+  if home and home ~= index then return home end
+  local key = { tag = tag, keyspace = keyspace, text = text, table = name }
+  return allocate.choose(self.state, key, function(turn)
+    self.turns[turn or "default"] = (self.turns[turn or "default"] or -1) + 1
+    return self.turns[turn or "default"]
+  end)
+end
+
+local function target_of(self, index, tag, keyspace, text, name)
+  local state = self.state
+  local info, home = info_of(state, index, tag, keyspace, text, name)
+  local key = catalog.key_value(keyspace, text)
+  local answer = self.choose(key, state.shards[index].name, info)
+  if answer == nil then
+    return state.epoch.drained[index] and way_out(self, index, home, tag, keyspace, text, name), home
+  end
+  local target = state.by_name[answer]
+  if not target or state.epoch.drained[target] then raise_answer(self.policy, answer, key) end
+  return target, home
+end
+
+-- --- the look at every key -------------------------------------------------------------------
+
+local function look_at(self, index, column, key)
+  local state = self.state
+  local space, text = core.key_parts(key)
+  local tag, keyspace = catalog.untag(space or "")
+  text = text or key
+  local target, home = target_of(self, index, tag, keyspace, text, column.name)
+  if not target or target == index then return end
+  if (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then return end
+  self.scratch:run("INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?)", { index, target,
+    catalog.tag(tag, keyspace), text, home == target })
+end
+
+local function look_at_shard(self, index)
+  local shard = self.state.shards[index]
+  for _, column in ipairs(catalog.key_columns(self.state.catalog, index)) do
+    local tag = column.keyspace ~= "" and shard.keyspace or nil
+    for key in existing_keys.each(shard.inner, column, tag) do
+      look_at(self, index, column, key)
+      self.looked = self.looked + 1
+      if self.on_look and self.looked % 1000 == 0 then self.on_look(self.looked, shard.name) end
+    end
+  end
+end
+
+local function sum_up(self, facts)
+  self.total, self.moves = 0, {}
+  for row in self.scratch:each [[SELECT source, target, count(*) AS n FROM moves GROUP BY source, target]] do
+    local from = facts[row.source]
+    self.total = self.total + row.n
+    self.moves[#self.moves + 1] = { from = from.name, to = facts[row.target].name, keys = row.n,
+      bytes = from.size * row.n // math.max(from.keys, row.n, 1) }
+  end
+end
+
+--- Makes a plan.
+---@param state table of lua/collegedb/state.lua
+---@param policy { name: string, plan: fun(shards: table[], ctx: table): function } of docs/scripts.md
+---@param opts { only: integer?, on_look: fun(looked: integer, shard: string)? } only: the keys of this shard
+---@return collegedb.MovePlan
+function move_plan.make(state, policy, opts)
+  local what, limit, facts = "policy " .. policy.name, state.config.script_limit, describe_shards(state)
+  local choose = loader.call(what, limit, policy.plan, describe_shards(state),
+    { hash = core.hash, random = math.random })
+  if type(choose) ~= "function" then
+    errors.raise("SCRIPT", nil, "%s: plan returned a %s; it must return a function (key, from, info)", what,
+      type(choose))
+  end
+  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, on_look = opts.on_look }, Plan)
+  self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
+  self.scratch:exec(TABLE)
+  self.choose = function(key, from, info) return loader.call(what, limit, choose, key, from, info) end
+  for index in ipairs(state.shards) do
+    if not opts.only or opts.only == index then look_at_shard(self, index) end
+  end
+  sum_up(self, facts)
+  return self
+end
+
+--- The next groups to be moved, of one keyspace and one pair of shards, at most `most`; nil when there are none left.
+---@param most integer
+---@return { source: integer, target: integer, space: string, keys: string[], home: boolean }?
+function Plan:take(most)
+  local first = self.scratch:first "SELECT source, target, keyspace, home FROM moves LIMIT 1"
+  if not first then return nil end
+  local batch = { source = first.source, target = first.target, space = first.keyspace, keys = {},
+    home = first.home == 1 }
+  for row in self.scratch:each([[SELECT key FROM moves WHERE source = ? AND target = ? AND keyspace = ? AND home = ?
+      ORDER BY key LIMIT ?]], { first.source, first.target, first.keyspace, first.home, most }) do
+    batch.keys[#batch.keys + 1] = row.key
+  end
+  return batch
+end
+
+--- The groups of a batch are done with.
+function Plan:drop(batch)
+  for _, key in ipairs(batch.keys) do
+    self.scratch:run("DELETE FROM moves WHERE source = ? AND target = ? AND keyspace = ? AND key = ?",
+      { batch.source, batch.target, batch.space, key })
+  end
+end
+
+return move_plan

@@ -1,0 +1,99 @@
+--- The files of shards: opening those of a config, and those that another program added while this one was open.
+
+local config = require "collegedb.config"
+local core = require "collegedb.core"
+local errors = require "collegedb.errors"
+local json_reader = require "collegedb.json_reader"
+local stats = require "collegedb.stats"
+
+local shards = {}
+
+function shards.is_file(path) return type(path) == "string" and path ~= ":memory:" and path ~= "memory:" end
+
+--- Raises UNAVAILABLE when no file can be at the path.
+function shards.check_folder(what, path)
+  if not shards.is_file(path) then return end
+  local folder = path:match "^(.*)/[^/]*$"
+  if folder and folder ~= "" and not core.file_id(folder) then
+    errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
+  end
+  local _, reason = core.file_id(path)
+  if not reason then _, reason = core.file_id(path .. "-journal") end -- the name may be too long for what SQLite adds
+  if reason then errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: %s", path, reason) end
+end
+
+--- Raises CONFIG when two names are of one file: they would be two shards with the same rows.
+---@param kv string|table where the directory is
+---@param list table[] shards of a config
+function shards.check_files_differ(kv, list)
+  local seen = {}
+  local function add(what, path)
+    local id = shards.is_file(path) and core.file_id(path)
+    if not id then return end
+    if seen[id] then errors.raise("CONFIG", { shard = what }, "%s and %s are one file, %s", seen[id], what, path) end
+    seen[id] = what
+  end
+  add("the directory", kv)
+  for i, shard in ipairs(list) do add(("shards[%d] (%s)"):format(i, shard.name), shard.value.path) end
+end
+
+local function is_empty(shard) return stats.is_empty(shard.inner) end
+
+--- Opens a shard, and makes its file if there is none.
+---@param state table of lua/collegedb/state.lua
+---@param shard table of a normalized config
+function shards.open(state, shard)
+  shard.handle = shard.value.handle or core.sqlite(shard.value.path, {
+    name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
+    busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
+    mmap_size = shard.mmap_size, cache_size = shard.cache_size,
+  })
+  shard.inner, shard.is_empty = core.inner(shard.handle), is_empty
+  if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
+end
+
+--- The shards that the directory tells of, since they were added while programs ran: by name, as of a normalized
+-- config. What was drained is not told of any more.
+---@param dir table the directory
+---@return table<string, table>
+function shards.added(dir)
+  local list = {}
+  for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
+      .. "AND drained < 2 ORDER BY id")) do
+    local given = json_reader.decode(row.settings)
+    given.name, given[1], given.path = row.name, given.path, nil
+    list[#list + 1] = config.shard(given)
+  end
+  return list
+end
+
+--- Takes up what another program added meanwhile. A shard that can not be opened here is told of, and stays away:
+-- only its own keys are not reached.
+---@param state table
+---@return boolean any
+function shards.take_up(state)
+  local any = false
+  for _, shard in ipairs(shards.added(state.directory)) do
+    if not state.by_name[shard.name] then
+      local opened, err = pcall(shards.open, state, shard)
+      if opened then
+        shards.include(state, shard)
+        any = true
+      elseif not state.absent[shard.name] then
+        state.absent[shard.name] = tostring(err)
+        state:emit("absent", ("shard %s was added, and can not be opened here: %s"):format(shard.name, tostring(err)))
+      end
+    end
+  end
+  return any
+end
+
+--- Makes an open shard one of the state's.
+function shards.include(state, shard)
+  shard.id = state.directory.shard:first("SELECT id FROM _collegedb_shards WHERE name = ?", { shard.name }).id
+  state.shards[#state.shards + 1] = shard
+  state.by_name[shard.name] = #state.shards
+  if state.weak.db then core.add_shard(state.weak.db, shard.handle) end
+end
+
+return shards
