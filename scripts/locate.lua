@@ -8,6 +8,8 @@ local reasons = {
   directory = "the directory has an entry for it",
   found = "its rows were found there",
   claimed = "it was given that place",
+  ["old home"] = "an earlier placement had it there, and its rows are still to be moved: collegedb rebalance",
+  moved = "it was moved there",
   unknown = "no shard has it, and it has no place yet",
 }
 

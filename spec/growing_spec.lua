@@ -98,6 +98,42 @@ describe("growing", function()
     assert.is_true(report.success and report.retired)
   end)
 
+  it("refuses the insert of a program that was stopped before, and does it elsewhere", function()
+    local one = fixture.database(USERS)
+    local two, before = fixture.open(fixture.config()), {}
+    for i = 1, 1000 do before["k" .. i] = two:locate("k" .. i) end
+    one:add_shard { name = "c", fixture.path "c.db" }
+    local key
+    for i = 1, 1000 do
+      key = "k" .. i
+      if one:locate(key) == "c" then break end
+    end
+    local stale = two:shard(before[key]) -- where a program inserts it that has looked before, and is slow
+    one:insert(key, INSERT, { key, 1 })
+    fixture.raises("MOVED", nil, stale.run, stale, INSERT, { key, 2 })
+    fixture.raises("CONSTRAINT", nil, two.insert, two, key, INSERT, { key, 2 })
+    assert.equal(1, two:first(key, SELECT, { key }).n)
+  end)
+
+  it("changes weights, and changes them back, before anything was moved", function()
+    local one = fixture.database(USERS)
+    fill(one, 1, 40)
+    for round, weight in ipairs { 5, 1, 0.2, 1 } do
+      local two = fixture.open(fixture.config { shards = { a = { weight = weight } } })
+      fill(one, round * 20 + 21, round * 20 + 30)
+      fill(two, round * 20 + 31, round * 20 + 40)
+      assert_all(one, 1, round * 20 + 40)
+      assert_all(two, 1, round * 20 + 40)
+      two:close()
+    end
+    local _, total = counts { "a", "b" }
+    assert.equal(120, total)
+    assert.is_true(one:rebalance().retired)
+    assert_all(one, 1, 120)
+    assert.is_true(one:verify().success)
+    assert.equal(0, entries())
+  end)
+
   it("empties a shard, and closes it", function()
     local one = fixture.database(USERS, nil, ABC)
     local two = fixture.open(fixture.config(nil, ABC))
