@@ -60,6 +60,13 @@ local function root_of(part)
   return part.found
 end
 
+--- The table that the part's groups are named by, and the affinity of the part's column where that holds the key.
+function group.key_kind(part)
+  local follows = part.parent and part.found.group.follows
+  if not is_direct(part) then return root_of(part), nil end
+  return root_of(part), (follows or part.found).kind
+end
+
 --- SQL of the canonical text of the group's key that a row has, NULL where it has none.
 ---@param row string the row's name: an alias, NEW or OLD
 function group.key_sql(part, row)
@@ -82,10 +89,10 @@ function group.rows_sql(part, keys)
     return ("%s IN (SELECT %s FROM %s WHERE %s)"):format(column, quote.name(part.found.group.target),
       quote.name(parent.name), group.rows_sql(parent, keys))
   end
-  local root = root_of(part)
+  local root, kind = group.key_kind(part)
   if root.kind == "integer" then return ("%s IN (SELECT CAST(key AS INTEGER) FROM (%s))"):format(column, keys) end
   if root.fold then return ("%s COLLATE NOCASE IN (%s)"):format(column, keys) end
-  if part.found.kind == "text" and not part.parent then return ("%s IN (%s)"):format(column, keys) end
+  if root.kind == "text" and kind == "text" then return ("%s IN (%s)"):format(column, keys) end
   -- A column without a type holds a key as text, as a blob, or as an integer.
   return ("%s IN (SELECT key FROM (%s) UNION ALL SELECT CAST(key AS BLOB) FROM (%s) UNION ALL "
     .. "SELECT CAST(key AS INTEGER) FROM (%s) WHERE key = CAST(CAST(key AS INTEGER) AS TEXT))"):format(column, keys,
@@ -146,21 +153,22 @@ local function columns_of(shard, name)
 end
 
 -- Sets of columns in which no two rows may be equal: what a REPLACE deletes other rows by. Nil and the name of an
--- index over an expression, whose value cannot be told from outside.
-local function unique_of(shard, name)
-  local sets = {}
+-- index over an expression or a generated column, whose value cannot be told from outside.
+local function unique_of(shard, name, columns)
+  local sets, stored = {}, {}
+  for _, column in ipairs(columns) do stored[column] = true end
   for _, index in ipairs(shard:all("SELECT name FROM pragma_index_list(?) WHERE \"unique\"", { name })) do
     local set = {}
     for row in shard:each([[SELECT cid, name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno]],
         { index.name }) do
-      if row.cid < -1 then return nil, index.name end
-      set[#set + 1] = { name = row.name or "rowid", collation = row.coll }
+      if row.cid < 0 or not stored[row.name] then return nil, index.name end
+      set[#set + 1] = { name = row.name, collation = row.coll }
     end
     sets[#sets + 1] = set
   end
   local alias = shard:first([[SELECT name FROM pragma_table_info(?1) WHERE pk AND upper(type) = 'INTEGER'
     AND (SELECT count(*) FROM pragma_table_info(?1) WHERE pk) = 1]], { name })
-  if alias then sets[#sets + 1] = { { name = alias.name, collation = "BINARY" } } end
+  if alias then sets[#sets + 1] = { { name = alias.name, collation = "BINARY" }, alias = true } end
   return sets
 end
 
@@ -171,10 +179,10 @@ end
 function group.read_storage(shard, parts)
   for _, part in ipairs(parts) do
     part.columns = columns_of(shard, part.name)
-    local unique, index = unique_of(shard, part.name)
+    local unique, index = unique_of(shard, part.name, part.columns)
     if not unique then
       errors.raise("UNSUPPORTED", { table = part.name }, "rows of %s can not be moved: its unique index %s is over an "
-        .. "expression, so that no fence can tell which rows a REPLACE would delete", part.name, index)
+        .. "expression or a generated column, so that no fence can tell which rows a REPLACE would delete", part.name, index)
     end
     part.unique = unique
   end

@@ -4,28 +4,41 @@ local fence = require "collegedb.fence"
 
 local moves = {}
 
+--- Seconds after which others may take a move for dead whose mover has not renewed its lease.
+moves.lease = 60
+
+local function floor_of_shards(shards)
+  local floor = 1
+  for _, shard in ipairs(shards) do
+    local own = fence.is_up(shard.inner) and shard.inner:first "SELECT max(move) AS n FROM _collegedb_own"
+    floor = math.max(floor, own and own.n or 0)
+  end
+  return floor
+end
+
+local NEXT <const> = [[INSERT INTO _collegedb_counters VALUES ('move', ?1 + 1)
+  ON CONFLICT DO UPDATE SET value = max(value, ?1) + 1 RETURNING value]]
+
 --- Journals a move, under a number above every one that its keys have seen.
 ---@param job table of workflows/move.lua
----@param lease integer seconds
 ---@return integer number
-function moves.begin(directory, job, lease)
+function moves.begin(directory, job)
   local number
   directory.shard:transaction(function(tx)
-    local floor = 1
-    for _, shard in ipairs(job.state.shards) do
-      local own = fence.is_up(shard.inner) and shard.inner:first "SELECT max(move) AS n FROM _collegedb_own"
-      floor = math.max(floor, own and own.n or 0)
-    end
-    for _, text in ipairs(job.keys) do
-      local _, _, version = directory:lookup(job.full, text)
-      floor = math.max(floor, version or 0)
-    end
-    number = tx:first([[INSERT INTO _collegedb_counters VALUES ('move', ?1 + 1)
-      ON CONFLICT DO UPDATE SET value = max(value, ?1) + 1 RETURNING value]], { floor }).value
+    number = tx:first(NEXT, { floor_of_shards(job.state.shards) }).value
+    local newest = directory:newest(tx, job.digests, number)
+    if newest then number = tx:first(NEXT, { newest }).value end
     tx:run("INSERT INTO _collegedb_moves VALUES (?, ?, ?, ?, ?, ?)",
-      { number, job.keyspace, job.source.id, job.target.id, job.state.epoch.number, os.time() + lease })
+      { number, job.keyspace, job.source.id, job.target.id, job.state.epoch.number, os.time() + moves.lease })
   end)
   return number
+end
+
+--- Says that the mover is alive. False when others took it for dead.
+---@return boolean
+function moves.renew(directory, number)
+  return directory.shard:run("UPDATE _collegedb_moves SET lease = ? WHERE number = ?",
+    { os.time() + moves.lease, number }).meta.changes == 1
 end
 
 --- Another one after every step of a move that shows to others; the same while none is under way.

@@ -2,6 +2,7 @@
 -- which movers may still live. Every step is one that the mover itself could take, and may be taken twice.
 
 local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
 local fence = require "collegedb.fence"
 local moves = require "collegedb.moves"
 
@@ -14,7 +15,7 @@ end
 
 -- Before a target forgets a move, its source must know that the move is over: a slow mover could still commit it.
 local function raise_floor(source, keys, number)
-  source.handle:transaction(function(tx)
+  fence.step(source, function(tx)
     fence.make_own(tx)
     for _, row in ipairs(keys) do
       tx:run([[INSERT INTO _collegedb_own VALUES (?1, ?2, 'active', ?3, ?3, NULL, NULL, ?4) ON CONFLICT DO UPDATE
@@ -31,8 +32,9 @@ end
 function recovery.undo(source, target, number)
   local undone = true
   if fence.is_up(source.inner) then
-    source.handle:transaction(function(tx)
+    fence.step(source, function(tx)
       tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'sending'", { number })
+      tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'sending'", { number })
       undone = not tx:first("SELECT 1 AS yes FROM _collegedb_own WHERE move = ? AND state IN ('sent', 'tomb')",
         { number })
     end)
@@ -40,7 +42,8 @@ function recovery.undo(source, target, number)
   if not undone then return false end
   if not fence.is_up(target.inner) then return true end
   raise_floor(source, keys_of(target, number), number)
-  target.handle:transaction(function(tx)
+  fence.step(target, function(tx)
+    tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'receiving'", { number })
     fence.empty_stages(tx, number)
     -- What was never here leaves no trace; what left here once stays remembered.
     tx:run("DELETE FROM _collegedb_own WHERE move = ? AND state = 'receiving' AND floor = 0", { number })
@@ -52,19 +55,35 @@ end
 --- The staged rows of a committed move become rows.
 function recovery.activate(target, number)
   fence.transaction(target, function(tx)
-    tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'receiving'", { number })
+    tx:run("UPDATE _collegedb_open SET state = 'active' WHERE move = ? AND state = 'receiving'", { number })
   end)
+end
+
+-- The target's keys that came by the move and are there are those that the source sent by it.
+local function has_all(source, target, number)
+  local function digest(shard, state)
+    local _, _, _, cursor = shard.inner:each(("SELECT keyspace, key FROM _collegedb_own WHERE move = ?1 AND %s "
+      .. "AND instr(keyspace, char(1)) = 0 ORDER BY keyspace, key"):format(state), { number })
+    local rows <close> = cursor
+    return select(2, core.copy_rows(rows, math.maxinteger, math.maxinteger))
+  end
+  return fence.is_up(target.inner) and digest(source, "state = 'sent'") == digest(target, "floor >= ?1")
+end
+
+local function has_each(source, target, number)
+  for _, row in ipairs(keys_of(source, number)) do
+    local own = fence.own_row(target.inner, row.keyspace, row.key)
+    if not own or own.floor < number then return false end
+  end
+  return true
 end
 
 --- Clears the source of a committed move, when the target says of each key that it has, or has had, it.
 ---@return boolean done
 function recovery.clean(source, target, number)
-  for _, row in ipairs(keys_of(source, number)) do
-    local own = fence.own_row(target.inner, row.keyspace, row.key)
-    if not own or own.floor < number then return false end
-  end
+  if not has_all(source, target, number) and not has_each(source, target, number) then return false end
   fence.transaction(source, function(tx)
-    tx:run("UPDATE _collegedb_own SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
+    tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
   end)
   return true
 end
@@ -88,8 +107,7 @@ local function open_moves(state)
   local found = {}
   for _, shard in ipairs(state.shards) do
     if fence.is_up(shard.inner) then
-      for row in shard.inner:each [[SELECT move, state, peer FROM _collegedb_own
-          WHERE state IN ('sending', 'sent', 'receiving') GROUP BY move, state, peer]] do
+      for row in shard.inner:each "SELECT move, state, peer FROM _collegedb_open" do
         local each = found[row.move] or {}
         found[row.move] = each
         local peer = state.shards[state.by_name[row.peer]]
@@ -110,7 +128,7 @@ function recovery.forget(state)
   for _, shard in ipairs(state.shards) do
     local old = not shard.external_writers and fence.is_up(shard.inner)
       and shard.inner:first("SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1", { time })
-    if old then shard.handle:transaction(function(tx) fence.forget(tx, time) end) end
+    if old then fence.step(shard, function(tx) fence.forget(tx, time) end) end
   end
 end
 

@@ -1,29 +1,111 @@
-/* core.copy_rows(from, read[, to, write]): copies rows between shards, transactions among them. */
+/* What moves many keys and rows at once: core.copy_rows and core.run_each. */
+#include <string.h>
+
 #include "bind/bind.h"
 #include "shard/copy.h"
 
-static cdb__shard *handle_at(lua_State *L, int arg) {
+/* The open shard of a shard or a transaction. */
+static cdb__lua_shard *shard_at(lua_State *L, int arg) {
   const cdb__lua_tx *tx = luaL_testudata(L, arg, CDB__TX_CLASS);
-  const cdb__lua_shard *shard = tx ? tx->shard : cdb__lua_check_shard(L, arg);
-  if (!shard->handle) cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
-  return shard->handle;
+  cdb__lua_shard *shard = tx ? tx->shard : cdb__lua_check_shard(L, arg);
+  cdb__lua_check_open(L, shard);
+  return shard;
 }
 
-/* Returns how many rows, and a digest of them (16 bytes). */
-static int copy_rows(lua_State *L) {
-  cdb__copied copied = {0};
+static cdb__stmt *take(lua_State *L, const cdb__lua_shard *shard, int sql_arg) {
   cdb__fault fault;
-  lua_settop(L, 4);
-  cdb__shard *from = handle_at(L, 1), *to = lua_isnil(L, 3) ? NULL : handle_at(L, 3);
-  const char *write = to ? luaL_checkstring(L, 4) : NULL;
-  if (cdb__copy_rows(from, luaL_checkstring(L, 2), to, write, &copied, &fault) != CDB_OK)
-    return cdb__lua_raise(L, &fault, NULL, NULL);
+  cdb__stmt *stmt = NULL;
+  size_t size;
+  const char *sql = luaL_checklstring(L, sql_arg, &size);
+  if (cdb__stmt_take(shard->handle, sql, size, cdb__sql_hash(sql, size), &stmt, &fault) != CDB_OK)
+    cdb__lua_raise(L, &fault, shard->name, NULL);
+  return stmt;
+}
+
+static void give(cdb__stmt *stmt) {
+  cdb__fault ignored;
+  if (!stmt) return;
+  cdb__reset(stmt, &ignored);
+  cdb__stmt_give(stmt);
+}
+
+/* core.copy_rows(cursor, most_rows, most_bytes[, to, write, first]): copies rows that the cursor of `each`
+ * has still to give. Returns how many, a digest of them (16 bytes), and whether there may be more. */
+static int copy_rows(lua_State *L) {
+  lua_settop(L, 6);
+  const cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
+  const cdb__copied limits = {.rows = luaL_checkinteger(L, 2), .bytes = luaL_checkinteger(L, 3)};
+  const int64_t first = luaL_optinteger(L, 6, 0);
+  if (!cursor->stmt) return cdb__lua_fail(L, CDB_CLOSED, "the rows to copy were closed meanwhile");
+  cdb__stmt *writer = lua_isnil(L, 4) ? NULL : take(L, shard_at(L, 4), 5);
+  cdb__copied copied;
+  cdb__fault fault;
+  bool more;
+  const int code = cdb__copy_rows(cursor->stmt, writer, first, &limits, &copied, &more, &fault);
+  give(writer);
+  if (code != CDB_OK) return cdb__lua_raise(L, &fault, cursor->shard->name, NULL);
   lua_pushinteger(L, copied.rows);
   lua_pushlstring(L, (const char *)&copied.digest, sizeof copied.digest);
+  lua_pushboolean(L, more);
+  return 3;
+}
+
+/* --- one statement, many times ------------------------------------------------ */
+
+static int bind_at(lua_State *L, cdb__stmt *stmt, int parameter, int arg, cdb__fault *fault) {
+  cdb_value value = {.type = CDB_INTEGER};
+  const cdb__lua_blob *blob = luaL_testudata(L, arg, CDB__BLOB_CLASS);
+  if (blob) value = (cdb_value){.type = CDB_BLOB, .data = blob->data, .size = blob->size};
+  else if (lua_isinteger(L, arg)) value.i = lua_tointeger(L, arg);
+  else if (lua_type(L, arg) == LUA_TSTRING) {
+    value.type = CDB_TEXT;
+    value.data = lua_tolstring(L, arg, &value.size);
+  } else return cdb__fail(fault, CDB_USAGE, "parameter %d is a %s", parameter, luaL_typename(L, arg));
+  return stmt->shard->ops->bind(stmt, parameter, &value, fault);
+}
+
+static int run_once(cdb__stmt *stmt, int64_t *changes, cdb__fault *fault) {
+  cdb__fault ignored;
+  int code;
+  do code = cdb__step(stmt, fault);
+  while (code == CDB__ROW);
+  *changes = code < 0 ? 0 : stmt->shard->ops->changes(stmt);
+  const int ended = cdb__reset(stmt, code < 0 ? &ignored : fault);
+  return code < 0 ? code : ended;
+}
+
+/* core.run_each(tx, sql, list, …): runs the statement for each of the list, as its first parameter; the
+ * others are the same each time. Returns how many rows it changed, and the position of the first that changed
+ * none. */
+static int run_each(lua_State *L) {
+  const int last = lua_gettop(L);
+  const cdb__lua_shard *shard = shard_at(L, 1);
+  luaL_checktype(L, 3, LUA_TTABLE);
+  luaL_checkstack(L, 8, NULL);
+  const lua_Integer count = (lua_Integer)lua_rawlen(L, 3);
+  cdb__stmt *stmt = take(L, shard, 2);
+  int64_t total = 0, changes = 0;
+  lua_Integer without = 0;
+  cdb__fault fault;
+  int code = CDB_OK;
+  for (int arg = 4; arg <= last && code == CDB_OK; arg++) code = bind_at(L, stmt, arg - 2, arg, &fault);
+  for (lua_Integer i = 1; i <= count && code == CDB_OK; i++) {
+    lua_rawgeti(L, 3, i);
+    code = bind_at(L, stmt, 1, last + 1, &fault);
+    if (code == CDB_OK) code = run_once(stmt, &changes, &fault);
+    lua_settop(L, last); /* the list keeps the value alive */
+    total += changes;
+    if (changes == 0 && without == 0) without = i;
+  }
+  give(stmt);
+  if (code != CDB_OK) return cdb__lua_raise(L, &fault, shard->name, NULL);
+  lua_pushinteger(L, total);
+  if (without) lua_pushinteger(L, without);
+  else lua_pushnil(L);
   return 2;
 }
 
 void cdb__lua_open_copy(lua_State *L) {
-  lua_pushcfunction(L, copy_rows);
-  lua_setfield(L, -2, "copy_rows");
+  static const luaL_Reg functions[] = {{"copy_rows", copy_rows}, {"run_each", run_each}, {NULL, NULL}};
+  luaL_setfuncs(L, functions, 0);
 }

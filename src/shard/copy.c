@@ -4,18 +4,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static int take(cdb__shard *shard, const char *sql, cdb__stmt **out, cdb__fault *fault) {
-  const size_t size = strlen(sql);
-  return cdb__stmt_take(shard, sql, size, cdb__sql_hash(sql, size), out, fault);
-}
-
-static void give(cdb__stmt *stmt) {
-  cdb__fault ignored;
-  if (!stmt) return;
-  cdb__reset(stmt, &ignored);
-  cdb__stmt_give(stmt);
-}
-
 /* Each value counts with its type and size, so that ("a", "b") differs from ("ab", ""). */
 static void add_value(cdb__hash *digest, const cdb_value *value) {
   const bool bytes = value->type == CDB_TEXT || value->type == CDB_BLOB;
@@ -34,30 +22,34 @@ static int write_row(cdb__stmt *writer, cdb__fault *fault) {
   return code < 0 ? code : ended;
 }
 
-static int copy_row(cdb__stmt *reader, cdb__stmt *writer, cdb__copied *out, cdb__fault *fault) {
+static int copy_row(cdb__stmt *reader, cdb__stmt *writer, int64_t first, cdb__copied *out,
+                    cdb__fault *fault) {
   int code = CDB_OK;
+  cdb_value value;
   for (int i = 0; i < reader->columns && code == CDB_OK; i++) {
-    cdb_value value;
     reader->shard->ops->value(reader, i, &value);
     add_value(&out->digest, &value);
+    if (value.type == CDB_TEXT || value.type == CDB_BLOB) out->bytes += (int64_t)value.size;
     if (writer) code = writer->shard->ops->bind(writer, i + 1, &value, fault);
   }
+  value = (cdb_value){.type = CDB_INTEGER, .i = first + out->rows};
+  if (code == CDB_OK && writer && writer->parameters > reader->columns)
+    code = writer->shard->ops->bind(writer, reader->columns + 1, &value, fault);
   if (code == CDB_OK && writer) code = write_row(writer, fault);
   if (code == CDB_OK) out->rows++;
   return code;
 }
 
-int cdb__copy_rows(cdb__shard *from, const char *read, cdb__shard *to, const char *write, cdb__copied *out,
-                   cdb__fault *fault) {
-  cdb__stmt *reader = NULL, *writer = NULL;
-  int code = take(from, read, &reader, fault);
-  if (code == CDB_OK && to) code = take(to, write, &writer, fault);
-  while (code == CDB_OK) {
+int cdb__copy_rows(cdb__stmt *reader, cdb__stmt *writer, int64_t first, const cdb__copied *limits,
+                   cdb__copied *out, bool *more, cdb__fault *fault) {
+  int code = CDB_OK;
+  *out = (cdb__copied){0};
+  *more = true;
+  while (code == CDB_OK && out->rows < limits->rows && out->bytes < limits->bytes) {
     code = cdb__step(reader, fault);
-    if (code != CDB__ROW) break;
-    code = copy_row(reader, writer, out, fault);
+    *more = code == CDB__ROW;
+    if (!*more) break;
+    code = copy_row(reader, writer, first, out, fault);
   }
-  give(writer);
-  give(reader);
   return code < 0 ? code : CDB_OK;
 }

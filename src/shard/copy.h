@@ -1,6 +1,6 @@
 /* Copying the rows of one statement into another, on two shards, with a digest
- * by which two sets of rows can be compared. Neither statement has parameters
- * of its own; the columns of the first become the parameters of the second. */
+ * by which two sets of rows can be compared. The columns of the first become
+ * the parameters of the second; a parameter more is the row's number. */
 #ifndef CDB_SHARD_COPY_H
 #define CDB_SHARD_COPY_H
 
@@ -8,12 +8,14 @@
 #include "shard/shard.h"
 
 typedef struct {
-  int64_t rows;
-  cdb__hash digest; /* of all values with their types, in the order of the rows */
+  int64_t rows, bytes; /* bytes of texts and blobs */
+  cdb__hash digest;    /* of all values with their types, in the order of the rows */
 } cdb__copied;
 
-/* With `to` NULL the rows are only read. Adds to *out, which starts as {0}. */
-int cdb__copy_rows(cdb__shard *from, const char *read, cdb__shard *to, const char *write, cdb__copied *out,
-                   cdb__fault *fault);
+/* Copies rows that the reader has still to give, until one of the limits is
+ * reached. Without a writer they are only read. Sets *out; *more is false when
+ * the reader gave its last row. The reader is not reset. */
+int cdb__copy_rows(cdb__stmt *reader, cdb__stmt *writer, int64_t first, const cdb__copied *limits,
+                   cdb__copied *out, bool *more, cdb__fault *fault);
 
 #endif

@@ -10,12 +10,9 @@ local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 local quote = require "collegedb.quote"
 local recovery = require "collegedb.recovery"
+local staging = require "collegedb.staging"
 
 local move = { name = "move", api = 1 }
-
-local LEASE <const> = 60 -- seconds after which others may take a move for dead
-
-local KEYS <const> = "SELECT key FROM _collegedb_own WHERE move = %d"
 
 -- --- what can be moved ---------------------------------------------------------------
 
@@ -56,6 +53,19 @@ local function check_triggers(shard, parts)
   end
 end
 
+-- The parts of a keyspace's groups on a shard, with their storage, as long as the catalog is this one.
+local function parts_of(state, index, keyspace)
+  local known, id = state.catalog, index .. ":" .. keyspace
+  known.stored = known.stored or {}
+  if not known.stored[id] then
+    local parts = group.parts(known, index, keyspace)
+    group.read_storage(state.shards[index].inner, parts)
+    check_triggers(state.shards[index], parts)
+    known.stored[id] = parts
+  end
+  return known.stored[id]
+end
+
 local function prepare(job)
   local state = job.state
   if not state.directory.keeps_journal then
@@ -63,14 +73,11 @@ local function prepare(job)
       .. "with transactions", state.directory.path)
   end
   state:refresh_catalog()
-  job.parts = group.parts(state.catalog, job.source_index, job.keyspace)
-  job.target_parts = group.parts(state.catalog, job.target_index, job.keyspace)
-  group.read_storage(job.source.inner, job.parts)
-  group.read_storage(job.target.inner, job.target_parts)
+  job.parts = parts_of(state, job.source_index, job.keyspace)
+  job.target_parts = parts_of(state, job.target_index, job.keyspace)
   check_target(job)
   job.enforced = fence.enforces_keys(job.source) or fence.enforces_keys(job.target)
-  check_triggers(job.source, job.parts)
-  check_triggers(job.target, job.target_parts)
+  job.digests = state.directory:digests(job.full, job.keys)
 end
 
 -- --- the steps -----------------------------------------------------------------------
@@ -81,27 +88,29 @@ local function fail_conflict(job, shard, key, what)
 end
 
 -- Whichever key of the move has a row of its group here already.
-local function find_present(tx, parts, number)
+local function find_present(job, tx, parts)
+  local keys = fence.keys_sql(job.keyspace, "?1")
   for _, part in ipairs(parts) do
     local row = tx:first(("SELECT %s AS key FROM %s AS t WHERE %s LIMIT 1"):format(group.key_sql(part, "t"),
-      quote.name(part.name), group.rows_sql(part, KEYS:format(number))))
+      quote.name(part.name), group.rows_sql(part, keys)), { job.number })
     if row then return row.key, part.name end
   end
 end
 
 -- Where the key had gone from here is kept, in case that this move is undone.
-local RECEIVE = [[INSERT INTO _collegedb_own VALUES (?1, ?2, 'receiving', ?3, 0, ?4, NULL, ?5) ON CONFLICT
+local RECEIVE = [[INSERT INTO _collegedb_own VALUES (?2, ?1, 'receiving', ?3, 0, ?4, NULL, ?5) ON CONFLICT
   DO UPDATE SET state = 'receiving', move = ?3, before = peer, peer = ?4, at = ?5 WHERE state = 'tomb' AND floor < ?3]]
-local SEND = [[INSERT INTO _collegedb_own VALUES (?1, ?2, 'sending', ?3, 0, ?4, NULL, ?5) ON CONFLICT
+local SEND = [[INSERT INTO _collegedb_own VALUES (?2, ?1, 'sending', ?3, 0, ?4, NULL, ?5) ON CONFLICT
   DO UPDATE SET state = 'sending', move = ?3, peer = ?4, at = ?5 WHERE state = 'active' AND floor < ?3]]
 
 local function take_keys(job, tx, shard, sql, peer)
-  for _, key in ipairs(job.keys) do
-    if tx:run(sql, { job.keyspace, key, job.number, peer.name, os.time() }).meta.changes ~= 1 then
-      local own = fence.own_row(tx, job.keyspace, key)
-      fail_conflict(job, shard, key, ("%s has it as %s"):format(shard.name, own and own.state or "?"))
-    end
+  local _, refused = core.run_each(tx, sql, job.keys, job.keyspace, job.number, peer.name, os.time())
+  if refused then
+    local own = fence.own_row(tx, job.keyspace, job.keys[refused])
+    fail_conflict(job, shard, job.keys[refused], ("%s has it as %s"):format(shard.name, own and own.state or "?"))
   end
+  tx:run("INSERT INTO _collegedb_open VALUES (?, ?, ?, ?)",
+    { job.number, job.keyspace, sql == SEND and "sending" or "receiving", peer.name })
 end
 
 -- Where this process has raised it, and no schema has changed since, it stands.
@@ -136,14 +145,14 @@ end
 local steps = {}
 
 function steps.journal(job)
-  job.number = moves.begin(job.state.directory, job, LEASE)
+  job.number = moves.begin(job.state.directory, job)
 end
 
 function steps.receive(job)
-  job.target.handle:transaction(function(tx)
+  fence.step(job.target, function(tx)
     raise_fence(job, tx, job.target_index, job.target_parts)
     take_keys(job, tx, job.target, RECEIVE, job.source)
-    local key, name = find_present(tx, job.target_parts, job.number)
+    local key, name = find_present(job, tx, job.target_parts)
     if key then fail_conflict(job, job.target, key, ("%s has rows of it in %s"):format(job.target.name, name)) end
   end)
 end
@@ -157,7 +166,8 @@ function steps.send(job)
     take_keys(job, tx, job.source, SEND, job.target)
     check_keys(job, tx, job.source, function(inner)
       inner:run("UPDATE _collegedb_own SET state = 'sent' WHERE move = ?", { job.number })
-      inner:run("UPDATE _collegedb_own SET state = 'tomb' WHERE move = ?", { job.number })
+      inner:run("UPDATE _collegedb_open SET state = 'sent' WHERE move = ?", { job.number })
+      inner:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ?", { job.number })
     end)
   end)
 end
@@ -166,81 +176,55 @@ local function raise_taken_back(job)
   errors.raise("MOVED", { shard = job.source.name }, "move %d was taken back by a recovery meanwhile", job.number)
 end
 
-local function copy_part(job, tx, part)
-  local marks = {}
-  for i = 1, #part.columns do marks[i] = "?" .. i + 1 end
-  local list = fence.column_list(part)
-  local rows = group.rows_sql(part, KEYS:format(job.number))
-  local read = ("SELECT %s, %s FROM %s AS t WHERE %s"):format(group.key_sql(part, "t"), list, quote.name(part.name),
-    rows)
-  local write = ("INSERT INTO %s (_collegedb_key, %s) VALUES (?1, %s)"):format(fence.stage_name(part), list,
-    table.concat(marks, ", "))
-  return core.copy_rows(job.source.inner, read, tx, write)
+local function check_received(job, tx)
+  local row = tx:first("SELECT count(*) AS n FROM _collegedb_own WHERE move = ? AND state = 'receiving'",
+    { job.number })
+  if row.n ~= #job.keys then raise_taken_back(job) end
 end
 
--- The stage as it can be read back, in the order in which it was filled.
-local function read_stage(job, tx, part)
-  return core.copy_rows(tx, ("SELECT _collegedb_key, %s FROM %s WHERE _collegedb_key IN (%s) ORDER BY rowid"):format(
-    fence.column_list(part), fence.stage_name(part), KEYS:format(job.number)))
-end
-
-local function check_clashes(job, tx, part)
-  for _, set in ipairs(part.unique) do
-    local row = tx:first(("SELECT s._collegedb_key AS key FROM %s AS s JOIN %s AS t ON %s LIMIT 1"):format(
-      fence.stage_name(part), quote.name(part.name), fence.equal_sql(set, "t", "s")))
-    if row then
-      local names = {}
-      for i, column in ipairs(set) do names[i] = column.name end
-      fail_conflict(job, job.target, row.key, ("a row of %s on %s has the same %s"):format(part.name, job.target.name,
-        table.concat(names, ", ")))
-    end
-  end
-end
-
--- Inside the transaction that fills the stage: from its commit on, the fence keeps for the staged rows what must be
--- unique.
 function steps.copy(job)
-  fence.transaction(job.target, function(tx)
-    local row = tx:first("SELECT count(*) AS n FROM _collegedb_own WHERE move = ? AND state = 'receiving'",
-      { job.number })
-    if row.n ~= #job.keys then raise_taken_back(job) end
-    for i, part in ipairs(job.parts) do
-      local rows, digest = copy_part(job, tx, part)
-      local staged, staged_digest = read_stage(job, tx, part)
-      if rows ~= staged or digest ~= staged_digest then
-        errors.raise("INTERNAL", { table = part.name, shard = job.target.name },
-          "%d rows of %s were staged on %s, and %d are there, or they differ", rows, part.name, job.target.name, staged)
-      end
-      check_clashes(job, tx, job.target_parts[i])
-      job.rows = job.rows + rows
-    end
-    check_keys(job, tx, job.target, function(inner)
-      inner:run("UPDATE _collegedb_own SET state = 'active' WHERE move = ?", { job.number })
+  local stage <close> = staging.new(job)
+  local more
+  repeat
+    if more and not moves.renew(job.state.directory, job.number) then raise_taken_back(job) end
+    fence.transaction(job.target, function(tx)
+      check_received(job, tx)
+      more = stage:chunk(tx)
+      if more then return end
+      check_keys(job, tx, job.target, function(inner)
+        inner:run("UPDATE _collegedb_open SET state = 'active' WHERE move = ?", { job.number })
+      end)
     end)
-  end)
-end
-
-local function set_state(job, tx, from, to)
-  local changed = tx:run(([[UPDATE _collegedb_own SET state = ?1, floor = ?2 WHERE move = ?2 AND state = ?3]]),
-    { to, job.number, from }).meta.changes
-  if changed == #job.keys then return end
-  raise_taken_back(job)
+  until not more
+  job.rows = stage.rows
 end
 
 -- After this there is no way back.
 function steps.commit(job)
-  job.source.handle:transaction(function(tx) set_state(job, tx, "sending", "sent") end)
+  fence.step(job.source, function(tx)
+    local changed = tx:run("UPDATE _collegedb_own SET state = 'sent', floor = ?1 WHERE move = ?1 AND state = 'sending'",
+      { job.number }).meta.changes
+    if changed ~= #job.keys then raise_taken_back(job) end
+    tx:run("UPDATE _collegedb_open SET state = 'sent' WHERE move = ?", { job.number })
+  end)
 end
 
 function steps.activate(job) recovery.activate(job.target, job.number) end
 
 function steps.publish(job)
-  job.state.directory:publish(job.full, job.keys, job.target.id, job.number, job.home)
+  job.state.directory:publish(job.full, job.keys, job.target.id, job.number, job.digests, job.home)
 end
 
 function steps.clean(job) recovery.clean(job.source, job.target, job.number) end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
+
+-- An interrupt may have come just after the commit: then the move is brought to its end.
+local function take_back(job)
+  local done, undone = pcall(recovery.undo, job.source, job.target, job.number)
+  if done and not undone then done = pcall(recovery.finish, job.state, job.source, job.target, job.number) end
+  if done then pcall(steps.close, job) end
+end
 
 move.steps = { "journal", "receive", "send", "copy", "commit", "activate", "publish", "clean", "close" }
 
@@ -259,8 +243,7 @@ function move.run(state, plan)
   for _, name in ipairs(move.steps) do
     local done, err = pcall(steps[name], job)
     if not done then
-      if not committed and job.number then pcall(recovery.undo, job.source, job.target, job.number) end
-      if not committed and job.number then pcall(steps.close, job) end
+      if not committed and job.number then take_back(job) end
       error(err, 0)
     end
     committed = committed or name == "commit"
