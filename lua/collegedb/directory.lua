@@ -219,24 +219,17 @@ end
 --- What the entries of keys stand under, for newest and publish.
 ---@param keyspace string with its tag
 ---@param texts string[]
----@return userdata[]
-function Directory:digests(keyspace, texts)
-  local digests = {}
-  for i, text in ipairs(texts) do digests[i] = core.blob(core.digest(keyspace, text, self.secret)) end
-  return digests
-end
+---@return string
+function Directory:digests(keyspace, texts) return core.digests(keyspace, texts, self.secret) end
 
 --- The highest version of some keys' entries, where that is not below `number`.
+---@param tx userdata a transaction on the directory
+---@param digests string
 ---@return integer?
 function Directory.newest(_, tx, digests, number)
   local touch = "UPDATE _collegedb_entries SET version = version WHERE digest = ?1 AND version >= ?2"
   if core.run_each(tx, touch, digests, number) == 0 then return nil end
-  local newest = 0
-  for _, digest in ipairs(digests) do
-    local row = tx:first("SELECT version FROM _collegedb_entries WHERE digest = ?", { digest })
-    newest = math.max(newest, row and row.version or 0)
-  end
-  return newest
+  return tx:first("SELECT max(version) AS n FROM _collegedb_entries").n
 end
 
 local PUBLISH = [[INSERT INTO _collegedb_entries VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE
@@ -246,7 +239,7 @@ local PUBLISH_HOME = "UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHE
 --- Writes where the keys of a move live now, unless a later move has: `number` is the entry's version.
 ---@param keyspace string with its tag
 ---@param texts string[]
----@param digests userdata[]? theirs
+---@param digests string? theirs
 ---@param home boolean? the shard is their home: then no entry is made, and only those that are there change
 function Directory:publish(keyspace, texts, id, number, digests, home)
   digests = digests or self:digests(keyspace, texts)

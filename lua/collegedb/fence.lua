@@ -159,7 +159,8 @@ function fence.first_row(number) return number << ROW_BITS end
 
 local function stage_part(part)
   local name = fence.stage_name(part)
-  local texts = { ("CREATE TABLE %s (_collegedb_row INTEGER PRIMARY KEY, %s);\n"):format(name, fence.column_list(part)) }
+  local texts = { ("CREATE TABLE %s (_collegedb_row INTEGER PRIMARY KEY, %s);\n"):format(name,
+    fence.column_list(part)) }
   for i, set in ipairs(fence.loose_sets(part)) do
     local columns = {}
     for n, column in ipairs(set) do columns[n] = ("%s COLLATE %s"):format(quote.name(column.name), column.collation) end

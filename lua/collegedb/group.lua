@@ -182,7 +182,8 @@ function group.read_storage(shard, parts)
     local unique, index = unique_of(shard, part.name, part.columns)
     if not unique then
       errors.raise("UNSUPPORTED", { table = part.name }, "rows of %s can not be moved: its unique index %s is over an "
-        .. "expression or a generated column, so that no fence can tell which rows a REPLACE would delete", part.name, index)
+        .. "expression or a generated column, so that no fence can tell which rows a REPLACE would delete", part.name,
+        index)
     end
     part.unique = unique
   end

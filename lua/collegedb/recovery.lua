@@ -79,9 +79,10 @@ local function has_each(source, target, number)
 end
 
 --- Clears the source of a committed move, when the target says of each key that it has, or has had, it.
+---@param seen boolean? that was seen
 ---@return boolean done
-function recovery.clean(source, target, number)
-  if not has_all(source, target, number) and not has_each(source, target, number) then return false end
+function recovery.clean(source, target, number, seen)
+  if not seen and not has_all(source, target, number) and not has_each(source, target, number) then return false end
   fence.transaction(source, function(tx)
     tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
   end)

@@ -19,7 +19,7 @@ function staging.new(job)
 end
 
 local function close_cursor(self)
-  local cursor <close> = self.cursor
+  local _ <close> = self.cursor
   self.cursor = nil
 end
 
@@ -58,8 +58,8 @@ local function fail_clash(job, part, set, row, where)
   local names = {}
   for i, column in ipairs(set) do names[i] = column.name end
   local key = key_of(job, part, row)
-  errors.raise("CONFLICT", { key = key, shard = job.target.name, table = part.name }, "the key %s can not go from %s to "
-    .. "%s: a row of %s %s has the same %s", key, job.source.name, job.target.name, part.name, where,
+  errors.raise("CONFLICT", { key = key, shard = job.target.name, table = part.name }, "the key %s can not go from %s "
+    .. "to %s: a row of %s %s has the same %s", key, job.source.name, job.target.name, part.name, where,
     table.concat(names, ", "))
 end
 

@@ -1,7 +1,6 @@
 /* What moves many keys and rows at once: core.copy_rows and core.run_each. */
-#include <string.h>
-
 #include "bind/bind.h"
+#include "core/key.h"
 #include "shard/copy.h"
 
 /* The open shard of a shard or a transaction. */
@@ -38,6 +37,11 @@ static int copy_rows(lua_State *L) {
   const int64_t first = luaL_optinteger(L, 6, 0);
   if (!cursor->stmt) return cdb__lua_fail(L, CDB_CLOSED, "the rows to copy were closed meanwhile");
   cdb__stmt *writer = lua_isnil(L, 4) ? NULL : take(L, shard_at(L, 4), 5);
+  if (writer && writer->parameters != cursor->stmt->columns + 1) {
+    give(writer);
+    return cdb__lua_fail(L, CDB_USAGE,
+                         "the rows to copy have other columns than the statement that writes them");
+  }
   cdb__copied copied;
   cdb__fault fault;
   bool more;
@@ -74,26 +78,42 @@ static int run_once(cdb__stmt *stmt, int64_t *changes, cdb__fault *fault) {
   return code < 0 ? code : ended;
 }
 
-/* core.run_each(tx, sql, list, …): runs the statement for each of the list, as its first parameter; the
- * others are the same each time. Returns how many rows it changed, and the position of the first that changed
- * none. */
+/* The first parameter of the i-th run: of a list, or 16 bytes of a string. */
+static int bind_first(lua_State *L, cdb__stmt *stmt, lua_Integer i, cdb__fault *fault) {
+  if (lua_type(L, 3) == LUA_TSTRING) {
+    const char *bytes = lua_tostring(L, 3) + (i - 1) * CDB__DIGEST_SIZE;
+    const cdb_value value = {.type = CDB_BLOB, .data = bytes, .size = CDB__DIGEST_SIZE};
+    return stmt->shard->ops->bind(stmt, 1, &value, fault);
+  }
+  const int top = lua_gettop(L);
+  lua_rawgeti(L, 3, i);
+  const int code = bind_at(L, stmt, 1, top + 1, fault);
+  lua_settop(L, top); /* the list keeps the value alive */
+  return code;
+}
+
+/* core.run_each(tx, sql, list, …): runs the statement for each of the list (or of the digests of
+ * core.digests), as its first parameter; the others are the same each time. Returns how many rows it changed,
+ * and the position of the first that changed none. */
 static int run_each(lua_State *L) {
   const int last = lua_gettop(L);
   const cdb__lua_shard *shard = shard_at(L, 1);
-  luaL_checktype(L, 3, LUA_TTABLE);
+  if (lua_type(L, 3) != LUA_TSTRING) luaL_checktype(L, 3, LUA_TTABLE);
   luaL_checkstack(L, 8, NULL);
-  const lua_Integer count = (lua_Integer)lua_rawlen(L, 3);
+  const lua_Integer size = (lua_Integer)lua_rawlen(L, 3);
+  const lua_Integer count = lua_type(L, 3) == LUA_TSTRING ? size / CDB__DIGEST_SIZE : size;
   cdb__stmt *stmt = take(L, shard, 2);
   int64_t total = 0, changes = 0;
   lua_Integer without = 0;
   cdb__fault fault;
   int code = CDB_OK;
+  if (stmt->parameters != last - 2)
+    code = cdb__fail(&fault, CDB_USAGE, "%d parameters for a statement that takes %d", last - 2,
+                     stmt->parameters);
   for (int arg = 4; arg <= last && code == CDB_OK; arg++) code = bind_at(L, stmt, arg - 2, arg, &fault);
   for (lua_Integer i = 1; i <= count && code == CDB_OK; i++) {
-    lua_rawgeti(L, 3, i);
-    code = bind_at(L, stmt, 1, last + 1, &fault);
+    code = bind_first(L, stmt, i, &fault);
     if (code == CDB_OK) code = run_once(stmt, &changes, &fault);
-    lua_settop(L, last); /* the list keeps the value alive */
     total += changes;
     if (changes == 0 && without == 0) without = i;
   }

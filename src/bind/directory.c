@@ -85,6 +85,33 @@ static int digest(lua_State *L) {
   return 1;
 }
 
+static int compare_digests(const void *a, const void *b) { return memcmp(a, b, CDB__DIGEST_SIZE); }
+
+/* core.digests(keyspace, texts, secret): those of many keys behind one another, in the order of the entries.
+ */
+static int digests(lua_State *L) {
+  size_t space_size, secret_size = 0;
+  const char *name = luaL_checklstring(L, 1, &space_size);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  const char *secret = luaL_optlstring(L, 3, NULL, &secret_size);
+  const cdb__keyspace space = cdb__keyspace_make(name, space_size, 0);
+  const size_t count = lua_rawlen(L, 2);
+  luaL_Buffer buffer;
+  char *out = luaL_buffinitsize(L, &buffer, (count ? count : 1) * CDB__DIGEST_SIZE);
+  for (size_t i = 0; i < count; i++) {
+    cdb__key key;
+    lua_rawgeti(L, 2, (lua_Integer)i + 1);
+    size_t size;
+    const char *text = luaL_checklstring(L, -1, &size);
+    cdb__key_text(&key, &space, text, size);
+    cdb__key_digest(&key, secret, secret_size, (uint8_t *)out + i * CDB__DIGEST_SIZE);
+    lua_pop(L, 1);
+  }
+  qsort(out, count, CDB__DIGEST_SIZE, compare_digests);
+  luaL_pushresultsize(&buffer, count * CDB__DIGEST_SIZE);
+  return 1;
+}
+
 /* core.sha256(bytes[, secret]): the 32 bytes, or HMAC's with a secret. */
 static int sha256(lua_State *L) {
   size_t size, secret_size = 0;
@@ -140,8 +167,9 @@ static int hash(lua_State *L) {
 }
 
 void cdb__lua_open_directory(lua_State *L) {
-  static const luaL_Reg functions[] = {{"directory", new_directory}, {"digest", digest}, {"sha256", sha256},
-                                       {"placement", new_placement}, {"hash", hash},     {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"directory", new_directory}, {"digest", digest}, {"digests", digests}, {"sha256", sha256},
+      {"placement", new_placement}, {"hash", hash},     {NULL, NULL}};
   static const luaL_Reg methods[] = {{"lookup", lookup}, {"claim", claim}, {NULL, NULL}};
   luaL_newmetatable(L, CDB__DIRECTORY_CLASS);
   luaL_newlib(L, methods);

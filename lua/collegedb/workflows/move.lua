@@ -177,9 +177,9 @@ local function raise_taken_back(job)
 end
 
 local function check_received(job, tx)
-  local row = tx:first("SELECT count(*) AS n FROM _collegedb_own WHERE move = ? AND state = 'receiving'",
-    { job.number })
-  if row.n ~= #job.keys then raise_taken_back(job) end
+  if not tx:first("SELECT 1 AS yes FROM _collegedb_open WHERE move = ? AND state = 'receiving'", { job.number }) then
+    raise_taken_back(job)
+  end
 end
 
 function steps.copy(job)
@@ -215,7 +215,7 @@ function steps.publish(job)
   job.state.directory:publish(job.full, job.keys, job.target.id, job.number, job.digests, job.home)
 end
 
-function steps.clean(job) recovery.clean(job.source, job.target, job.number) end
+function steps.clean(job) recovery.clean(job.source, job.target, job.number, true) end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
 
