@@ -25,6 +25,9 @@ local function guard(keyspace, text)
   end
 end
 
+-- A move of a small group takes some commits: who waits looks often, and at last four times a second.
+local function new_patience(state) return patience.new(state.config.move_deadline, 0.1, 1.3) end
+
 -- Where the key is: by all that the router knows now, and from there on by the own rows. Not by those alone, from
 -- where it was: they may lead to where it would have gone by a placement that is no more.
 local function place(state, db, key, sql, insert, space, text)
@@ -35,20 +38,33 @@ local function place(state, db, key, sql, insert, space, text)
   return at
 end
 
+local GRACE <const> = 5 -- ms in which a mover that lives goes on by itself
+
+-- On its way: the fence would refuse a write, or the mover is about to bring the key in at the other shard. To try at
+-- once would take the lock that the mover needs.
+local function is_under_way(state, index, keyspace, text, write, waiting)
+  local own = fence.own_row(state.shards[index].inner, keyspace, text)
+  if not own or own.state ~= "sent" then return write and own ~= nil and own.state == "sending" end
+  local peer = state.by_name[own.peer]
+  local there = peer and waiting:waited() < GRACE and fence.own_row(state.shards[peer].inner, keyspace, text)
+  return there and there.state == "receiving"
+end
+
 -- Runs a statement at the key's shard, again while the fence refuses it or the key goes.
-local function run_at_owner(state, db, method, key, sql, params)
+local function run_at_owner(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
-  local look, insert = guard(select(2, catalog.untag(space)), text), core.scan(sql).kind == "insert"
-  local waiting = patience.new(state.config.move_deadline)
-  local index
+  local keyspace, kind = select(2, catalog.untag(space)), core.scan(sql).kind
+  local look, waiting = guard(keyspace, text), new_patience(state)
   repeat
-    index = place(state, db, key, sql, insert, space, text)
-    local done, result = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
-      look(tx)
-      return tx[method](tx, sql, params)
-    end)
-    if done then return result end
-    if result ~= LEFT and not errors.is_error(result, "MOVED") then error(result, 0) end
+    if not is_under_way(state, index, keyspace, text, kind ~= "select", waiting) then
+      index = place(state, db, key, sql, kind == "insert", space, text)
+      local done, result = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
+        look(tx)
+        return tx[method](tx, sql, params)
+      end)
+      if done then return result end
+      if result ~= LEFT and not errors.is_error(result, "MOVED") then error(result, 0) end
+    end
   until not waiting:wait()
   raise_moving(state, index, text)
 end
@@ -81,7 +97,7 @@ function moved.run(state, db, method, key, sql, params, index, refused)
     -- Even where the key is here now: it may have come back since the statement looked.
     if not fence.own_row(inner, select(2, catalog.untag(space)), text) then return false end
   end
-  return true, run_at_owner(state, db, method, key, sql, params)
+  return true, run_at_owner(state, db, method, key, sql, params, index)
 end
 
 --- Runs a transaction on the shard that has the key when it begins.
@@ -92,7 +108,7 @@ function moved.transaction(db, key, sql, insert, run)
   local shard, hash = core.route(db, key, sql, insert)
   local index
   local space, text = core.key_of(db, key, sql)
-  local look, waiting = guard(select(2, catalog.untag(space)), text), patience.new(state.config.move_deadline)
+  local look, waiting = guard(select(2, catalog.untag(space)), text), new_patience(state)
   repeat
     local results = table.pack(pcall(run, shard, hash, look))
     if results[1] then return table.unpack(results, 2, results.n) end

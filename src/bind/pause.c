@@ -3,13 +3,13 @@
 
 #include "bind/bind.h"
 
-/* core.pause(ms): half of it to all of it, by chance, so that of two that meet one comes first. A signal ends
- * it. */
+/* core.pause(ms), also of a part of one: half of it to all of it, by chance, so that of two that meet one
+ * comes first. A signal ends it. */
 static int pause_for(lua_State *L) {
-  lua_Integer most = luaL_checkinteger(L, 1);
-  if (most < 1) return 0;
+  lua_Number most = luaL_checknumber(L, 1);
+  if (!(most > 0)) return 0;
   if (most > 60000) most = 60000;
-  const uint64_t half = (uint64_t)most * 500000;
+  const uint64_t half = (uint64_t)(most * 500000);
   const uint64_t length = half + cdb__random_seed() % (half + 1);
   const struct timespec time = {(time_t)(length / 1000000000), (long)(length % 1000000000)};
   nanosleep(&time, NULL);
