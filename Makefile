@@ -6,6 +6,7 @@
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
 #   make SANITIZE=address,undefined test      (SANITIZE=thread for what spec/background_spec.lua does)
 #   make memcheck        the specs under valgrind
+#   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
 #   make lint format env bench docs install uninstall clean
 #
 # PREFIX, DESTDIR, CC and CFLAGS are honoured. Every set of flags that must not be mixed has a build folder
@@ -104,7 +105,20 @@ $(B)/gen/files: FORCE
 	@mkdir -p $(@D)
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
--include $(lib_obj:.o=.d) $(bin_obj:.o=.d)
+# Modules that only tests load: a VFS that fails, and processes.
+spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so
+
+$(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
+$(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
+
+$(spec_modules):
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -o $@ $^ $(PKG_LIBS)
+
+spec_modules: $(spec_modules)
+
+-include $(lib_obj:.o=.d) $(bin_obj:.o=.d) $(wildcard $(B)/obj/spec/support/*.d)
 
 # --- running -------------------------------------------------------------------------------------------
 
@@ -115,14 +129,21 @@ demo:
 
 test:
 	@$(BOOTSTRAP) test
-	@$(MAKE) all
+	@$(MAKE) all spec_modules
 	@CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
 
 # The specs under valgrind, without those that start other programs.
 memcheck:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all
-	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_spec.lua spec/capi_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_spec.lua spec/capi_spec.lua spec/campaign_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+
+# N: how many points of each kind; SEED: which; SPEC: only scenarios whose name has this.
+campaign:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/campaign/run $(or $(N),2000) $(or $(SEED),1) $(SPEC)
 
 bench: all
 	@CDB_BUILD='$(B)' bench/run
@@ -132,13 +153,13 @@ env:
 
 # --- checks --------------------------------------------------------------------------------------------
 
-c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch])
+c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch])
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run $(wildcard lua scripts spec examples bench)
-	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all
-	@$(MAKE) CC=clang WERROR=1 B=build/lint/clang all
+	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench)
+	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
+	@$(MAKE) CC=clang WERROR=1 B=build/lint/clang all spec_modules
 	@clang-format --dry-run --Werror $(c_files)
 
 format:
@@ -180,5 +201,5 @@ docs:
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck bench env lint format install uninstall docs clean FORCE
+.PHONY: all demo test memcheck campaign spec_modules bench env lint format install uninstall docs clean FORCE
 FORCE:

@@ -1,0 +1,192 @@
+-- One attempt at a scenario with a fault at the n-th file call, and all attempts of a sweep.
+--
+-- Four processes take part: one that opened the files before and has its own view of them, the one that is struck, one
+-- that comes later and recovers, and the checker.
+
+local checker = require "spec.campaign.checker"
+local errors = require "collegedb.errors"
+local faultvfs = require "faultvfs"
+local forks = require "forks"
+local world = require "spec.campaign.world"
+local writer = require "spec.campaign.writer"
+
+local sweep = {}
+
+local STRUCK <const> = 99
+
+---What is tried at each call.
+sweep.faults = {
+  { name = "kill", action = "exit", kills = true },
+  { name = "kill in a write", action = "tear", calls = "write", kills = true },
+  { name = "I/O error", action = "ioerr" },
+  { name = "I/O errors from then on", action = "ioerr", lasting = true },
+  { name = "disk full", action = "full" },
+  { name = "disk full from then on", action = "full", lasting = true },
+  { name = "busy", action = "busy" },
+  { name = "busy from then on", action = "busy", lasting = true },
+  { name = "power cut", action = "cut", calls = "write truncate sync delete", kills = true, alone = true },
+  { name = "power cut, writes in any order", action = "cut", calls = "write truncate sync delete", kills = true,
+    alone = true, seeded = true },
+}
+
+local WAITS <const> = { MOVING = true, MOVED = true, BUSY = true }
+
+-- --- the process that is struck ------------------------------------------------------------
+
+local function arming(fault, n)
+  return { at = n, action = fault.action, calls = fault.calls, lasting = fault.lasting,
+    seed = fault.seeded and 88172645463325252 + n or 0 }
+end
+
+local function check_clean(err)
+  if not errors.is_error(err) or err.code == "INTERNAL" or err.code == "SQL" then
+    error("no clean error: " .. tostring(err), 0)
+  end
+end
+
+-- Opened, and struck meanwhile or later; then again without a fault.
+local function attempt(w, scenario, shim, fault, n)
+  local db, other
+  if not scenario.opens then db = w:open { move_deadline = 0.02 } end
+  local spare = w:keys_of("c")[1]
+  if db then other = writer.new(db, w:path "log-struck", "struck", {}) end
+  shim:arm(arming(fault, n))
+  local done, err = pcall(function()
+    local opened = scenario.run(w, db, function()
+      other.open = true
+      local written, why = pcall(other.act, other, spare, "count")
+      if not written then check_clean(why) end
+    end)
+    db = opened or db
+  end)
+  local calls, struck = shim:disarm()
+  if not done then
+    if not struck then error(err, 0) end
+    check_clean(err)
+  end
+  return db, calls, struck, done
+end
+
+local function be_struck(w, scenario, fault, n)
+  return function(_, to)
+    local shim = faultvfs.install(fault.action == "cut")
+    if fault.action == "busy" then w.busy_timeout = 0.02 end
+    local db, calls, struck, done = attempt(w, scenario, shim, fault, n)
+    if not db then db = w:open { move_deadline = 0.02 } end
+    writer.new(db, w:path "log-after", "after", WAITS):round { w.keys[1], w.keys[#w.keys] }
+    db:close()
+    to:write(calls, " ", struck or "-", " ", tostring(done))
+    return 0
+  end
+end
+
+-- --- the others -------------------------------------------------------------------------------
+
+-- Knows where all keys were before.
+local function be_stale(w)
+  return function(from, to)
+    local db = w:open { move_deadline = 0.01 }
+    local me = writer.new(db, w:path "log-stale", "stale", WAITS)
+    for _, key in ipairs(w.keys) do db:first(key, "SELECT n FROM users WHERE id = ?", { key }) end
+    to:write "ready\n"
+    to:flush()
+    for line in from:lines() do
+      if line == "recovered" then me.allowed = {} end
+      local done, err = pcall(me.round, me, { w.keys[1], w.keys[2], w.keys[#w.keys] })
+      to:write(done and "ok" or "the stale process, " .. line .. ": " .. tostring(err), "\n")
+      to:flush()
+      if line == "recovered" then break end
+    end
+    db:close()
+    return 0
+  end
+end
+
+local function recover(w, scenario)
+  return function()
+    world.later()
+    local db <close> = w:open { auto_migrate = true }
+    local report = db:verify()
+    for kind, n in pairs(report.counts) do
+      if n > 0 then error(("verify: %d %s"):format(n, kind), 0) end
+    end
+    if scenario.after then scenario.after(w, db) end
+    return 0
+  end
+end
+
+local Stale = {}
+Stale.__index = Stale
+
+function Stale.start(w)
+  local self = setmetatable({}, Stale)
+  self.pid, self.from, self.to = forks.start(be_stale(w))
+  assert(self.from:read "l" == "ready", "the stale process did not start")
+  return self
+end
+
+function Stale:tell(what)
+  self.to:write(what, "\n")
+  self.to:flush()
+  local answer = self.from:read "l"
+  if answer ~= "ok" then error(answer or "the stale process died", 0) end
+end
+
+function Stale:finish()
+  self.to:close()
+  self.from:close()
+  forks.wait(self.pid)
+end
+
+-- --- a sweep ------------------------------------------------------------------------------------
+
+---@return boolean struck, integer calls, integer acknowledged
+local function try(w, scenario, fault, n)
+  w:reset()
+  local stale <close> = setmetatable({}, { __close = function(s) if s.one then s.one:finish() end end })
+  if not fault.alone then stale.one = Stale.start(w) end
+  local status, text = world.child(be_struck(w, scenario, fault, n), STRUCK)
+  local calls, struck = text:match "^(%d+) (%S+)"
+  if stale.one then stale.one:tell "struck" end
+  world.child(recover(w, scenario))
+  if stale.one then stale.one:tell "recovered" end
+  if stale.one then stale.one:finish() end
+  stale.one = nil
+  local report = checker.check(w:files(), w:path "directory.db", w:ledgers())
+  if #report.wrong > 0 then error(table.concat(report.wrong, "; "), 0) end
+  return status == STRUCK or struck ~= "-", tonumber(calls) or 0, report.acknowledged
+end
+
+-- Up to `limit` numbers of 1 … total, evenly spread.
+local function points(total, limit, seed)
+  local list = {}
+  local count = math.min(total, limit)
+  local shift = seed % math.max(1, total // math.max(count, 1))
+  for i = 0, count - 1 do list[#list + 1] = math.min(total, 1 + i * total // count + shift) end
+  return list
+end
+
+---@param w table the scenario's world
+---@param limit integer points
+---@return table counts { calls, points, struck, acknowledged, failed }
+function sweep.run(w, scenario, fault, limit, seed, tell)
+  local counts = { points = 0, struck = 0, acknowledged = 0, failed = {} }
+  local function one(n)
+    local done, struck, calls, acknowledged = pcall(try, w, scenario, fault, n)
+    if not done then
+      table.insert(counts.failed, ("%s, %s at call %d: %s"):format(scenario.name, fault.name, n, struck))
+      if tell then tell(counts.failed[#counts.failed]) end
+      return 0
+    end
+    if n > 0 then counts.points, counts.struck = counts.points + 1, counts.struck + (struck and 1 or 0) end
+    counts.acknowledged = counts.acknowledged + acknowledged
+    return calls
+  end
+  counts.calls = one(0)
+  for _, n in ipairs(points(counts.calls, limit, seed)) do one(n) end
+  return counts
+end
+
+sweep.recover = recover
+
+return sweep

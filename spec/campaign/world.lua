@@ -1,0 +1,156 @@
+-- The files that a scenario works on: made once, and put back before each attempt.
+
+local collegedb = require "collegedb"
+local forks = require "forks"
+local lfs = require "lfs"
+local writer = require "spec.campaign.writer"
+
+local world = {}
+
+local World = {}
+World.__index = World
+
+local SCHEMA <const> = [[
+CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS orders (id TEXT PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users ON DELETE CASCADE,
+  n INTEGER);
+CREATE INDEX IF NOT EXISTS orders_user ON orders (user_id);
+CREATE TABLE IF NOT EXISTS items (order_id TEXT REFERENCES orders ON DELETE CASCADE, line INTEGER, n INTEGER,
+  PRIMARY KEY (order_id, line));]]
+
+local SHARDS <const> = { "a", "b", "c" }
+
+world.LATER = 120 -- seconds: past the lease of a move
+
+---From now on this process lives later than the others: leases of dead movers have run out.
+function world.later()
+  local time = os.time
+  os.time = function(t) return time(t) + (t and 0 or world.LATER) end -- luacheck: ignore 122
+end
+
+local function file_names(folder)
+  local names = {}
+  for name in lfs.dir(folder) do
+    if name ~= "." and name ~= ".." then names[#names + 1] = name end
+  end
+  return names
+end
+
+function World:path(name) return self.folder .. "/" .. name end
+
+---@param extra table? further fields
+function World:config(extra)
+  local config = { kv = self:path "directory.db", auto_migrate = false, shards = {} }
+  for i, name in ipairs(SHARDS) do
+    config.shards[i] = { name = name, self:path(name .. ".db"), journal_mode = self.journal_mode,
+      busy_timeout = self.busy_timeout }
+  end
+  for field, value in pairs(extra or {}) do config[field] = value end
+  return config
+end
+
+function World:open(extra) return collegedb.open(self:config(extra)) end
+
+---The ledgers that were written.
+function World:ledgers()
+  local list = {}
+  for _, name in ipairs(file_names(self.folder)) do
+    if name:find "^log%-" then list[#list + 1] = self:path(name) end
+  end
+  return list
+end
+
+---Name → path of the shards.
+function World:files()
+  local files = {}
+  for _, name in ipairs(SHARDS) do files[name] = self:path(name .. ".db") end
+  return files
+end
+
+---Puts the files back. Only while this process has none of them open.
+function World:reset()
+  for _, name in ipairs(file_names(self.folder)) do os.remove(self:path(name)) end
+  for name, text in pairs(self.template) do
+    local file <close> = assert(io.open(self:path(name), "wb"))
+    assert(file:write(text))
+  end
+end
+
+function World:remove()
+  for _, name in ipairs(file_names(self.folder)) do os.remove(self:path(name)) end
+  lfs.rmdir(self.folder)
+end
+
+---A child that must end with the status 0, or `other`.
+function world.child(f, other)
+  local pid, from = forks.start(f)
+  local text = from:read "a"
+  local status = forks.wait(pid)
+  if status ~= 0 and status ~= other then error(("a child ended with %d: %s"):format(status, text), 0) end
+  return status, text
+end
+
+-- Users of one shard first: what is moved together comes from one place.
+local function sorted_keys(db, count)
+  local by_shard, keys = {}, {}
+  for i = 1, count do
+    local key = "k" .. i
+    local at = db:locate(key)
+    by_shard[at] = by_shard[at] or {}
+    table.insert(by_shard[at], key)
+  end
+  for _, name in ipairs(SHARDS) do table.move(by_shard[name] or {}, 1, #(by_shard[name] or {}), #keys + 1, keys) end
+  return keys
+end
+
+-- Only home decides where a key is before anything moved; so this tells without opening the files.
+local function learn(self, count)
+  local _, text = world.child(function(_, to)
+    local db <close> = self:open()
+    db:ensure_schema(SCHEMA)
+    for _, key in ipairs(sorted_keys(db, count)) do to:write(key, " ", (db:locate(key)), "\n") end
+  end)
+  self.keys, self.home = {}, {}
+  for key, name in text:gmatch "(%S+) (%S+)\n" do
+    table.insert(self.keys, key)
+    self.home[key] = name
+  end
+end
+
+local function fill(self, scenario)
+  local status = world.child(function()
+    local db <close> = self:open()
+    for _, key in ipairs(self.keys) do db:insert(key, "INSERT INTO users VALUES (?, 0)", { key }) end
+    writer.new(db, self:path "log-first", "first"):round(self.keys)
+    if scenario.prepare then scenario.prepare(self, db) end
+  end, 99)
+  assert(status == 0 or scenario.dies, "the preparation died")
+end
+
+---Keys whose home is a shard.
+function World:keys_of(name)
+  local list = {}
+  for _, key in ipairs(self.keys) do
+    if self.home[key] == name then list[#list + 1] = key end
+  end
+  return list
+end
+
+---@param scenario table { prepare: function?, journal_mode: string?, dies: boolean? }
+function world.new(scenario)
+  local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
+  local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))
+  local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, journal_mode = scenario.journal_mode },
+    World)
+  learn(self, 12)
+  fill(self, scenario)
+  for _, name in ipairs(file_names(self.folder)) do
+    if not name:find "%-shm$" then
+      local file <close> = assert(io.open(self:path(name), "rb"))
+      self.template[name] = file:read "a"
+    end
+  end
+  return self
+end
+
+return world
