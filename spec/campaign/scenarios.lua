@@ -1,6 +1,6 @@
 -- What is killed, and made to fail. Each is
 --
---     { name, prepare = function(world, db), dies = true, opens = true, journal_mode = …,
+--     { name, prepare = function(world, db), dies = true, opens = true, journal_mode = …, synchronous = …,
 --       run = function(world, db, on_step) → db }
 --
 -- prepare makes the files that each attempt begins with, and `dies` when it ends its process. `run` is what is tried;
@@ -11,7 +11,7 @@ local forks = require "forks"
 local move = require "collegedb.workflows.move"
 local world = require "spec.campaign.world"
 
-local function moving(w, db, keys, from, to, on_step)
+local function moving(db, keys, from, to, on_step)
   local state = core.state(db)
   state:read_epoch()
   return move.run(state, { keyspace = "", keys = keys, source = state.by_name[from], target = state.by_name[to],
@@ -20,14 +20,14 @@ end
 
 local function die_after(step)
   return function(w, db)
-    moving(w, db, w:keys_of "a", "a", "b", function(name)
+    moving(db, w:keys_of "a", "a", "b", function(name)
       if name == step then forks.exit(99) end
     end)
   end
 end
 
 -- The last keys of a shard: the first is the one that moves.
-local function move_first(w, db, on_step) moving(w, db, { w:keys_of("a")[1] }, "a", "b", on_step) end
+local function move_first(w, db, on_step) moving(db, { w:keys_of("a")[1] }, "a", "b", on_step) end
 
 local function open_later(w)
   world.later()
@@ -37,10 +37,11 @@ end
 return {
   { name = "move", run = move_first },
   { name = "move in rollback journals", run = move_first, journal_mode = "delete" },
-  { name = "move of many keys", run = function(w, db, on_step) moving(w, db, w:keys_of "a", "a", "b", on_step) end },
+  { name = "move with synchronous = normal", run = move_first, synchronous = "normal" },
+  { name = "move of many keys", run = function(w, db, on_step) moving(db, w:keys_of "a", "a", "b", on_step) end },
   { name = "move back",
-    prepare = function(w, db) moving(w, db, w:keys_of "a", "a", "b") end,
-    run = function(w, db, on_step) moving(w, db, w:keys_of "a", "b", "a", on_step) end },
+    prepare = function(w, db) moving(db, w:keys_of "a", "a", "b") end,
+    run = function(w, db, on_step) moving(db, w:keys_of "a", "b", "a", on_step) end },
   { name = "recovery before the commit", prepare = die_after "copy", dies = true, opens = true, run = open_later },
   { name = "recovery after the commit", prepare = die_after "commit", dies = true, opens = true, run = open_later },
   { name = "recovery at the end", prepare = die_after "publish", dies = true, opens = true, run = open_later },

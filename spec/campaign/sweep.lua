@@ -152,7 +152,7 @@ local function try(w, scenario, fault, n)
   if stale.one then stale.one:tell "recovered" end
   if stale.one then stale.one:finish() end
   stale.one = nil
-  local report = checker.check(w:files(), w:path "directory.db", w:ledgers())
+  local report = checker.check(w:files(), w:database "directory", w:ledgers())
   if #report.wrong > 0 then error(table.concat(report.wrong, "; "), 0) end
   return status == STRUCK or struck ~= "-", tonumber(calls) or 0, report.acknowledged
 end

@@ -19,6 +19,9 @@ CREATE TABLE IF NOT EXISTS items (order_id TEXT REFERENCES orders ON DELETE CASC
   PRIMARY KEY (order_id, line));]]
 
 local SHARDS <const> = { "a", "b", "c" }
+local DATABASES <const> = { "a", "b", "c", "directory" }
+
+local STEADY <const> = "c" -- the shard of no move, where every acknowledged write outlives a power cut
 
 world.LATER = 120 -- seconds: past the lease of a move
 
@@ -28,22 +31,33 @@ function world.later()
   os.time = function(t) return time(t) + (t and 0 or world.LATER) end -- luacheck: ignore 122
 end
 
+-- Names of the files, with those of the databases' folders.
 local function file_names(folder)
   local names = {}
   for name in lfs.dir(folder) do
-    if name ~= "." and name ~= ".." then names[#names + 1] = name end
+    if name:find "^log%-" then names[#names + 1] = name end
+  end
+  for _, database in ipairs(DATABASES) do
+    for name in lfs.dir(folder .. "/" .. database) do
+      if name ~= "." and name ~= ".." then names[#names + 1] = database .. "/" .. name end
+    end
   end
   return names
 end
 
 function World:path(name) return self.folder .. "/" .. name end
 
+-- Each database has a folder of its own, as on a disk of its own: no sync of one is a sync of another.
+function World:database(name) return self:path(name .. "/" .. name .. ".db") end
+
 ---@param extra table? further fields
 function World:config(extra)
-  local config = { kv = self:path "directory.db", auto_migrate = false, shards = {} }
+  local config = { kv = self:database "directory", auto_migrate = false, shards = {} }
   for i, name in ipairs(SHARDS) do
-    config.shards[i] = { name = name, self:path(name .. ".db"), journal_mode = self.journal_mode,
-      busy_timeout = self.busy_timeout }
+    local synchronous = self.synchronous
+    if name == STEADY then synchronous = "extra" end
+    config.shards[i] = { name = name, self:database(name), journal_mode = self.journal_mode,
+      busy_timeout = self.busy_timeout, synchronous = synchronous }
   end
   for field, value in pairs(extra or {}) do config[field] = value end
   return config
@@ -63,7 +77,7 @@ end
 ---Name → path of the shards.
 function World:files()
   local files = {}
-  for _, name in ipairs(SHARDS) do files[name] = self:path(name .. ".db") end
+  for _, name in ipairs(SHARDS) do files[name] = self:database(name) end
   return files
 end
 
@@ -78,6 +92,7 @@ end
 
 function World:remove()
   for _, name in ipairs(file_names(self.folder)) do os.remove(self:path(name)) end
+  for _, name in ipairs(DATABASES) do lfs.rmdir(self:path(name)) end
   lfs.rmdir(self.folder)
 end
 
@@ -136,12 +151,13 @@ function World:keys_of(name)
   return list
 end
 
----@param scenario table { prepare: function?, journal_mode: string?, dies: boolean? }
+---@param scenario table { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean? }
 function world.new(scenario)
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))
-  local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, journal_mode = scenario.journal_mode },
-    World)
+  local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, journal_mode = scenario.journal_mode,
+    synchronous = scenario.synchronous }, World)
+  for _, name in ipairs(DATABASES) do assert(lfs.mkdir(self:path(name))) end
   learn(self, 12)
   fill(self, scenario)
   for _, name in ipairs(file_names(self.folder)) do

@@ -44,7 +44,8 @@ static _Noreturn void run_child(lua_State *L, pid_t parent, int from, int to) {
   push_stream(L, to, "w");
   int status;
   if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
-    fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
+    fflush(NULL);
+    dprintf(to, "%s\n", luaL_tolstring(L, -1, NULL));
     status = FAILED;
   } else {
     status = (int)luaL_optinteger(L, -1, 0);

@@ -94,8 +94,11 @@ int unsynced_truncate(unsynced *all, const char *path, sqlite3_file *real, sqlit
   return note(file_of(all, path), real, made, INT64_MAX);
 }
 
-static void sync_folder(unsynced *all) {
+static void sync_folder_of(unsynced *all, const char *path) {
+  const char *slash = strrchr(path, '/');
+  const size_t size = slash ? (size_t)(slash - path) + 1 : 0;
   for (unsynced_file *file = all->files; file; file = file->next) {
+    if (strncmp(file->path, path, size) != 0 || strchr(file->path + size, '/')) continue;
     file->journal_made = 0;
     drop_ghost(file);
   }
@@ -118,7 +121,7 @@ int unsynced_delete(unsynced *all, const char *path, int folder_synced) {
   unsynced_file *file = file_of(all, path);
   drop_changes(file);
   drop_ghost(file);
-  if (folder_synced) sync_folder(all);
+  if (folder_synced) sync_folder_of(all, path);
   else if (!file->journal_made) file->ghost = content_of(path, &file->ghost_size);
   return SQLITE_OK;
 }
@@ -132,7 +135,7 @@ void unsynced_create(unsynced *all, const char *path) {
 void unsynced_sync(unsynced *all, const char *path) {
   unsynced_file *file = file_of(all, path);
   drop_changes(file);
-  if (file->journal_made) sync_folder(all);
+  if (file->journal_made) sync_folder_of(all, path);
 }
 
 /* --- the cut ------------------------------------------------------------------------- */
