@@ -1,6 +1,6 @@
 --- The directory: where keys live that are not at home, and the record of the
 -- shards. SQL over one shard; the operations on single entries are in C
--- (src/directory). Every commit of it is synchronous = FULL.
+-- (src/directory). Every commit of it is synchronous = EXTRA.
 --
 -- A directory of another kind (lua/collegedb/kv_directory.lua) has the same interface:
 --
@@ -118,7 +118,7 @@ end
 function directory.open(path, secret, options)
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
   local memory = path == "memory:" or path == ":memory:"
-  local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "full" })
+  local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "extra" })
   local self = setmetatable({
     path = path, secret = secret, shard = shard, entries = core.directory(shard, secret), inner = core.inner(shard),
   }, Directory)

@@ -351,12 +351,13 @@ local function set(shard, name, value)
   return restore
 end
 
-local FULL <const> = 2
+local EXTRA <const> = 3 -- of PRAGMA synchronous: as FULL, and the end of a rollback journal is synced too
 
---- Runs a step of the protocol: a transaction that is on the disk when it ends, also where the shard's commits are not.
+--- Runs a step of the protocol: a transaction that no power cut takes back once it has returned, whatever the shard's
+-- `synchronous` is. The next step, in another file, relies on it.
 function fence.step(shard, f)
-  if shard.inner:first("PRAGMA synchronous").synchronous >= FULL then return shard.handle:transaction(f) end
-  local _ <close> = set(shard, "synchronous", FULL)
+  if shard.inner:first("PRAGMA synchronous").synchronous >= EXTRA then return shard.handle:transaction(f) end
+  local _ <close> = set(shard, "synchronous", EXTRA)
   return shard.handle:transaction(f)
 end
 
