@@ -1,6 +1,6 @@
 -- What is killed, and made to fail. Each is
 --
---     { name, prepare = function(world, db), dies = true, opens = true, journal_mode = …, synchronous = …,
+--     { name, prepare = function(world, db), dies = true, opens = true, journal_mode = …, synchronous = …, old = …,
 --       run = function(world, db, on_step) → db }
 --
 -- prepare makes the files that each attempt begins with, and `dies` when it ends its process. `run` is what is tried;
@@ -34,6 +34,16 @@ local function open_later(w)
   return w:open()
 end
 
+local function integrate(_, db, on_step)
+  db:integrate("old", { resume = true, page = 4, batch = 3, on_progress = function() on_step() end })
+end
+
+local function find_all(w, db)
+  for _, key in ipairs(w.keys) do
+    if not db:first(key, "SELECT n FROM users WHERE id = ?", { key }) then error(key .. " is not found", 0) end
+  end
+end
+
 return {
   { name = "move", run = move_first },
   { name = "move in rollback journals", run = move_first, journal_mode = "delete" },
@@ -51,4 +61,8 @@ return {
       db:first(key, "SELECT n FROM users WHERE id = ?", { key })
       db:run(key, "UPDATE users SET n = n WHERE id = ?", { key })
     end },
+  { name = "integration", old = true, run = integrate, after = find_all },
+  { name = "rollback of an integration", old = true, after = find_all,
+    prepare = function(w, db) integrate(w, db, function() end) end,
+    run = function(_, db) db:rollback "old" end },
 }

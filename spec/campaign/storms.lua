@@ -24,8 +24,20 @@ local function move_many(w, db)
   db:flush_cache()
 end
 
+local function move_some(w, db)
+  if math.random(2) == 1 then move_one(w, db) else move_many(w, db) end
+end
+
+-- Taken over, or given back.
+local function integrate_or_not(_, db)
+  if math.random(3) == 1 then return db:rollback "old" end
+  db:integrate("old", { resume = math.random(2) == 1, page = math.random(5), batch = math.random(3) })
+end
+
 return {
-  { name = "moves", step = function(w, db)
-    if math.random(2) == 1 then move_one(w, db) else move_many(w, db) end
+  { name = "moves", step = move_some },
+  { name = "integrations", step = integrate_or_not, old = true },
+  { name = "moves of what is integrated", old = true, step = function(w, db)
+    if math.random(4) == 1 then integrate_or_not(w, db) else move_some(w, db) end
   end },
 }

@@ -1,7 +1,9 @@
 -- The files that a scenario works on: made once, and put back before each attempt.
 
 local collegedb = require "collegedb"
+local core = require "collegedb.core"
 local forks = require "forks"
+local ledger = require "spec.campaign.ledger"
 local lfs = require "lfs"
 local writer = require "spec.campaign.writer"
 
@@ -19,7 +21,9 @@ CREATE TABLE IF NOT EXISTS items (order_id TEXT REFERENCES orders ON DELETE CASC
   PRIMARY KEY (order_id, line));]]
 
 local SHARDS <const> = { "a", "b", "c" }
-local DATABASES <const> = { "a", "b", "c", "directory" }
+local OLD <const> = "old" -- a file that was there before, with users of its own
+local DATABASES <const> = { "a", "b", "c", OLD, "directory" }
+local KEYS <const>, OLD_KEYS <const> = 12, 9
 
 local STEADY <const> = "c" -- the shard of no move, where every acknowledged write outlives a power cut
 
@@ -53,7 +57,7 @@ function World:database(name) return self:path(name .. "/" .. name .. ".db") end
 ---@param extra table? further fields
 function World:config(extra)
   local config = { kv = self:database "directory", auto_migrate = false, shards = {} }
-  for i, name in ipairs(SHARDS) do
+  for i, name in ipairs(self.shards) do
     local synchronous = self.synchronous
     if name == STEADY then synchronous = "extra" end
     config.shards[i] = { name = name, self:database(name), journal_mode = self.journal_mode,
@@ -77,7 +81,7 @@ end
 ---Name → path of the shards.
 function World:files()
   local files = {}
-  for _, name in ipairs(SHARDS) do files[name] = self:database(name) end
+  for _, name in ipairs(self.shards) do files[name] = self:database(name) end
   return files
 end
 
@@ -106,24 +110,21 @@ function world.child(f, other)
 end
 
 -- Users of one shard first: what is moved together comes from one place.
-local function sorted_keys(db, count)
+local function sorted_keys(db, shards)
   local by_shard, keys = {}, {}
-  for i = 1, count do
-    local key = "k" .. i
-    local at = db:locate(key)
-    by_shard[at] = by_shard[at] or {}
-    table.insert(by_shard[at], key)
-  end
-  for _, name in ipairs(SHARDS) do table.move(by_shard[name] or {}, 1, #(by_shard[name] or {}), #keys + 1, keys) end
+  for _, name in ipairs(shards) do by_shard[name] = {} end
+  for i = 1, KEYS do table.insert(by_shard[db:locate("k" .. i)], "k" .. i) end
+  for i = 1, by_shard[OLD] and OLD_KEYS or 0 do table.insert(by_shard[OLD], "old" .. i) end
+  for _, name in ipairs(shards) do table.move(by_shard[name], 1, #by_shard[name], #keys + 1, keys) end
   return keys
 end
 
 -- Only home decides where a key is before anything moved; so this tells without opening the files.
-local function learn(self, count)
+local function learn(self)
   local _, text = world.child(function(_, to)
     local db <close> = self:open()
     db:ensure_schema(SCHEMA)
-    for _, key in ipairs(sorted_keys(db, count)) do to:write(key, " ", (db:locate(key)), "\n") end
+    for _, key in ipairs(sorted_keys(db, self.shards)) do to:write(key, " ", (db:locate(key)), "\n") end
   end)
   self.keys, self.home = {}, {}
   for key, name in text:gmatch "(%S+) (%S+)\n" do
@@ -132,10 +133,28 @@ local function learn(self, count)
   end
 end
 
+-- Users that no CollegeDB has seen.
+local function make_old(self)
+  local shard = core.sqlite(self:database(OLD), { journal_mode = "delete" })
+  shard:exec(SCHEMA)
+  local book = ledger.open(self:path "log-old")
+  for i = 1, OLD_KEYS do
+    local key = "old" .. i
+    book:write({ "users:" .. key .. "+0", ("orders:o_%s=%s/1"):format(key, key) }, function()
+      shard:run("INSERT INTO users VALUES (?, 0)", { key })
+      shard:run("INSERT INTO orders VALUES (?, ?, 1)", { "o_" .. key, key })
+    end)
+  end
+  core.close(shard)
+  return 0
+end
+
 local function fill(self, scenario)
   local status = world.child(function()
     local db <close> = self:open()
-    for _, key in ipairs(self.keys) do db:insert(key, "INSERT INTO users VALUES (?, 0)", { key }) end
+    for _, key in ipairs(self.keys) do
+      if not key:find "^old" then db:insert(key, "INSERT INTO users VALUES (?, 0)", { key }) end
+    end
     writer.new(db, self:path "log-first", "first"):round(self.keys)
     if scenario.prepare then scenario.prepare(self, db) end
   end, 99)
@@ -151,14 +170,17 @@ function World:keys_of(name)
   return list
 end
 
----@param scenario table { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean? }
+---@param scenario table { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean? }
+---old: a fourth shard, with existing data
 function world.new(scenario)
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))
   local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, journal_mode = scenario.journal_mode,
-    synchronous = scenario.synchronous }, World)
+    synchronous = scenario.synchronous, shards = { table.unpack(SHARDS) } }, World)
+  if scenario.old then table.insert(self.shards, OLD) end
   for _, name in ipairs(DATABASES) do assert(lfs.mkdir(self:path(name))) end
-  learn(self, 12)
+  if scenario.old then world.child(function() return make_old(self) end) end
+  learn(self)
   fill(self, scenario)
   for _, name in ipairs(file_names(self.folder)) do
     if not name:find "%-shm$" then

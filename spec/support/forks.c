@@ -39,9 +39,11 @@ static void push_stream(lua_State *L, int descriptor, const char *mode) {
 static _Noreturn void run_child(lua_State *L, pid_t parent, int from, int to) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(FAILED);
-  lua_pushvalue(L, 1);
-  push_stream(L, from, "r");
+  push_stream(L, from, "r"); /* these two stay open, below those that the function gets */
   push_stream(L, to, "w");
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -3);
+  lua_pushvalue(L, -3);
   int status;
   if (lua_pcall(L, 2, 1, 0) != LUA_OK) {
     fflush(NULL);
