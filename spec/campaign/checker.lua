@@ -133,4 +133,22 @@ function checker.check(files, directory, ledgers)
   return report
 end
 
+-- --- failures ------------------------------------------------------------------------------
+
+local Failure = {}
+Failure.__index = Failure
+function Failure:__tostring() return table.concat(self.wrong, "; ") end
+
+---What is raised when the files are not right.
+function checker.failure(report) return setmetatable(report, Failure) end
+
+---Adds a failure, the checker's or another, to what was counted.
+---@param counts { failed: string[], kinds: table<string, integer> }
+function checker.count_failure(counts, where, err)
+  table.insert(counts.failed, where .. ": " .. tostring(err))
+  for kind, n in pairs(getmetatable(err) == Failure and err.kinds or { broken = 1 }) do
+    counts.kinds[kind] = (counts.kinds[kind] or 0) + n
+  end
+end
+
 return checker

@@ -139,7 +139,7 @@ local function check(self)
   world.child(sweep.recover(self.world, self.scenario))
   local report = checker.check(self.world:files(), self.world:database "directory", self.world:ledgers())
   self.acknowledged = report.acknowledged
-  if #report.wrong > 0 then error(table.concat(report.wrong, "; "), 0) end
+  if #report.wrong > 0 then error(checker.failure(report), 0) end
 end
 
 local function rounds(self, count)
@@ -167,9 +167,10 @@ end
 ---@param w table the scenario's world
 ---@param scenario { name: string, step: fun(w: table, db: userdata) }
 ---@param total integer kills, stops and recoveries
----@return table counts { rounds, kills, stops, recoveries, acknowledged, failed }
+---@return table counts { rounds, kills, stops, recoveries, acknowledged, failed, kinds }
 function storm.run(w, scenario, total, seed, tell)
-  local counts = { rounds = 0, kills = 0, stops = 0, recoveries = 0, acknowledged = 0, failed = {} }
+  local counts = { rounds = 0, kills = 0, stops = 0, recoveries = 0, acknowledged = 0, failed = {},
+    kinds = {} }
   local self = setmetatable({ world = w, scenario = scenario, seed = seed, counts = counts, number = 0 }, Storm)
   math.randomseed(seed)
   w.busy_timeout = 0.2
@@ -186,7 +187,7 @@ function storm.run(w, scenario, total, seed, tell)
     counts.acknowledged = counts.acknowledged + self.acknowledged
     if not done then
       give_up(self)
-      table.insert(counts.failed, ("%s, round %d of seed %d: %s"):format(scenario.name, counts.rounds, seed, err))
+      checker.count_failure(counts, ("%s, round %d of seed %d"):format(scenario.name, counts.rounds, seed), err)
       if tell then tell(counts.failed[#counts.failed]) end
       if #counts.failed >= 10 then break end
     end

@@ -14,16 +14,17 @@ local sweep = {}
 
 local STRUCK <const> = 99
 
----What is tried at each call.
+---What is tried at each call; `steps` at each step of the scenario instead, `long` not in a short run.
 sweep.faults = {
+  { name = "kill after a step", action = "exit", kills = true, steps = true },
   { name = "kill", action = "exit", kills = true },
   { name = "kill in a write", action = "tear", calls = "write", kills = true },
   { name = "I/O error", action = "ioerr" },
-  { name = "I/O errors from then on", action = "ioerr", lasting = true },
-  { name = "disk full", action = "full" },
+  { name = "I/O errors from then on", action = "ioerr", lasting = true, long = true },
+  { name = "disk full", action = "full", long = true },
   { name = "disk full from then on", action = "full", lasting = true },
   { name = "busy", action = "busy" },
-  { name = "busy from then on", action = "busy", lasting = true },
+  { name = "busy from then on", action = "busy", lasting = true, long = true },
   { name = "power cut", action = "cut", calls = "write truncate sync delete", kills = true, alone = true },
   { name = "power cut, writes in any order", action = "cut", calls = "write truncate sync delete", kills = true,
     alone = true, seeded = true },
@@ -34,7 +35,7 @@ local WAITS <const> = { MOVING = true, MOVED = true, BUSY = true }
 -- --- the process that is struck ------------------------------------------------------------
 
 local function arming(fault, n)
-  return { at = n, action = fault.action, calls = fault.calls, lasting = fault.lasting,
+  return { at = fault.steps and 0 or n, action = fault.action, calls = fault.calls, lasting = fault.lasting,
     seed = fault.seeded and 88172645463325252 + n or 0 }
 end
 
@@ -44,38 +45,46 @@ local function check_clean(err)
   end
 end
 
--- Opened, and struck meanwhile or later; then again without a fault.
+-- What the scenario calls after each step: others write then, or it is the last one.
+local function on_step(w, fault, n, me)
+  local steps = 0
+  return function()
+    steps = steps + 1
+    if fault.steps and steps == n then forks.exit(STRUCK) end
+    if not me then return end
+    local done, err = pcall(me.act, me, w:keys_of("c")[1], "count")
+    if not done then check_clean(err) end
+  end, function() return steps end
+end
+
+-- Opened, and struck meanwhile or later.
 local function attempt(w, scenario, shim, fault, n)
-  local db, other
-  if not scenario.opens then db = w:open { move_deadline = 0.02 } end
-  local spare = w:keys_of("c")[1]
-  if db then other = writer.new(db, w:path "log-struck", "struck", {}) end
+  local db, me
+  if not scenario.opens then
+    db = w:open { move_deadline = 0.02 }
+    me = writer.new(db, w:path "log-struck", "struck")
+    me.open = true
+  end
+  local hook, steps = on_step(w, fault, n, me)
   shim:arm(arming(fault, n))
-  local done, err = pcall(function()
-    local opened = scenario.run(w, db, function()
-      other.open = true
-      local written, why = pcall(other.act, other, spare, "count")
-      if not written then check_clean(why) end
-    end)
-    db = opened or db
-  end)
+  local done, result = pcall(scenario.run, w, db, hook)
   local calls, struck = shim:disarm()
   if not done then
-    if not struck then error(err, 0) end
-    check_clean(err)
+    if not struck then error(result, 0) end
+    check_clean(result)
   end
-  return db, calls, struck, done
+  return db or done and result, fault.steps and steps() or calls, struck
 end
 
 local function be_struck(w, scenario, fault, n)
   return function(_, to)
     local shim = faultvfs.install(fault.action == "cut")
     if fault.action == "busy" then w.busy_timeout = 0.02 end
-    local db, calls, struck, done = attempt(w, scenario, shim, fault, n)
+    local db, calls, struck = attempt(w, scenario, shim, fault, n)
     if not db then db = w:open { move_deadline = 0.02 } end
     writer.new(db, w:path "log-after", "after", WAITS):round { w.keys[1], w.keys[#w.keys] }
     db:close()
-    to:write(calls, " ", struck or "-", " ", tostring(done))
+    to:write(calls, " ", struck or "-")
     return 0
   end
 end
@@ -153,7 +162,7 @@ local function try(w, scenario, fault, n)
   if stale.one then stale.one:finish() end
   stale.one = nil
   local report = checker.check(w:files(), w:database "directory", w:ledgers())
-  if #report.wrong > 0 then error(table.concat(report.wrong, "; "), 0) end
+  if #report.wrong > 0 then error(checker.failure(report), 0) end
   return status == STRUCK or struck ~= "-", tonumber(calls) or 0, report.acknowledged
 end
 
@@ -168,13 +177,13 @@ end
 
 ---@param w table the scenario's world
 ---@param limit integer points
----@return table counts { calls, points, struck, acknowledged, failed }
+---@return table counts { calls, points, struck, acknowledged, failed, kinds }
 function sweep.run(w, scenario, fault, limit, seed, tell)
-  local counts = { points = 0, struck = 0, acknowledged = 0, failed = {} }
+  local counts = { points = 0, struck = 0, acknowledged = 0, failed = {}, kinds = {} }
   local function one(n)
     local done, struck, calls, acknowledged = pcall(try, w, scenario, fault, n)
     if not done then
-      table.insert(counts.failed, ("%s, %s at call %d: %s"):format(scenario.name, fault.name, n, struck))
+      checker.count_failure(counts, ("%s, %s at call %d"):format(scenario.name, fault.name, n), struck)
       if tell then tell(counts.failed[#counts.failed]) end
       return 0
     end

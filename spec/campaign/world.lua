@@ -170,8 +170,8 @@ function World:keys_of(name)
   return list
 end
 
----@param scenario table { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean? }
----old: a fourth shard, with existing data
+---@param scenario { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean? }
+---dies: preparing it ends the process; old: with a fourth shard that has existing data
 function world.new(scenario)
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))
