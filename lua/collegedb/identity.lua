@@ -5,6 +5,7 @@
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local forward = require "collegedb.forward"
 local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
 local router = require "collegedb.router"
@@ -38,6 +39,15 @@ local function samples(state, index)
   return list
 end
 
+-- Does the other shard say itself that the key was sent here? Then a move is not over, or the entry not yet written.
+local function was_sent(state, other, index, key)
+  local at, told = forward.follow(state, other, key.keyspace, key.text)
+  return told and at == index
+end
+
+-- Is the key still here, which it was before the directory was asked?
+local function stays(state, index, tag, key) return probe.has(state, index, tag, key.keyspace, key.text) end
+
 -- Where the directory says that the key is: "here", "unknown" (nowhere else
 -- either: its row would not be found), "entry" with the shard that an entry
 -- names and that does not have it, or "elsewhere" with a row of its own.
@@ -48,14 +58,16 @@ local function verdict(state, index, key)
   if id then
     local other = state.epoch.index_of[id]
     if other == index then return "here" end
-    if other and not probe.has(state, other, tag, key.keyspace, key.text) then return "entry", other end
-    return "elsewhere"
+    if not other or probe.has(state, other, tag, key.keyspace, key.text) then return "elsewhere" end
+    if was_sent(state, other, index, key) then return "here" end
+    return stays(state, index, tag, key) and "entry" or "elsewhere", other
   end
   for _, home in ipairs(router.homes(state, tag, key.keyspace, key.text)) do
     if home == index then return "here" end
     if probe.has(state, home, tag, key.keyspace, key.text) then return "elsewhere" end
+    if was_sent(state, home, index, key) then return "here" end
   end
-  return "unknown"
+  return stays(state, index, tag, key) and "unknown" or "elsewhere"
 end
 
 --- Looks at the shards. Raises CONFIG when a shard's file holds the keys that the
