@@ -31,6 +31,7 @@ local STRAY = {
 }
 
 local function check_rows(connection, shard, found, wrong)
+  if #rows_of(connection, "SELECT 1 FROM sqlite_schema WHERE name = 'items'") == 0 then return end -- just added
   for name, each in pairs(tables) do
     for _, row in ipairs(rows_of(connection, each.sql)) do
       local id = name .. ":" .. row.id

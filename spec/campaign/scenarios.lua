@@ -44,6 +44,21 @@ local function find_all(w, db)
   end
 end
 
+local function add(w, db) return db:add_shard { name = "more", w:database "more" } end
+
+local function add_if_missing(w, db)
+  for _, name in ipairs(db:list_known_shards()) do
+    if name == "more" then return end
+  end
+  add(w, db)
+end
+
+local function expect_done(report)
+  if report.success then return end
+  local first = report.failed[1]
+  error(("%d of %d failed: %s"):format(report.failed_count, report.planned, first and first.message or "-"), 0)
+end
+
 return {
   { name = "move", run = move_first },
   { name = "move in rollback journals", run = move_first, journal_mode = "delete" },
@@ -65,4 +80,20 @@ return {
   { name = "rollback of an integration", old = true, after = find_all,
     prepare = function(w, db) integrate(w, db, function() end) end,
     run = function(_, db) db:rollback "old" end },
+  { name = "adding a shard", run = add, after = function(w, db)
+    add_if_missing(w, db)
+    find_all(w, db)
+  end },
+  { name = "rebalance", prepare = add,
+    run = function(_, db, on_step) db:rebalance { rate = 1000, on_progress = function() on_step() end } end,
+    after = function(w, db)
+      expect_done(db:rebalance())
+      find_all(w, db)
+    end },
+  { name = "drain",
+    run = function(_, db, on_step) db:drain("b", { on_progress = function() on_step() end }) end,
+    after = function(w, db)
+      expect_done(db:drain "b")
+      find_all(w, db)
+    end },
 }

@@ -22,7 +22,8 @@ CREATE TABLE IF NOT EXISTS items (order_id TEXT REFERENCES orders ON DELETE CASC
 
 local SHARDS <const> = { "a", "b", "c" }
 local OLD <const> = "old" -- a file that was there before, with users of its own
-local DATABASES <const> = { "a", "b", "c", OLD, "directory" }
+local MORE <const> = "more" -- for a shard that is added while programs run
+local DATABASES <const> = { "a", "b", "c", OLD, MORE, "directory" }
 local KEYS <const>, OLD_KEYS <const> = 12, 9
 
 local STEADY <const> = "c" -- the shard of no move, where every acknowledged write outlives a power cut
@@ -78,10 +79,13 @@ function World:ledgers()
   return list
 end
 
----Name → path of the shards.
+---Name → path of the shards that are there.
 function World:files()
   local files = {}
-  for _, name in ipairs(self.shards) do files[name] = self:database(name) end
+  for _, name in ipairs(DATABASES) do
+    local path = self:database(name)
+    if name ~= "directory" and lfs.attributes(path, "mode") then files[name] = path end
+  end
   return files
 end
 
