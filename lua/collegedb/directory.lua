@@ -12,7 +12,8 @@
 --   work_in(number)   whether the placement is not being dropped
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
---   lookup, claim, replace, assign, publish, forget, void, discard, counts, count_found    the entries
+--   lookup, claim, replace, assign, publish, publish_all, forget, void, discard,
+--   counts, count_found    the entries
 --   names, add_names, set_names    names of shards that have no record
 --   turns()           for the allocation of one new key: take, claim, __close
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
@@ -244,6 +245,16 @@ local PUBLISH_HOME = "UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHE
 function Directory:publish(keyspace, texts, id, number, digests, home)
   digests = digests or self:digests(keyspace, texts)
   self.shard:transaction(function(tx) core.run_each(tx, home and PUBLISH_HOME or PUBLISH, digests, id, number) end)
+end
+
+--- The same for keys of several moves.
+---@param list { keyspace: string, text: string, id: integer, version: integer }[] keyspaces with their tag
+function Directory:publish_all(list)
+  self.shard:transaction(function(tx)
+    for _, each in ipairs(list) do
+      tx:run(PUBLISH, { core.blob(core.digest(each.keyspace, each.text, self.secret)), each.id, each.version })
+    end
+  end)
 end
 
 --- Removes the key's entry, and has the shard that it named probed again.

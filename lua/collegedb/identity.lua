@@ -13,9 +13,36 @@ local router = require "collegedb.router"
 local identity = {}
 
 local TABLES, KEYS = 4, 5 -- of a shard, and from either end of a table
+local LATEST_TABLES, LATEST = 16, 3 -- of a shard, and of the rows that came last
 local ENOUGH = 3          -- keys that speak against a name before it is refused
 
--- Keys of a shard: { keyspace, text }, the keyspace without the shard's tag.
+-- Adds the keys that a query gives, as { keyspace, text }, the keyspace without the shard's tag.
+local function add_keys(list, shard, found, sql)
+  for row in shard.inner:each(sql) do
+    local text = found.fold and quote.fold(tostring(row.k)) or tostring(row.k)
+    local usable = text ~= "" and #text <= core.key_max and math.type(row.k) ~= "float"
+    if usable then list[#list + 1] = { keyspace = found.keyspace, text = text } end
+  end
+end
+
+local function add_ends(list, shard, found)
+  local column = quote.name(found.key_column)
+  for _, direction in ipairs { "ASC", "DESC" } do
+    add_keys(list, shard, found, ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL ORDER BY %s %s LIMIT %d"):format(column,
+      quote.name(found.name), column, column, direction, KEYS))
+  end
+end
+
+-- The last rows that came: a directory that is older than its shards does not know them. A table without row
+-- numbers can not tell which these are.
+local function add_latest(list, shard, found)
+  local column = quote.name(found.key_column)
+  local done, err = pcall(add_keys, list, shard, found, ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL "
+    .. "ORDER BY rowid DESC LIMIT %d"):format(column, quote.name(found.name), column, LATEST))
+  if not done and not errors.is_error(err, "SQL") then error(err, 0) end
+end
+
+-- Some keys of a shard.
 local function samples(state, index)
   local list, tables = {}, {}
   for _, each in pairs(state.catalog.tables) do
@@ -23,18 +50,9 @@ local function samples(state, index)
     if each.shards[index] and each.unique and not each.group then tables[#tables + 1] = each end
   end
   table.sort(tables, function(a, b) return a.name < b.name end)
-  for i = 1, math.min(TABLES, #tables) do
-    local found = tables[i]
-    local column = quote.name(found.key_column)
-    for _, direction in ipairs { "ASC", "DESC" } do
-      local sql = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL ORDER BY %s %s LIMIT %d"):format(column,
-        quote.name(found.name), column, column, direction, KEYS)
-      for row in state.shards[index].inner:each(sql) do
-        local text = found.fold and quote.fold(tostring(row.k)) or tostring(row.k)
-        local usable = text ~= "" and #text <= core.key_max and math.type(row.k) ~= "float"
-        if usable then list[#list + 1] = { keyspace = found.keyspace, text = text } end
-      end
-    end
+  for i, found in ipairs(tables) do
+    if i <= TABLES then add_ends(list, state.shards[index], found) end
+    if i <= LATEST_TABLES and found.kind ~= "integer" then add_latest(list, state.shards[index], found) end
   end
   return list
 end

@@ -10,6 +10,7 @@ local errors = require "collegedb.errors"
 local growing = require "collegedb.growing"
 local identity = require "collegedb.identity"
 local integration = require "collegedb.integration"
+local mend = require "collegedb.mend"
 local moved = require "collegedb.moved"
 local recovery = require "collegedb.recovery"
 local reports = require "collegedb.integration_report"
@@ -193,6 +194,7 @@ function instance.open(given)
     state:publish_catalog(db)
     state:read_epoch()
     if state.directory.keeps_journal then
+      mend.run(state)
       recovery.run(state)
       recovery.forget(state)
     end

@@ -7,6 +7,7 @@ local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local forward = require "collegedb.forward"
 local patience = require "collegedb.patience"
+local recovery = require "collegedb.recovery"
 
 local moved = {}
 
@@ -31,9 +32,11 @@ local function new_patience(state) return patience.new(state.config.move_deadlin
 -- Where the key is: by all that the router knows now, and from there on by the own rows. Not by those alone, from
 -- where it was: they may lead to where it would have gone by a placement that is no more.
 local function place(state, db, key, sql, insert, space, text)
+  local keyspace = select(2, catalog.untag(space))
   core.forget(db, space, text)
   local index = select(3, core.route(db, key, sql, insert))
-  local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
+  recovery.complete(state, index, keyspace, text)
+  local at, told = forward.follow(state, index, keyspace, text)
   if told then core.remember(db, space, text, at) end
   return at
 end
@@ -65,6 +68,7 @@ local function run_at_owner(state, db, method, key, sql, params, index)
       if done then return result end
       if result ~= LEFT and not errors.is_error(result, "MOVED") then error(result, 0) end
     end
+    if waiting:is_long() then recovery.settle(state, index, keyspace, text) end -- the mover may be dead
   until not waiting:wait()
   raise_moving(state, index, text)
 end
@@ -105,14 +109,17 @@ end
 ---@param run fun(shard: userdata, hash: string, guard: fun(tx)) begins with guard(tx), and passes on what that raises
 function moved.transaction(db, key, sql, insert, run)
   local state = core.state(db)
-  local shard, hash = core.route(db, key, sql, insert)
-  local index
+  local shard, hash, index = core.route(db, key, sql, insert)
   local space, text = core.key_of(db, key, sql)
-  local look, waiting = guard(select(2, catalog.untag(space)), text), new_patience(state)
+  local keyspace = select(2, catalog.untag(space))
+  local look, waiting = guard(keyspace, text), new_patience(state)
   repeat
     local results = table.pack(pcall(run, shard, hash, look))
     if results[1] then return table.unpack(results, 2, results.n) end
-    if errors.is_error(results[2], "MOVED") then core.forget(db, space, text) end
+    if errors.is_error(results[2], "MOVED") then
+      core.forget(db, space, text)
+      recovery.settle(state, index, keyspace, text)
+    end
     if results[2] ~= LEFT then error(results[2], 0) end
     index = place(state, db, key, sql, insert, space, text)
     shard = state.shards[index].handle

@@ -55,14 +55,32 @@ function moves.is_live(directory, number)
     { number, os.time() }) ~= nil
 end
 
---- Is any move journaled?
-function moves.any(directory)
-  return directory.shard:first "SELECT 1 AS yes FROM _collegedb_moves LIMIT 1" ~= nil
+--- The numbers of moves whose mover's lease has run out.
+---@return integer[]
+function moves.dead(directory)
+  local numbers = {}
+  for row in directory.shard:each("SELECT number FROM _collegedb_moves WHERE lease < ?", { os.time() }) do
+    numbers[#numbers + 1] = row.number
+  end
+  return numbers
 end
 
---- Drops what dead movers have journaled; nothing of it is left in the shards.
-function moves.forget_dead(directory)
-  directory.shard:run("DELETE FROM _collegedb_moves WHERE lease < ?", { os.time() })
+--- The highest number that directory and shards know of: in the directory's counter, and in the shards.
+---@return integer counted, integer seen
+function moves.numbers(state)
+  local seen = 0 -- first: no shard hears of a number before the counter has it
+  for _, shard in ipairs(state.shards) do
+    local own = fence.is_up(shard.inner) and shard.inner:first "SELECT max(move) AS n FROM _collegedb_own"
+    seen = math.max(seen, own and own.n or 0)
+  end
+  local row = state.directory.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'move'"
+  return row and row.value or 0, seen
+end
+
+--- Has the next move have a number above this one.
+function moves.raise(directory, number)
+  directory.shard:run([[INSERT INTO _collegedb_counters VALUES ('move', ?1)
+    ON CONFLICT DO UPDATE SET value = max(value, ?1)]], { number })
 end
 
 function moves.close(directory, number)

@@ -25,6 +25,10 @@ end
 --- Milliseconds since the first wait without progress.
 function patience:waited() return self.since and core.now() - self.since or 0 end
 
+--- Has it come to the longest pauses, after half a second or so?
+---@return boolean
+function patience:is_long() return self.pause >= LONGEST end
+
 --- Waits before the next try; false when the time is over.
 ---@return boolean
 function patience:wait()

@@ -3,10 +3,12 @@
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local forward = require "collegedb.forward"
 local group = require "collegedb.group"
 local members = require "collegedb.members"
 local move = require "collegedb.workflows.move"
 local probe = require "collegedb.probe"
+local recovery = require "collegedb.recovery"
 local router = require "collegedb.router"
 
 local reassign = {}
@@ -28,24 +30,38 @@ local function group_of_row(state, index, keyspace, text)
   errors.raise("CONFLICT", { key = text }, "the row %s belongs to no group that could be moved", text)
 end
 
+-- Where a group's key is by the own rows, after what a dead mover left is ended; and whether they told.
+local function follow(state, index, keyspace, text)
+  recovery.complete(state, index, keyspace, text)
+  recovery.settle(state, index, keyspace, text)
+  return forward.follow(state, index, keyspace, text)
+end
+
+-- The group of a row that is asked for by its own key.
+local function find_member(state, tag, keyspace, text)
+  local index = members.find(state, tag, keyspace, text)
+  if index then return index, group_of_row(state, index, keyspace, text) end
+end
+
 -- Where the group is, and its key.
 local function find(state, space, text)
   state:refresh_catalog()
   local tag, keyspace = catalog.untag(space)
   local _, id = state.directory:lookup(space, text)
   local index = id and state.epoch.index_of[id]
+  local group_space, group_text = keyspace, text
   if not index and members.fill(state, keyspace) then
-    index = members.find(state, tag, keyspace, text)
-    if index then keyspace, text = group_of_row(state, index, keyspace, text) end
-  elseif not index then
-    index = router.resolve(state, space, text, nil, false)
-    if not probe.has(state, index, tag, keyspace, text) then
-      local member = members.find(state, tag, keyspace, text)
-      index = member
-      if member then keyspace, text = group_of_row(state, member, keyspace, text) end
+    index, group_space, group_text = find_member(state, tag, keyspace, text)
+  elseif index then
+    index = follow(state, index, keyspace, text)
+  else
+    local told
+    index, told = follow(state, router.resolve(state, space, text, nil, false), keyspace, text)
+    if not told and not probe.has(state, index, tag, keyspace, text) then
+      index, group_space, group_text = find_member(state, tag, keyspace, text)
     end
   end
-  if index then return index, tag, keyspace, text end
+  if index then return index, tag, group_space, group_text end
   errors.raise("MAPPING_NOT_FOUND", { key = text }, "the key %s has no rows and no entry: there is nothing to move",
     text)
 end
@@ -69,6 +85,8 @@ function reassign.run(db, key, name, table_name)
     errors.raise("USAGE", { key = key, shard = name }, "the key %s can not go to %s, whose keys have another keyspace",
       group_text, name)
   end
+  recovery.settle(state, source, keyspace, group_text) -- what dead movers left
+  recovery.settle(state, target, keyspace, group_text)
   local done = move.run(state,
     { keyspace = keyspace, tag = tag, keys = { group_text }, source = source, target = target })
   db:flush_cache()

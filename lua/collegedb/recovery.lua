@@ -3,6 +3,7 @@
 
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local moves = require "collegedb.moves"
 
@@ -89,26 +90,35 @@ function recovery.clean(source, target, number, seen)
   return true
 end
 
+--- The keys of a move that a shard has, or has had, for its own: their entries are written unless a later move's stand.
+local function publish(state, target, number)
+  if not fence.is_up(target.inner) then return end
+  local list = {}
+  for row in target.inner:each([[SELECT keyspace, key FROM _collegedb_own WHERE move = ? AND floor = move
+      AND state = 'active' AND instr(keyspace, char(1)) = 0]], { number }) do
+    local full = catalog.tag(row.keyspace ~= "" and target.keyspace or nil, row.keyspace)
+    list[#list + 1] = { keyspace = full, text = row.key, id = target.id, version = number }
+  end
+  if #list > 0 then state.directory:publish_all(list) end
+end
+
 --- Does what is left of a committed move.
+---@return boolean done
 function recovery.finish(state, source, target, number)
   recovery.activate(target, number)
-  local by_space = {}
-  for _, row in ipairs(keys_of(source, number)) do
-    by_space[row.keyspace] = by_space[row.keyspace] or {}
-    table.insert(by_space[row.keyspace], row.key)
-  end
-  for keyspace, keys in pairs(by_space) do
-    state.directory:publish(catalog.tag(keyspace ~= "" and target.keyspace or nil, keyspace), keys, target.id, number)
-  end
+  publish(state, target, number)
   return recovery.clean(source, target, number)
 end
 
--- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards.
-local function open_moves(state)
+-- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards; a
+-- shard that the config does not have is missing.
+---@param only integer? this one alone
+local function open_moves(state, only)
   local found = {}
   for _, shard in ipairs(state.shards) do
     if fence.is_up(shard.inner) then
-      for row in shard.inner:each "SELECT move, state, peer FROM _collegedb_open" do
+      for row in shard.inner:each("SELECT move, state, peer FROM _collegedb_open WHERE move = coalesce(?, move)",
+          { only or core.null }) do
         local each = found[row.move] or {}
         found[row.move] = each
         local peer = state.shards[state.by_name[row.peer]]
@@ -118,6 +128,43 @@ local function open_moves(state)
     end
   end
   return found
+end
+
+-- Finishes or undoes one move; nil when that needs a shard that is not there, or it goes on elsewhere.
+---@return "finished"|"undone"|nil
+local function recover(state, number, each)
+  if not each.source or not each.target then return nil end
+  local how
+  if not each.committed and recovery.undo(each.source, each.target, number) then how = "undone"
+  elseif recovery.finish(state, each.source, each.target, number) then how = "finished" end
+  moves.close(state.directory, number)
+  return how
+end
+
+-- Brings a move to its end as far as that goes now; false when others hold what it needs, or a transaction of this
+-- program does.
+local function try(state, number)
+  local done, how = pcall(recover, state, number, open_moves(state, number)[number] or {})
+  if done then return how ~= nil end
+  if errors.is_error(how, "BUSY") then return false end
+  error(how, 0)
+end
+
+--- Ends a committed move of a key that shard `index` has sent, so that no reader finds the old rows there any more when
+-- the first write was done at the new place.
+---@param keyspace string without a shard's tag
+function recovery.complete(state, index, keyspace, text)
+  local own = fence.own_row(state.shards[index].inner, keyspace, text)
+  if own and own.state == "sent" then try(state, own.move) end
+end
+
+--- Ends the move that holds a key on shard `index`, if its mover is dead. For whoever waits for it.
+---@param keyspace string without a shard's tag
+function recovery.settle(state, index, keyspace, text)
+  if not state.directory.keeps_journal then return end
+  local own = fence.own_row(state.shards[index].inner, keyspace, text)
+  local open = own and (own.state == "sending" or own.state == "receiving")
+  if open and not moves.is_live(state.directory, own.move) then try(state, own.move) end
 end
 
 --- Forgets where keys have gone, long after anything can still be running that was begun before; on a shard that others
@@ -133,27 +180,36 @@ function recovery.forget(state)
   end
 end
 
+-- What dead movers had journaled is over in the shards by now. The directory may be of a backup, from before it
+-- heard so.
+local function close_dead(state)
+  for _, number in ipairs(moves.dead(state.directory)) do
+    for _, shard in ipairs(state.shards) do publish(state, shard, number) end
+    moves.close(state.directory, number)
+  end
+end
+
 --- Recovers every move whose mover's lease has run out.
----@param state table of lua/collegedb/instance.lua
+---@param state table of lua/collegedb/state.lua
 ---@param all boolean? also those that may still live: only when it is known that they do not
----@return { finished: integer, undone: integer, live: integer }
+---@return { finished: integer, undone: integer, live: integer } report
+---@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string? }[] moves that were not live;
+--- a stuck one needs a shard that is not there, or that does not know of it
 function recovery.run(state, all)
-  local report = { finished = 0, undone = 0, live = 0 }
+  local report, list = { finished = 0, undone = 0, live = 0 }, {}
   for number, each in pairs(open_moves(state)) do
     if not all and moves.is_live(state.directory, number) then
       report.live = report.live + 1
-    elseif each.source and each.target then
-      if not each.committed and recovery.undo(each.source, each.target, number) then
-        report.undone = report.undone + 1
-      elseif recovery.finish(state, each.source, each.target, number) then
-        report.finished = report.finished + 1
-      end
-      moves.close(state.directory, number)
+    else
+      local how = recover(state, number, each) or "stuck"
+      if report[how] then report[how] = report[how] + 1 end
+      list[#list + 1] = { number = number, how = how, from = each.source and each.source.name,
+        to = each.target and each.target.name }
     end
   end
-  if moves.any(state.directory) then moves.forget_dead(state.directory) end
+  close_dead(state)
   if report.finished > 0 and state.weak.db then state.weak.db:flush_cache() end
-  return report
+  return report, list
 end
 
 return recovery

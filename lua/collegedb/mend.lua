@@ -1,0 +1,60 @@
+--- A directory that is lost, or older than its shards, since a backup of it was put back: the shards' own rows say
+-- which keys have moved where, and under which number. Entries that are missing otherwise are found by probing.
+
+local catalog = require "collegedb.catalog"
+local epochs = require "collegedb.epochs"
+local fence = require "collegedb.fence"
+local moves = require "collegedb.moves"
+
+local mend = {}
+
+local PAGE <const> = 1000
+
+-- Of a key that went the row that stayed says where; where both are there both say the same, and the highest floor
+-- wins.
+local OWN <const> = [[SELECT keyspace, key, state, floor, peer FROM _collegedb_own
+  WHERE (keyspace, key) > (?1, ?2) AND floor > 0 AND state IN ('active', 'tomb') AND instr(keyspace, char(1)) = 0
+  ORDER BY keyspace, key LIMIT ]] .. PAGE
+
+-- The entries that a page of a shard's own rows tells, and the page's last row.
+local function page_of(state, shard, last)
+  local list, row_count = {}, 0
+  for row in shard.inner:each(OWN, { last.keyspace, last.key }) do
+    local owner = row.state == "active" and shard or state.shards[state.by_name[row.peer]]
+    if owner then
+      local full = catalog.tag(row.keyspace ~= "" and owner.keyspace or nil, row.keyspace)
+      list[#list + 1] = { keyspace = full, text = row.key, id = owner.id, version = row.floor }
+    end
+    last, row_count = row, row_count + 1
+  end
+  return list, row_count == PAGE and last or nil
+end
+
+local function publish(state, shard)
+  local last = { keyspace = "", key = "" }
+  repeat
+    local list
+    list, last = page_of(state, shard, last)
+    if #list > 0 then state.directory:publish_all(list) end
+  until not last
+end
+
+--- Is the directory older than moves that the shards know of? At open: one look into each shard that has a fence.
+---@param state table of lua/collegedb/state.lua
+---@return boolean mended
+function mend.run(state)
+  local counted, seen = moves.numbers(state)
+  if seen <= counted then return false end
+  state:emit("old_directory", ("the directory %s knows of %d moves and the shards of %d: it is lost, or an older one "
+    .. "was put back; it learns from the shards where keys are"):format(state.directory.path, counted, seen))
+  for _, shard in ipairs(state.shards) do
+    if fence.is_up(shard.inner) then publish(state, shard) end
+  end
+  -- What else it does not know, such as keys that were inserted since, only a look at all rows can tell.
+  epochs.distrust(state.directory, state.shards)
+  moves.raise(state.directory, seen) -- the last, so that whoever opens after a crash begins again
+  state:read_epoch()
+  return true
+end
+
+return mend
