@@ -198,9 +198,12 @@ function methods:integration_report(name)
   return state.reports[shard.name]
 end
 
---- Compares every row with where its key resolves, and every entry with rows.
----@param opts { repair: boolean?, on_progress: function? }? repair does what has one right answer
----@return table report { success, keys, counts, findings, repaired, entries, entries_without_rows }
+--- Compares every row with where its key resolves, every entry with rows, and what moves have left; docs/moving.md.
+---@param opts { repair: boolean?, dry_run: boolean?, rate: number?, on_progress:
+--- (fun(done: integer, total: integer, label: string): boolean?)? }? repair does what has one right answer; rate: rows
+--- a second at most; on_progress stops it by returning false
+---@return table report { success, counts, findings, decide, repaired, repairs, keys, probed, kept, unusable,
+--- unchecked, entries, entries_without_rows, cancelled }
 function methods:verify(opts) return require("collegedb.workflows.verify").run(core.state(self), opts) end
 
 --- Moves the whole group of a key to another shard, while programs run. MAPPING_NOT_FOUND if nothing is known of it.

@@ -18,6 +18,13 @@ local function to_key(found, space, prefix, value)
   return found.fold and quote.fold(value) or value
 end
 
+--- The canonical text of a value of the column; nil when it is no usable key.
+---@return string?
+function existing_keys.text_of(found, value)
+  local plain = to_key(found, "", "", value)
+  return type(plain) == "userdata" and tostring(value) or plain
+end
+
 --- The four values of a `for` over a table's distinct keys, one at a time. Rows without a usable key are passed over.
 ---@param shard userdata
 ---@param found collegedb.Table

@@ -331,7 +331,11 @@ end
 ---@param time integer seconds, as os.time
 function fence.forget(tx, time)
   tx:run("DELETE FROM _collegedb_own WHERE state IN ('tomb', 'active') AND at < ?", { time })
-  if tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then return end
+  if not tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then fence.remove(tx) end
+end
+
+--- Takes away all that the fence is made of, staged rows too.
+function fence.remove(tx)
   for _, row in ipairs(tx:all [[SELECT type, name FROM sqlite_schema WHERE substr(name, 1, 11) = '_collegedb_'
       AND substr(name, 1, 18) <> '_collegedb_sealed_' AND type IN ('trigger', 'table') ORDER BY type DESC]]) do
     tx:exec(("DROP %s %s"):format(row.type, quote.name(row.name)))

@@ -30,11 +30,12 @@ function probe.prepare(state)
   end
 end
 
-local function has_rows(state, index, tag, keyspace, text, what)
+--- Has shard `index` a row with this key, whatever its own rows say of it?
+function probe.has_rows(state, index, tag, keyspace, text, what)
   local shard = state.shards[index]
   if (tag or keyspace ~= "") and shard.keyspace ~= tag then return false end
   local sql = sql_for(state, index, keyspace, what)
-  return sql and shard.inner:first(sql, { catalog.key_value(keyspace, text) }) ~= nil
+  return sql and shard.inner:first(sql, { catalog.key_value(keyspace, text) }) ~= nil or false
 end
 
 --- Where a key is that has rows on shard `index`, or nil if it has none there. That is another shard when the rows
@@ -45,7 +46,7 @@ end
 ---@param what "rows"|"parts"|nil as of catalog.in_keyspace
 ---@return integer?
 function probe.place(state, index, tag, keyspace, text, what)
-  if not has_rows(state, index, tag, keyspace, text, what) then return nil end
+  if not probe.has_rows(state, index, tag, keyspace, text, what) then return nil end
   if not fence.is_up(state.shards[index].inner) then return index end
   if what then keyspace, text = group.of_row(state, index, keyspace, text) end
   return text and forward.follow(state, index, keyspace, text) or index

@@ -15,6 +15,7 @@ local router = {}
 
 -- The numbers of WHY in src/bind/route.c.
 local HOME, DIRECTORY, FOUND, CLAIMED, UNCLAIMED, ROOTED, ROOTED_ENTRY, OLD_HOME = 0, 1, 2, 3, 4, 5, 6, 7
+router.FOUND, router.UNCLAIMED = FOUND, UNCLAIMED -- only a look at the shards told; the key has no place
 
 -- A key is looked for again when the epoch changed under it: so often at once, and then so many seconds with pauses.
 local AT_ONCE, PATIENCE = 4, 10

@@ -1,127 +1,193 @@
---- Compares every row with where its key resolves, and every entry with rows. Reads only, unless it is asked to repair
--- what has one right answer; what a person must decide is listed.
+--- Compares every row with where its key resolves, every entry with rows, and what moves have left with the moves that
+-- are under way. Reads only, unless it is asked to repair what has one right answer; what a person must decide is
+-- listed. Its parts are lua/collegedb/verify_keys.lua and lua/collegedb/verify_leftovers.lua.
 
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
-local existing_keys = require "collegedb.existing_keys"
-local fence = require "collegedb.fence"
-local moves = require "collegedb.moves"
-local probe = require "collegedb.probe"
+local errors = require "collegedb.errors"
+local leftovers = require "collegedb.verify_leftovers"
+local mend = require "collegedb.mend"
 local quote = require "collegedb.quote"
 local recovery = require "collegedb.recovery"
-local router = require "collegedb.router"
+local reports = require "collegedb.verify_report"
+local seen_keys = require "collegedb.seen_keys"
+local verify_keys = require "collegedb.verify_keys"
 
 local verify = { name = "verify", api = 1 }
 
-local SHOWN <const> = 1000 -- findings of each kind that are listed; the counts are exact
+-- --- options ------------------------------------------------------------------------------
 
-local kinds = {
-  doubled = "has rows on two shards", misplaced = "resolves to a shard that has no row of it",
-  orphaned = "follows a row that is not there", leftover = "was left over by a move that is not over",
-}
+local OPTIONS <const> = { repair = "boolean", dry_run = "boolean", on_progress = "function", rate = "number" }
 
-local function add(report, kind, finding)
-  report.counts[kind] = report.counts[kind] + 1
-  finding.kind, finding.what = kind, kinds[kind]
-  if report.counts[kind] <= SHOWN then report.findings[#report.findings + 1] = finding end
-end
-
--- --- rows against directory -------------------------------------------------------------
-
--- The seen digests of one run lie in a temporary table of the directory's connection, so that memory stays small.
-local SEEN <const> = [[DROP TABLE IF EXISTS temp._collegedb_seen;
-CREATE TEMP TABLE _collegedb_seen (digest BLOB PRIMARY KEY) WITHOUT ROWID;]]
-
-local function check_key(state, report, index, column, key, repair)
-  local space, text = core.key_parts(key)
-  space, text = space or "", text or key
-  local tag, keyspace = catalog.untag(space)
-  local digest = core.blob(core.digest(space, text, state.directory.secret))
-  report.keys = report.keys
-    + state.directory.shard:run("INSERT OR IGNORE INTO temp._collegedb_seen VALUES (?)", { digest }).meta.changes
-  local found = router.resolve(state, space, text, nil, false)
-  if found == index then return end
-  local shard, other = state.shards[index].name, state.shards[found].name
-  if probe.has(state, found, tag, keyspace, text) then
-    return add(report, "doubled", { key = key, table = column.name, shard = shard, other_shard = other })
+local function check_options(opts)
+  if type(opts) ~= "table" then
+    errors.raise("USAGE", nil, "the options of verify are a table, not a %s", type(opts))
   end
-  if repair then
-    state.directory:assign({ { keyspace = space, text = text, id = state.shards[index].id } }, false)
-    report.repaired = report.repaired + 1
-    return
+  for name, value in pairs(opts) do
+    local kind = OPTIONS[name]
+    if not kind then
+      errors.raise("USAGE", nil, "verify has no option %s; it takes dry_run, on_progress, rate and repair",
+        tostring(name))
+    elseif type(value) ~= kind then
+      errors.raise("USAGE", nil, "the option %s takes a %s, not a %s", name, kind, type(value))
+    end
   end
-  add(report, "misplaced", { key = key, table = column.name, shard = shard, other_shard = other })
-end
-
-local function check_column(state, report, index, column, opts)
-  local shard = state.shards[index]
-  local tag = column.keyspace ~= "" and shard.keyspace or nil
-  for key in existing_keys.each(shard.inner, column, tag) do
-    check_key(state, report, index, column, key, opts.repair)
-    report.looked = report.looked + 1
-    if opts.on_progress and report.looked % 1000 == 0 then opts.on_progress(report.looked, nil, column.name) end
+  if opts.rate and opts.rate <= 0 then
+    errors.raise("USAGE", nil, "the option rate takes rows a second, more than 0, not %s", tostring(opts.rate))
   end
 end
 
--- Rows that refer to a parent which is not on their shard.
-local function check_orphans(state, report, index)
-  local shard = state.shards[index]
+-- --- what is looked at ---------------------------------------------------------------------
+
+-- The checks of one shard's tables, as { check, argument }, in order of their names.
+local function checks_of(state, index)
+  local list = {}
+  for _, found in ipairs(catalog.key_columns(state.catalog, index)) do
+    list[#list + 1] = { verify_keys.roots, found }
+  end
+  local tables = {}
   for _, each in pairs(state.catalog.tables) do
-    if each.group and each.shards[index] then
-      local parent = state.catalog.tables[quote.fold(each.group.parent)]
-      local n = shard.inner:first(([[SELECT count(*) AS n FROM %s AS t WHERE t.%s IS NOT NULL AND NOT EXISTS
-        (SELECT 1 FROM %s AS p WHERE p.%s = t.%s)]]):format(quote.name(each.name), quote.name(each.group.column),
-        quote.name(parent.name), quote.name(each.group.target), quote.name(each.group.column))).n
-      if n > 0 then
-        add(report, "orphaned", { table = each.name, shard = shard.name, parent = parent.name, rows = n })
-      end
+    if each.shards[index] and each.group then tables[#tables + 1] = each.shards[index] end
+  end
+  table.sort(tables, function(a, b) return a.name < b.name end)
+  for _, each in ipairs(tables) do
+    if each.member and not each.refers then list[#list + 1] = { verify_keys.members, each } end
+    list[#list + 1] = { verify_keys.orphans, each }
+  end
+  return list
+end
+
+local function count_total(state)
+  local total = 0
+  for index, shard in ipairs(state.shards) do
+    local counted = {}
+    for _, check in ipairs(checks_of(state, index)) do
+      local name = check[2].name
+      counted[name] = counted[name]
+        or shard.inner:first(("SELECT count(*) AS n FROM %s"):format(quote.name(name))).n
+      total = total + counted[name]
+    end
+  end
+  return total
+end
+
+-- Tells how far it is, slows down to `rate`, and answers false when it is to stop.
+local function teller(run, opts)
+  local done, start = 0, core.now()
+  local total = opts.on_progress and count_total(run.state)
+  return function(page, label)
+    for _, row in ipairs(page) do done = done + row.rows end
+    local ahead = opts.rate and done / opts.rate * 1000 - (core.now() - start) or 0
+    if ahead >= 1 then core.pause(math.floor(ahead)) end
+    if opts.on_progress and opts.on_progress(done, math.max(total, done), label) == false then run.cancelled = true end
+    return not run.cancelled
+  end
+end
+
+local function list_unchecked(state, report)
+  for _, each in pairs(state.catalog.unkeyed) do
+    if not each.is_view and not each.on_purpose then
+      report.unchecked[#report.unchecked + 1] = ("%s: %s"):format(each.name, each.reason)
+    end
+  end
+  table.sort(report.unchecked)
+end
+
+-- --- entries --------------------------------------------------------------------------------
+
+local ENTRIES <const> = "SELECT digest FROM _collegedb_entries WHERE digest > ? ORDER BY digest LIMIT 1000"
+
+-- How many entries there are, and how many of them have no rows; a table KV is not asked for the latter.
+local function count_entries(run)
+  local directory, report, last = run.state.directory, run.report, ""
+  report.entries = 0
+  for _, n in pairs(directory:counts()) do report.entries = report.entries + n end
+  if not directory.entries then return end
+  report.entries_without_rows = 0
+  repeat
+    local page = {}
+    for row in directory.shard:each(ENTRIES, { core.blob(last) }) do page[#page + 1] = row.digest end
+    for _, digest in ipairs(page) do
+      if not run.seen:shard_of(digest) then report.entries_without_rows = report.entries_without_rows + 1 end
+    end
+    last = page[#page] or last
+  until #page < 1000
+end
+
+-- --- what is repaired before the look ----------------------------------------------------------
+
+local function repair_moves(run)
+  local state = run.state
+  if not state.directory.keeps_journal then return end
+  if mend.run(state) then
+    reports.repaired(run.report, "the directory has learnt from the shards where keys have moved")
+  end
+  for _, each in ipairs((select(2, recovery.run(state)))) do
+    if each.how ~= "stuck" then
+      reports.repaired(run.report, "move %d from %s to %s was %s", each.number, each.from, each.to, each.how)
     end
   end
 end
 
--- --- what moves have left ---------------------------------------------------------------
-
-local function check_leftovers(state, report, index)
-  local shard = state.shards[index]
-  if not fence.is_up(shard.inner) then return end
-  for row in shard.inner:each [[SELECT keyspace, key, state, move, peer FROM _collegedb_own
-      WHERE state IN ('sending', 'sent', 'receiving')]] do
-    if not moves.is_live(state.directory, row.move) then
-      add(report, "leftover", { key = row.key, shard = shard.name, other_shard = row.peer, state = row.state })
+-- Rows that only probing finds get their entries as they would at an open.
+local function repair_integration(run)
+  local state = run.state
+  for index, shard in ipairs(state.shards) do
+    if state.epoch.awaits[index] and shard.integrate and not shard.external_writers then
+      local report = state.weak.db:integrate(shard.name, { resume = true })
+      reports.repaired(run.report, "%s was taken over: %d keys, %d conflicts", shard.name, report.total_records,
+        report.conflict_count)
     end
   end
+end
+
+-- --- the run -----------------------------------------------------------------------------------
+
+local function look(run)
+  local state = run.state
+  for index in ipairs(state.shards) do
+    for _, check in ipairs(checks_of(state, index)) do
+      check[1](run, index, check[2])
+      if run.cancelled then return end
+    end
+    leftovers.check(run, index)
+  end
+  if state.directory.keeps_journal then leftovers.check_journal(run) end
+  count_entries(run)
+end
+
+local function finish(run)
+  local report = run.report
+  report.cancelled = run.cancelled
+  report.success = not run.cancelled
+  for _, n in pairs(report.counts) do report.success = report.success and n == 0 end
+  if report.repaired > 0 and run.state.weak.db then run.state.weak.db:flush_cache() end
+  return report
 end
 
 --- Verifies the whole database.
----@param state table of lua/collegedb/instance.lua
----@param opts { repair: boolean?, on_progress: function? }?
----@return table report { success, keys, counts, findings, repaired, entries, entries_without_rows }
+---@param state table of lua/collegedb/state.lua
+---@param opts { repair: boolean?, dry_run: boolean?, rate: number?, on_progress:
+--- (fun(done: integer, total: integer, label: string): boolean?)? }? dry_run: repair nothing; rate: rows a second at
+--- most; on_progress stops it by returning false
+---@return table report { success, counts, findings, decide, repaired, repairs, keys, probed, kept, unusable,
+--- unchecked, entries, entries_without_rows, cancelled }: see docs/moving.md
 function verify.run(state, opts)
   opts = opts or {}
-  local report = { keys = 0, looked = 0, repaired = 0, findings = {},
-    counts = { doubled = 0, misplaced = 0, orphaned = 0, leftover = 0 } }
+  check_options(opts)
+  local run = { state = state, report = reports.new(), repair = opts.repair and not opts.dry_run }
   state:read_epoch()
   state:refresh_catalog()
-  if opts.repair then
-    local done = recovery.run(state)
-    report.repaired = done.finished + done.undone
+  if run.repair then
+    repair_moves(run)
+    repair_integration(run)
   end
-  state.directory.shard:exec(SEEN)
-  for index in ipairs(state.shards) do
-    for _, column in ipairs(catalog.key_columns(state.catalog, index)) do
-      check_column(state, report, index, column, opts)
-    end
-    check_orphans(state, report, index)
-    check_leftovers(state, report, index)
-  end
-  local entries = state.directory.shard:first [[SELECT count(*) AS n, count(*) FILTER (WHERE digest NOT IN
-    (SELECT digest FROM temp._collegedb_seen)) AS empty FROM _collegedb_entries]]
-  state.directory.shard:exec "DROP TABLE temp._collegedb_seen"
-  report.entries, report.entries_without_rows = entries.n, entries.empty
-  report.looked = nil
-  report.success = true
-  for _, n in pairs(report.counts) do report.success = report.success and n == 0 end
-  return report
+  list_unchecked(state, run.report)
+  run.tell = teller(run, opts)
+  run.seen = seen_keys.open()
+  local seen <close> = run.seen -- luacheck: ignore
+  look(run)
+  return finish(run)
 end
 
 return verify

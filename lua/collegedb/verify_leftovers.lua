@@ -1,0 +1,146 @@
+--- What moves have left in the shards and in the directory: keys held by a move that nobody goes on with, staged rows
+-- of no move, a fence around nothing, keys that a shard has sent to one that does not know of them.
+
+local catalog = require "collegedb.catalog"
+local fence = require "collegedb.fence"
+local moves = require "collegedb.moves"
+local probe = require "collegedb.probe"
+local quote = require "collegedb.quote"
+local reports = require "collegedb.verify_report"
+
+local leftovers = {}
+
+local REPAIR <const> = "verify with repair ends it"
+
+-- --- keys that are held -------------------------------------------------------------------
+
+local function add_held(run, shard, row)
+  local peer = run.state.by_name[row.peer]
+  local advice = peer and REPAIR or ("it needs shard %s, which the config does not have"):format(row.peer)
+  reports.add(run.report, { kind = "leftover", key = row.key, shard = shard.name, other_shard = row.peer,
+    state = row.state, move = row.move, advice = advice }, not peer or run.repair)
+end
+
+-- Its mover may have ended it after the row was read.
+local function is_still(shard, row)
+  local now = fence.own_row(shard.inner, row.keyspace, row.key)
+  return now ~= nil and now.move == row.move and now.state == row.state
+end
+
+local function check_held(run, shard)
+  local live = {}
+  for row in shard.inner:each [[SELECT keyspace, key, state, move, peer FROM _collegedb_own
+      WHERE state IN ('sending', 'sent', 'receiving')]] do
+    if live[row.move] == nil then live[row.move] = moves.is_live(run.state.directory, row.move) end
+    if not live[row.move] and is_still(shard, row) then add_held(run, shard, row) end
+  end
+end
+
+-- --- keys that went ---------------------------------------------------------------------------
+
+local TOMBS <const> = [[SELECT keyspace, key, state, move, floor, peer, at FROM _collegedb_own
+  WHERE state = 'tomb' AND (keyspace, key) > (?1, ?2) AND instr(keyspace, char(1)) = 0
+  ORDER BY keyspace, key LIMIT 1000]]
+
+-- A shard forgets where keys went after a time, and may do so a little before another one.
+local function is_remembered(run, row) return row.at > os.time() - run.state.config.forward_retention + 60 end
+
+local function is_known(target, row)
+  local own = fence.own_row(target.inner, row.keyspace, row.key)
+  return own ~= nil and own.floor >= row.floor
+end
+
+local function check_tomb(run, index, row)
+  local state = run.state
+  local shard, peer = state.shards[index], state.by_name[row.peer]
+  local tag = row.keyspace ~= "" and shard.keyspace or nil
+  if not peer or not is_remembered(run, row) or is_known(state.shards[peer], row) then return end
+  if probe.has_rows(state, peer, tag, row.keyspace, row.key) or not is_still(shard, row) then return end
+  reports.add(run.report, { kind = "lost", key = catalog.key_value(row.keyspace, row.key), shard = shard.name,
+    other_shard = row.peer, move = row.floor, advice = ("its rows went to %s by move %d: was that file put back from "
+    .. "an older backup? Take the rows from a backup of %s or %s"):format(row.peer, row.floor, shard.name, row.peer) },
+    true)
+end
+
+local function check_tombs(run, index)
+  local last = { keyspace = "", key = "" }
+  repeat
+    local page = {}
+    for row in run.state.shards[index].inner:each(TOMBS, { last.keyspace, last.key }) do page[#page + 1] = row end
+    for _, row in ipairs(page) do check_tomb(run, index, row) end
+    last = page[#page] or last
+  until #page < 1000
+end
+
+-- --- stages and fences ------------------------------------------------------------------------------
+
+local function stage_names(shard)
+  return shard.inner:all [[SELECT name FROM sqlite_schema WHERE type = 'table'
+    AND substr(name, 1, 17) = '_collegedb_stage_' ORDER BY name]]
+end
+
+local UNOWNED <const> = "_collegedb_key NOT IN (SELECT key FROM _collegedb_own WHERE state = 'receiving')"
+
+local function clear_stage(run, shard, name, count)
+  local n = shard.handle:transaction(function(tx)
+    return tx:run(("DELETE FROM %s WHERE %s"):format(quote.name(name), UNOWNED)).meta.changes
+  end)
+  if n > 0 then
+    reports.repaired(run.report, "%s: %d rows that no move had staged were removed from %s", shard.name, count, name)
+  end
+end
+
+local function check_stages(run, shard)
+  for _, row in ipairs(stage_names(shard)) do
+    local n = shard.inner:first(("SELECT count(*) AS n FROM %s WHERE %s"):format(quote.name(row.name), UNOWNED)).n
+    if n > 0 and run.repair then
+      clear_stage(run, shard, row.name, n)
+    elseif n > 0 then
+      reports.add(run.report, { kind = "leftover", what = "are staged rows of no move", table = row.name, rows = n,
+        shard = shard.name, advice = REPAIR })
+    end
+  end
+end
+
+local function is_bare(inner)
+  if fence.is_up(inner) then return inner:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" == nil end
+  return inner:first [[SELECT 1 AS yes FROM sqlite_schema
+    WHERE substr(name, 1, 17) IN ('_collegedb_fence_', '_collegedb_stage_') LIMIT 1]] ~= nil
+end
+
+-- While the shards are changing a fence waits for keys.
+local function check_bare_fence(run, shard)
+  if #run.state.epoch.placements > 1 or not is_bare(shard.inner) then return end
+  if not run.repair then
+    return reports.add(run.report, { kind = "leftover", what = "is a fence around nothing", shard = shard.name,
+      advice = REPAIR })
+  end
+  shard.handle:transaction(function(tx)
+    if is_bare(tx) then fence.remove(tx) end
+  end)
+  reports.repaired(run.report, "%s: the fence, which was around nothing, was taken down", shard.name)
+end
+
+--- Checks one shard.
+---@param run table of lua/collegedb/workflows/verify.lua
+function leftovers.check(run, index)
+  local shard = run.state.shards[index]
+  if fence.is_up(shard.inner) then
+    check_held(run, shard)
+    check_stages(run, shard)
+    check_tombs(run, index)
+  end
+  check_bare_fence(run, shard)
+end
+
+-- --- the directory's journal ----------------------------------------------------------------------------
+
+--- Checks the journal: lines of movers that are gone.
+function leftovers.check_journal(run)
+  for _, number in ipairs(moves.dead(run.state.directory)) do
+    reports.add(run.report, { kind = "leftover", what = "is a line of the journal whose mover is gone", move = number,
+      shard = "the directory", advice = REPAIR })
+  end
+end
+
+return leftovers
