@@ -152,7 +152,7 @@ describe("verify", function()
       local at = db:locate "k1"
       local other = at == "a" and "b" or "a"
       db:reassign_shard("k1", other)
-      db:shard(other):exec "INSERT INTO _collegedb_stage_users VALUES ('k9', 'k9', 1)"
+      db:shard(other):exec "INSERT INTO _collegedb_stage_users (_collegedb_row, id) VALUES (9 << 31, 'k9')"
       local report = db:verify()
       assert.same(counts { leftover = 1 }, report.counts)
       assert.same({ "_collegedb_stage_users", 1, other }, { report.findings[1].table, report.findings[1].rows,

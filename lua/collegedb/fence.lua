@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS _collegedb_fence (keyspace TEXT PRIMARY KEY, text TEX
 -- Staged rows of move m have the numbers from m * 2^31 on.
 local ROW_BITS <const> = 31
 
+--- SQL of the move that has staged a row.
+fence.move_sql = ("(_collegedb_row >> %d)"):format(ROW_BITS)
+
 -- True only inside the one statement that moves staged rows in or clears a source: nobody else ever sees such a state.
 local AT_WORK <const> = "EXISTS (SELECT 1 FROM _collegedb_open WHERE state IN ('active', 'tomb'))"
 
@@ -331,6 +334,11 @@ end
 ---@param time integer seconds, as os.time
 function fence.forget(tx, time)
   tx:run("DELETE FROM _collegedb_own WHERE state IN ('tomb', 'active') AND at < ?", { time })
+  fence.remove_bare(tx)
+end
+
+--- Takes the fence down where no key is behind it.
+function fence.remove_bare(tx)
   if not tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then fence.remove(tx) end
 end
 

@@ -49,6 +49,7 @@ function recovery.undo(source, target, number)
     -- What was never here leaves no trace; what left here once stays remembered.
     tx:run("DELETE FROM _collegedb_own WHERE move = ? AND state = 'receiving' AND floor = 0", { number })
     tx:run("UPDATE _collegedb_own SET state = 'tomb', peer = before WHERE move = ? AND state = 'receiving'", { number })
+    fence.remove_bare(tx)
   end)
   return true
 end

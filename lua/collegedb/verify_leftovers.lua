@@ -39,7 +39,7 @@ end
 -- --- keys that went ---------------------------------------------------------------------------
 
 local TOMBS <const> = [[SELECT keyspace, key, state, move, floor, peer, at FROM _collegedb_own
-  WHERE state = 'tomb' AND (keyspace, key) > (?1, ?2) AND instr(keyspace, char(1)) = 0
+  WHERE state = 'tomb' AND floor > 0 AND (keyspace, key) > (?1, ?2) AND instr(keyspace, char(1)) = 0
   ORDER BY keyspace, key LIMIT 1000]]
 
 -- A shard forgets where keys went after a time, and may do so a little before another one.
@@ -79,7 +79,8 @@ local function stage_names(shard)
     AND substr(name, 1, 17) = '_collegedb_stage_' ORDER BY name]]
 end
 
-local UNOWNED <const> = "_collegedb_key NOT IN (SELECT key FROM _collegedb_own WHERE state = 'receiving')"
+local UNOWNED <const> = ("%s NOT IN (SELECT move FROM _collegedb_open WHERE state = 'receiving')"):format(
+  fence.move_sql)
 
 local function clear_stage(run, shard, name, count)
   local n = shard.handle:transaction(function(tx)
