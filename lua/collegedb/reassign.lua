@@ -71,7 +71,7 @@ end
 ---@param key string|integer|userdata
 ---@param name string the shard
 ---@param table_name string? whose key it is, for an integer
----@return table report { moved, from, to, rows }
+---@return table report { moved, from, to, rows, dangling? }
 function reassign.run(db, key, name, table_name)
   local state = core.state(db)
   db:shard(name)
@@ -90,7 +90,7 @@ function reassign.run(db, key, name, table_name)
   local done = move.run(state,
     { keyspace = keyspace, tag = tag, keys = { group_text }, source = source, target = target })
   db:flush_cache()
-  report.rows = done.rows
+  report.rows, report.dangling = done.rows, done.dangling
   return report
 end
 

@@ -10,6 +10,7 @@ local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 local quote = require "collegedb.quote"
 local recovery = require "collegedb.recovery"
+local references = require "collegedb.references"
 local staging = require "collegedb.staging"
 
 local move = { name = "move", api = 1 }
@@ -53,17 +54,18 @@ local function check_triggers(shard, parts)
   end
 end
 
--- The parts of a keyspace's groups on a shard, with their storage, as long as the catalog is this one.
+-- The parts of a keyspace's groups on a shard, with their storage, and the foreign keys to and from others, as long as
+-- the catalog is this one.
 local function parts_of(state, index, keyspace)
   local known, id = state.catalog, index .. ":" .. keyspace
   known.stored = known.stored or {}
   if not known.stored[id] then
-    local parts = group.parts(known, index, keyspace)
-    group.read_storage(state.shards[index].inner, parts)
-    check_triggers(state.shards[index], parts)
-    known.stored[id] = parts
+    local parts, shard = group.parts(known, index, keyspace), state.shards[index]
+    group.read_storage(shard.inner, parts)
+    check_triggers(shard, parts)
+    known.stored[id] = { parts, references.of(shard, parts) }
   end
-  return known.stored[id]
+  return table.unpack(known.stored[id])
 end
 
 local function prepare(job)
@@ -73,8 +75,8 @@ local function prepare(job)
       .. "with transactions", state.directory.path)
   end
   state:refresh_catalog()
-  job.parts = parts_of(state, job.source_index, job.keyspace)
-  job.target_parts = parts_of(state, job.target_index, job.keyspace)
+  job.parts, job.references = parts_of(state, job.source_index, job.keyspace)
+  job.target_parts, job.target_references = parts_of(state, job.target_index, job.keyspace)
   check_target(job)
   job.enforced = fence.enforces_keys(job.source) or fence.enforces_keys(job.target)
   job.digests = state.directory:digests(job.full, job.keys)
@@ -122,26 +124,6 @@ local function raise_fence(job, tx, index, parts)
   raised[id] = inspect.version(tx)
 end
 
-local UNDO = {}
-
--- Would the change break a foreign key that is enforced? Tried, looked at, and taken back.
-local function check_keys(job, tx, shard, change)
-  if not job.enforced then return end
-  local function count() return #tx:all "PRAGMA foreign_key_check" end
-  local before, after = count(), nil
-  local done, err = pcall(tx.transaction, tx, function(inner)
-    change(inner)
-    after = #inner:all "PRAGMA foreign_key_check"
-    error(UNDO, 0)
-  end)
-  if not done and err ~= UNDO then error(err, 0) end
-  if after > before then
-    errors.raise("CONSTRAINT", { shard = shard.name }, "the key %s can not go from %s to %s: %d foreign keys would "
-      .. "point to rows on another shard, and PRAGMA foreign_keys is on", job.keys[1], job.source.name,
-      job.target.name, after - before)
-  end
-end
-
 local steps = {}
 
 function steps.journal(job)
@@ -164,11 +146,7 @@ function steps.send(job)
     end
     raise_fence(job, tx, job.source_index, job.parts)
     take_keys(job, tx, job.source, SEND, job.target)
-    check_keys(job, tx, job.source, function(inner)
-      inner:run("UPDATE _collegedb_own SET state = 'sent' WHERE move = ?", { job.number })
-      inner:run("UPDATE _collegedb_open SET state = 'sent' WHERE move = ?", { job.number })
-      inner:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ?", { job.number })
-    end)
+    references.check_source(job, tx)
   end)
 end
 
@@ -191,7 +169,7 @@ function steps.copy(job)
       check_received(job, tx)
       more = stage:chunk(tx)
       if more then return end
-      check_keys(job, tx, job.target, function(inner)
+      references.check_target(job, tx, function(inner)
         inner:run("UPDATE _collegedb_open SET state = 'active' WHERE move = ?", { job.number })
       end)
     end)
@@ -215,7 +193,11 @@ function steps.publish(job)
   job.state.directory:publish(job.full, job.keys, job.target.id, job.number, job.digests, job.home)
 end
 
-function steps.clean(job) recovery.clean(job.source, job.target, job.number, true) end
+-- The rows are on both shards here, so that it can be told what refers to them from where.
+function steps.clean(job)
+  job.dangling = references.count(job)
+  recovery.clean(job.source, job.target, job.number, true)
+end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
 
@@ -232,7 +214,7 @@ move.steps = { "journal", "receive", "send", "copy", "commit", "activate", "publ
 ---@param state table of lua/collegedb/instance.lua
 ---@param plan { keyspace: string, tag: string?, keys: string[], source: integer, target: integer, home: boolean?,
 --- on_step: function? } home: the target is their home, so that they need no entry
----@return table report { rows, keys, number }
+---@return table report { rows, keys, number, dangling? }; dangling: lua/collegedb/references.lua
 function move.run(state, plan)
   local job = { state = state, keyspace = plan.keyspace, full = catalog.tag(plan.tag, plan.keyspace), keys = plan.keys,
     rows = 0, home = plan.home,
@@ -249,7 +231,7 @@ function move.run(state, plan)
     committed = committed or name == "commit"
     if plan.on_step then plan.on_step(name, job.number) end
   end
-  return { rows = job.rows, keys = #job.keys, number = job.number }
+  return { rows = job.rows, keys = #job.keys, number = job.number, dangling = job.dangling }
 end
 
 return move
