@@ -203,7 +203,7 @@ end
 --- (fun(done: integer, total: integer, label: string): boolean?)? }? repair does what has one right answer; rate: rows
 --- a second at most; on_progress stops it by returning false
 ---@return table report { success, counts, findings, decide, repaired, repairs, keys, probed, kept, unusable,
---- unchecked, entries, entries_without_rows, cancelled }
+--- bare_fences, unchecked, entries, entries_without_rows, cancelled }
 function methods:verify(opts) return require("collegedb.workflows.verify").run(core.state(self), opts) end
 
 --- Moves the whole group of a key to another shard, while programs run. MAPPING_NOT_FOUND if nothing is known of it.

@@ -8,6 +8,7 @@ local group = require "collegedb.group"
 local members = require "collegedb.members"
 local move = require "collegedb.workflows.move"
 local probe = require "collegedb.probe"
+local quote = require "collegedb.quote"
 local recovery = require "collegedb.recovery"
 local router = require "collegedb.router"
 
@@ -66,13 +67,8 @@ local function find(state, space, text)
     text)
 end
 
---- Moves all rows of a key's group, whichever shard they are on, to another one, while programs run.
----@param db userdata
----@param key string|integer|userdata
----@param name string the shard
----@param table_name string? whose key it is, for an integer
----@return table report { moved, from, to, rows, dangling? }
-function reassign.run(db, key, name, table_name)
+-- What is to go where: as of workflows/move.lua, and the report so far.
+local function plan(db, key, name, table_name)
   local state = core.state(db)
   db:shard(name)
   local space, text = parts_of(db, state, key, table_name)
@@ -80,15 +76,39 @@ function reassign.run(db, key, name, table_name)
   local source, tag, keyspace, group_text = find(state, space, text)
   local target = state.by_name[name]
   local report = { moved = source ~= target, from = state.shards[source].name, to = name, rows = 0 }
-  if not report.moved then return report end
-  if (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then
+  if report.moved and (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then
     errors.raise("USAGE", { key = key, shard = name }, "the key %s can not go to %s, whose keys have another keyspace",
       group_text, name)
   end
-  recovery.settle(state, source, keyspace, group_text) -- what dead movers left
-  recovery.settle(state, target, keyspace, group_text)
-  local done = move.run(state,
-    { keyspace = keyspace, tag = tag, keys = { group_text }, source = source, target = target })
+  return { keyspace = keyspace, tag = tag, keys = { group_text }, source = source, target = target }, report
+end
+
+--- What would be moved: the same report, with `dry_run`; nothing is done.
+---@return table report { moved, from, to, rows, dry_run }
+function reassign.preview(db, key, name, table_name)
+  local job, report = plan(db, key, name, table_name)
+  local state = core.state(db)
+  for _, part in ipairs(report.moved and group.parts(state.catalog, job.source, job.keyspace) or {}) do
+    report.rows = report.rows + state.shards[job.source].inner:first(("SELECT count(*) AS n FROM %s WHERE %s"):format(
+      quote.name(part.name), group.rows_sql(part, "SELECT ?1 AS key")), { job.keys[1] }).n
+  end
+  report.dry_run = true
+  return report
+end
+
+--- Moves all rows of a key's group, whichever shard they are on, to another one, while programs run.
+---@param db userdata
+---@param key string|integer|userdata
+---@param name string the shard
+---@param table_name string? whose key it is, for an integer
+---@return table report { moved, from, to, rows, dangling? }
+function reassign.run(db, key, name, table_name)
+  local job, report = plan(db, key, name, table_name)
+  if not report.moved then return report end
+  local state = core.state(db)
+  recovery.settle(state, job.source, job.keyspace, job.keys[1]) -- what dead movers left
+  recovery.settle(state, job.target, job.keyspace, job.keys[1])
+  local done = move.run(state, job)
   db:flush_cache()
   report.rows, report.dangling = done.rows, done.dangling
   return report

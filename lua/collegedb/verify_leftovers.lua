@@ -103,23 +103,31 @@ local function check_stages(run, shard)
   end
 end
 
+-- A fence around nothing: "harmless" after a move that was undone, or "harmful" when its table is gone, since then its
+-- triggers refuse every write.
 local function is_bare(inner)
-  if fence.is_up(inner) then return inner:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" == nil end
+  if fence.is_up(inner) then
+    return inner:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" == nil and "harmless"
+  end
   return inner:first [[SELECT 1 AS yes FROM sqlite_schema
-    WHERE substr(name, 1, 17) IN ('_collegedb_fence_', '_collegedb_stage_') LIMIT 1]] ~= nil
+    WHERE substr(name, 1, 17) IN ('_collegedb_fence_', '_collegedb_stage_') LIMIT 1]] ~= nil and "harmful"
 end
 
 -- While the shards are changing a fence waits for keys.
 local function check_bare_fence(run, shard)
-  if #run.state.epoch.placements > 1 or not is_bare(shard.inner) then return end
-  if not run.repair then
-    return reports.add(run.report, { kind = "leftover", what = "is a fence around nothing", shard = shard.name,
-      advice = REPAIR })
+  local bare = #run.state.epoch.placements == 1 and is_bare(shard.inner)
+  if not bare then return end
+  if run.repair then
+    shard.handle:transaction(function(tx)
+      if is_bare(tx) then fence.remove(tx) end
+    end)
+    reports.repaired(run.report, "%s: the fence, which was around nothing, was taken down", shard.name)
+  elseif bare == "harmless" then
+    run.report.bare_fences = run.report.bare_fences + 1
+  else
+    reports.add(run.report, { kind = "leftover", what = "the fence has lost its table, so that it refuses every write",
+      shard = shard.name, advice = REPAIR })
   end
-  shard.handle:transaction(function(tx)
-    if is_bare(tx) then fence.remove(tx) end
-  end)
-  reports.repaired(run.report, "%s: the fence, which was around nothing, was taken down", shard.name)
 end
 
 --- Checks one shard.

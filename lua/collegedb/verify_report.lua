@@ -28,8 +28,8 @@ reports.kinds = {
 --- The report of a run that has found nothing yet.
 function reports.new()
   local self = {
-    keys = 0, probed = 0, unusable = 0, kept = 0, counts = {}, findings = {}, repaired = 0, repairs = {}, decide = {},
-    unchecked = {},
+    keys = 0, probed = 0, unusable = 0, kept = 0, bare_fences = 0, counts = {}, findings = {}, repaired = 0,
+    repairs = {}, decide = {}, unchecked = {},
   }
   for kind in pairs(reports.kinds) do self.counts[kind] = 0 end
   return self

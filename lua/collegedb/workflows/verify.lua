@@ -141,6 +141,13 @@ local function repair_integration(run)
   end
 end
 
+--- Ends what moves have left, and takes shards over that await it; what was done goes into the report.
+---@param run { state: table, report: table }
+function verify.repair(run)
+  repair_moves(run)
+  repair_integration(run)
+end
+
 -- --- the run -----------------------------------------------------------------------------------
 
 local function look(run)
@@ -171,17 +178,14 @@ end
 --- (fun(done: integer, total: integer, label: string): boolean?)? }? dry_run: repair nothing; rate: rows a second at
 --- most; on_progress stops it by returning false
 ---@return table report { success, counts, findings, decide, repaired, repairs, keys, probed, kept, unusable,
---- unchecked, entries, entries_without_rows, cancelled }: see docs/moving.md
+--- bare_fences, unchecked, entries, entries_without_rows, cancelled }: see docs/moving.md
 function verify.run(state, opts)
   opts = opts or {}
   check_options(opts)
   local run = { state = state, report = reports.new(), repair = opts.repair and not opts.dry_run }
   state:read_epoch()
   state:refresh_catalog()
-  if run.repair then
-    repair_moves(run)
-    repair_integration(run)
-  end
+  if run.repair then verify.repair(run) end
   list_unchecked(state, run.report)
   run.tell = teller(run, opts)
   run.seen = seen_keys.open()
