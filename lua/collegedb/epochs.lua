@@ -11,7 +11,7 @@ local errors = require "collegedb.errors"
 local epochs = {}
 
 local function known_shard(shard, name)
-  return shard:first("SELECT id, keyspace, integrated, drained FROM _collegedb_shards WHERE name = ?", { name })
+  return shard:first("SELECT id, keyspace, integrated, drained, settings FROM _collegedb_shards WHERE name = ?", { name })
 end
 
 local function register(dir, tx, shards)
@@ -98,8 +98,8 @@ local function needs_alone(shard, shards, family)
   return false
 end
 
--- Is it another weight, or a shard that gets no more keys? All programs know these shards, so it can be done while they
--- run, behind a fence.
+-- Is it another weight, or a shard that gets no more keys, or one whose adding was not brought to its end? All programs
+-- know these shards, so it can be done while they run, behind a fence.
 local function can_wait(shard, shards, family)
   local now = current_placement(shard)
   if now.family ~= family or family ~= "hash" then return false end
@@ -114,7 +114,7 @@ local function can_wait(shard, shards, family)
     if not configured[name] then return false end
   end
   for _, home in ipairs(wanted_homes(shard, shards)) do
-    if not names[home.name] then return false end
+    if not names[home.name] and not known_shard(shard, home.name).settings then return false end
   end
   return true
 end
