@@ -11,7 +11,8 @@ local errors = require "collegedb.errors"
 local epochs = {}
 
 local function known_shard(shard, name)
-  return shard:first("SELECT id, keyspace, integrated, drained, settings FROM _collegedb_shards WHERE name = ?", { name })
+  return shard:first("SELECT id, keyspace, integrated, drained, settings FROM _collegedb_shards WHERE name = ?",
+    { name })
 end
 
 local function register(dir, tx, shards)

@@ -1,5 +1,6 @@
 -- Rows that had arrived, with the directory's entries not yet written, were taken for a file under a wrong name: a
--- program that opened just then, or until a dead mover was recovered from, got CONFIG, or had the shard integrated again.
+-- program that opened just then, or until a dead mover was recovered from, got CONFIG, or had the shard integrated
+-- again.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
