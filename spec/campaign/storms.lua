@@ -34,10 +34,26 @@ local function integrate_or_not(_, db)
   db:integrate("old", { resume = math.random(2) == 1, page = math.random(5), batch = math.random(3) })
 end
 
+-- Shards come, are emptied, and come again.
+local function grow_or_shrink(w, db)
+  local dice = math.random(6)
+  if dice <= 3 then return db:rebalance() end
+  local name = dice == 4 and "b" or "more"
+  local known = db:list_known_shards()
+  table.sort(known)
+  if dice <= 5 and table.concat(known, " "):find(name, 1, true) then return db:drain(name) end
+  local done, err = pcall(db.add_shard, db, { name = name, w:database(name), synchronous = w.synchronous })
+  if not done and not tostring(err):find "is there already" then error(err, 0) end
+end
+
 return {
   { name = "moves", step = move_some },
   { name = "integrations", step = integrate_or_not, old = true },
   { name = "moves of what is integrated", old = true, step = function(w, db)
     if math.random(4) == 1 then integrate_or_not(w, db) else move_some(w, db) end
+  end },
+  { name = "growing", step = grow_or_shrink },
+  { name = "growing among moves", step = function(w, db)
+    if math.random(3) == 1 then grow_or_shrink(w, db) else move_some(w, db) end
   end },
 }
