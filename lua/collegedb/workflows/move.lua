@@ -127,6 +127,7 @@ end
 local steps = {}
 
 function steps.journal(job)
+  job.renewed = core.now()
   job.number = moves.begin(job.state.directory, job)
 end
 
@@ -160,11 +161,19 @@ local function check_received(job, tx)
   end
 end
 
+-- Others may take the move for dead when it says nothing for as long as its lease.
+local function keep_alive(job)
+  local now = core.now()
+  if now - job.renewed < moves.lease * 250 then return end
+  job.renewed = now
+  if not moves.renew(job.state.directory, job.number) and not job.committed then raise_taken_back(job) end
+end
+
 function steps.copy(job)
   local stage <close> = staging.new(job)
   local more
   repeat
-    if more and not moves.renew(job.state.directory, job.number) then raise_taken_back(job) end
+    keep_alive(job)
     fence.transaction(job.target, function(tx)
       check_received(job, tx)
       more = stage:chunk(tx)
@@ -201,14 +210,24 @@ end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
 
--- An interrupt may have come just after the commit: then the move is brought to its end.
-local function take_back(job)
+-- After an error. A commit that was interrupted may have been made all the same: what is committed can only be finished.
+local function clear_up(job, err)
+  if not job.number or (job.committed and not errors.is_interrupt(err)) then return end
   local done, undone = pcall(recovery.undo, job.source, job.target, job.number)
   if done and not undone then done = pcall(recovery.finish, job.state, job.source, job.target, job.number) end
   if done then pcall(steps.close, job) end
 end
 
 move.steps = { "journal", "receive", "send", "copy", "commit", "activate", "publish", "clean", "close" }
+
+local function run_steps(job, on_step)
+  for _, name in ipairs(move.steps) do
+    steps[name](job)
+    job.committed = job.committed or name == "commit"
+    keep_alive(job)
+    if on_step then on_step(name, job.number) end
+  end
+end
 
 --- Moves the groups of some keys from one shard to another.
 ---@param state table of lua/collegedb/instance.lua
@@ -221,15 +240,10 @@ function move.run(state, plan)
     source_index = plan.source, target_index = plan.target,
     source = state.shards[plan.source], target = state.shards[plan.target] }
   prepare(job)
-  local committed = false
-  for _, name in ipairs(move.steps) do
-    local done, err = pcall(steps[name], job)
-    if not done then
-      if not committed and job.number then take_back(job) end
-      error(err, 0)
-    end
-    committed = committed or name == "commit"
-    if plan.on_step then plan.on_step(name, job.number) end
+  local done, err = pcall(run_steps, job, plan.on_step)
+  if not done then
+    clear_up(job, err)
+    error(err, 0)
   end
   return { rows = job.rows, keys = #job.keys, number = job.number, dangling = job.dangling }
 end
