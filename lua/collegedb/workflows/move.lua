@@ -210,7 +210,7 @@ end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
 
--- After an error. A commit that was interrupted may have been made all the same: what is committed can only be finished.
+-- After an error. A commit that was interrupted may have been made all the same; then the move can only be finished.
 local function clear_up(job, err)
   if not job.number or (job.committed and not errors.is_interrupt(err)) then return end
   local done, undone = pcall(recovery.undo, job.source, job.target, job.number)
