@@ -12,7 +12,18 @@ describe("regression 017:", function()
     for _, seconds in ipairs { 1e6, 3e6, 1e10 } do
       local ok, db = pcall(collegedb.open, fixture.config { shards = { a = { busy_timeout = seconds } } })
       if ok then
-        assert.is_true(db:shard("a"):first("PRAGMA busy_timeout").timeout >= 1e9)
+        db:shard("a"):exec "CREATE TABLE IF NOT EXISTS t (x)"
+        local pipe = fixture.spawn [[
+          local core = require "collegedb.core"
+          local shard = core.sqlite(folder .. "/a.db", {})
+          shard:exec "BEGIN IMMEDIATE"
+          print "locked"
+          io.stdout:flush()
+          for _ = 1, 6 do core.pause(50) end
+          shard:exec "COMMIT"]]
+        assert.equal("locked", pipe:read "l")
+        db:shard("a"):run "INSERT INTO t VALUES (1)" -- waits
+        pipe:close()
         db:close()
       else
         assert.is_true(collegedb.is_error(db, "CONFIG"))
