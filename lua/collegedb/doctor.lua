@@ -1,5 +1,5 @@
---- Looks whether a set-up is in order, and says how to mend what is not. It looks at the files first, each by itself, so
--- that it can also say why a database does not open.
+--- Looks whether a set-up is in order, and says how to mend what is not. It looks at the files first, each by itself,
+-- so that it can also say why a database does not open.
 
 local config = require "collegedb.config"
 local core = require "collegedb.core"
@@ -107,14 +107,14 @@ end
 local function check_moves(add, state)
   local counted, seen = moves.numbers(state)
   if counted < seen then
-    add("directory", "fault", ("it counts %d moves, and the shards %d: it is older than they are"):format(counted, seen),
-      "collegedb doctor --repair")
+    add("directory", "fault", ("it counts %d moves, and the shards %d: it is older than they are"):format(counted,
+      seen), "collegedb doctor --repair")
   end
   local row = state.directory.shard:first("SELECT count(*) AS n, max(lease) AS lease FROM _collegedb_moves "
     .. "WHERE lease >= ?", { os.time() })
   if row.n > 0 then
-    add("directory", "note", ("%d moves are under way; should their programs be dead, they can be ended in %d s"):format(
-      row.n, row.lease - os.time() + 1))
+    local form = "%d moves are under way; should their programs be dead, they can be ended in %d s"
+    add("directory", "note", form:format(row.n, row.lease - os.time() + 1))
   end
 end
 
@@ -156,8 +156,9 @@ local function check_integration(add, state, index)
   if shard.external_writers then
     add(shard.name, "note", "others write it: it is asked for every key that has no entry")
   elseif state.epoch.awaits[index] then
-    add(shard.name, "fault", job and "its integration was not ended" or "its rows are not taken over yet: it is asked for "
-      .. "every key that has no entry", ("collegedb integrate %s%s"):format(shard.name, job and " --resume" or ""))
+    local what = "its rows are not taken over yet: it is asked for every key that has no entry"
+    add(shard.name, "fault", job and "its integration was not ended" or what,
+      ("collegedb integrate %s%s"):format(shard.name, job and " --resume" or ""))
   elseif (state.epoch.conflicts[index] or 0) > 0 then
     add(shard.name, "note", ("its integration met %d conflicts"):format(state.epoch.conflicts[index]),
       "collegedb verify names them")
@@ -178,8 +179,8 @@ local function check_leftovers(add, state, index)
   leftovers.check(run, index)
   for _, each in ipairs(run.report.findings) do
     local about = each.key ~= nil and tostring(each.key) .. " " or each.table and each.table .. ": " or ""
-    add(state.shards[index].name, "fault", about .. each.what, each.advice:gsub("^verify with repair ends "
-      .. "it$", "collegedb doctor --repair"))
+    add(state.shards[index].name, "fault", about .. each.what,
+      each.advice == leftovers.REPAIR and "collegedb doctor --repair" or each.advice)
   end
 end
 

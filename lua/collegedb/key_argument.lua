@@ -11,8 +11,8 @@ function key_argument.options(parser)
   parser:option("--keyspace", "The shard's keyspace that the key is of."):argname "K"
 end
 
---- The key as db:locate and db:reassign_shard take it, and the table's name. Digits alone are the integer key of the only
--- table that has such keys, if there is one.
+--- The key as db:locate and db:reassign_shard take it, and the table's name. Digits alone are the integer key of the
+-- only table that has such keys, if there is one.
 ---@param ctx collegedb.CommandContext
 ---@return string|integer|userdata key, string? table_name
 function key_argument.of(ctx)

@@ -8,9 +8,9 @@ local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
 local reports = require "collegedb.verify_report"
 
-local leftovers = {}
-
 local REPAIR <const> = "verify with repair ends it"
+
+local leftovers = { REPAIR = REPAIR } -- advice
 
 -- --- keys that are held -------------------------------------------------------------------
 
