@@ -240,7 +240,7 @@ local function read_flags(dir, shards, record)
     record.integrated[index] = row.integrated == 1
     record.conflicts[index] = row.conflicts
     record.generations[index] = row.generation
-    record.drained[index] = row.drained > 0
+    record.drained[index], record.sealed[index] = row.drained > 0, row.drained == 2
     record.awaits[index] = not record.integrated[index]
     if shard.external_writers or record.awaits[index] then record.probed[#record.probed + 1] = index end
   end
@@ -266,6 +266,7 @@ function epochs.read(dir, shards)
       integrated = {}, conflicts = {}, generations = {}, -- by shard index, as the directory has them
       placement = 0, oldest = 0,       -- numbers of the newest and the oldest one
       drained = {},                    -- by shard index: it is to become empty, and gets no new keys
+      sealed = {},                     -- by shard index: it is, and takes no rows
       awaits = {},                     -- by shard index: existing data is still to be taken over
       probed = {},                     -- indexes of the shards to look at for a key without an entry
     }

@@ -10,14 +10,17 @@ local forward = {}
 --- Follows the own rows from shard to shard: where the key is now, and whether an own row said so. What is being
 -- received is still at its source, which serves reads and refuses writes. A committed move is brought to its end by
 -- whoever meets it.
+-- A way that ends at a shard which was closed since says nothing: what it was for is gone.
 ---@param keyspace string without a shard's tag
 ---@return integer index, boolean told
+---@return boolean? void the way ends at a closed shard
 function forward.follow(state, index, keyspace, text)
-  local told = false
+  local first, told = index, false
   for _ = 1, 2 * #state.shards do
     local own = fence.own_row(state.shards[index].inner, keyspace, text)
-    if not own then return index, told end
-    if own.state == "active" or own.state == "sending" then return index, true end
+    local stays = not own or own.state == "active" or own.state == "sending"
+    if stays and told and state.epoch.sealed[index] then return first, false, true end
+    if stays then return index, told or own ~= nil end
     local peer = state.by_name[own.peer]
     if not peer then
       errors.raise("SHARD_NOT_FOUND", { shard = own.peer, key = text }, "the key %s was moved to shard %s, which the "
@@ -27,6 +30,16 @@ function forward.follow(state, index, keyspace, text)
     index, told = peer, true
   end
   return index, false -- it moves faster than it can be followed
+end
+
+--- A key that a shard has sent to one which was closed since, without rows: it may live there again.
+---@param index integer where a key would be by the directory and the placements
+function forward.revive(state, index, keyspace, text)
+  fence.step(state.shards[index], function(tx)
+    local own = fence.own_row(tx, keyspace, text)
+    if not own or own.state ~= "tomb" or not select(3, forward.follow(state, index, keyspace, text)) then return end
+    tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ?", { keyspace, text })
+  end)
 end
 
 -- A key that was not sent from here, but would be looked for here: no move has this number.
@@ -41,7 +54,7 @@ local AHEAD = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, NULL
 function forward.send_ahead(state, index, target, keyspace, text)
   local parts = group.parts(state.catalog, index, keyspace)
   local sql = AHEAD:format(group.any_sql(parts, "SELECT ?2 AS key"))
-  local done, answer = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
+  local done, answer = pcall(fence.step, state.shards[index], function(tx)
     fence.hold(state, tx, index, keyspace)
     return tx:run(sql, { keyspace, text, state.shards[target].name, os.time() }).meta.changes == 1
   end)

@@ -103,7 +103,7 @@ end
 
 -- A shard that was drained, or is being drained, takes keys again.
 local function open_again(state, shard)
-  shard.handle:transaction(fence.unseal)
+  fence.step(shard, fence.unseal)
   state.directory:change(function(tx)
     local opened = tx:run("UPDATE _collegedb_shards SET drained = 0 WHERE id = ? AND drained > 0", { shard.id })
     return opened.meta.changes > 0
@@ -191,7 +191,8 @@ end
 --- Closes an empty shard for good: it refuses rows, and no entry names it any more. False if it is not empty.
 function growing.seal(state, index)
   local shard, empty = state.shards[index], false
-  shard.handle:transaction(function(tx)
+  fence.step(shard, function(tx)
+    if fence.is_open(tx) then return end
     for _, each in pairs(state.catalog.tables) do
       if each.shards[index] and tx:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
         return

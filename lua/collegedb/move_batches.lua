@@ -16,17 +16,21 @@ local SHOWN <const> = 1000 -- failures that are listed; the count is exact
 local PATIENCE <const> = 10 -- seconds that a batch which others hold up is tried again
 
 -- What is the matter with one key, or a few; anything else is with all of them.
-local of_a_key = { CONFLICT = true, CONSTRAINT = true, TOO_LARGE = true }
+local of_a_key = { CONFLICT = true, CONSTRAINT = true, TOO_LARGE = true, MAPPING_NOT_FOUND = true }
+
+local VOID <const> = {} -- the plan is of a placement that is not the newest any more
 
 local function move_keys(state, batch, keys)
   local tag, keyspace = catalog.untag(batch.space)
-  local waiting = patience.new(PATIENCE)
+  local waiting, placement = patience.new(PATIENCE), state.epoch.placement
   while true do
+    if state.epoch.placement ~= placement then error(VOID, 0) end
     local done, answer = pcall(move.run, state, { keyspace = keyspace, tag = tag, keys = keys, source = batch.source,
       target = batch.target, home = batch.home })
     if done then return answer end
     local again = errors.is_error(answer) and (answer.code == "BUSY" or answer.code == "MOVED")
     if not again or not waiting:wait() then return nil, answer end
+    state:read_epoch()
   end
 end
 
@@ -49,6 +53,7 @@ local function move_some(state, batch, keys, report)
     return
   end
   if not errors.is_error(err) then error(err, 0) end
+  if #keys == 1 and err.code == "MAPPING_NOT_FOUND" then return end -- its rows are gone
   if #keys == 1 or not of_a_key[err.code] then return note_failure(report, state, batch, keys, err) end
   local half = #keys // 2
   move_some(state, batch, table.move(keys, 1, half, 1, {}), report)
@@ -74,14 +79,17 @@ end
 ---@param plan collegedb.MovePlan
 ---@param report { moved: integer, rows: integer, failed_count: integer, failed: table[] } is added to
 ---@param opts { rate: number?, on_batch: fun(done: integer)? } rate in groups a second; on_batch may raise to stop
+---@return boolean done false: the shards were changed meanwhile, and the rest of the plan is void
 function move_batches.run(state, plan, report, opts)
   local size, start, done = FIRST, core.now(), 0
   while true do
     local limit = opts.rate and math.max(1, math.ceil(opts.rate / 10)) or MOST
     local batch = plan:take(math.min(size, limit))
-    if not batch then return end
+    if not batch then return true end
     local began = core.now()
-    move_some(state, batch, batch.keys, report)
+    local moved, err = pcall(move_some, state, batch, batch.keys, report)
+    if err == VOID then return false end
+    if not moved then error(err, 0) end
     plan:drop(batch)
     done = done + #batch.keys
     if #batch.keys >= size then size = next_size(size, core.now() - began) end

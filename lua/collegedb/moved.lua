@@ -36,7 +36,8 @@ local function place(state, db, key, sql, insert, space, text)
   core.forget(db, space, text)
   local index = select(3, core.route(db, key, sql, insert))
   recovery.complete(state, index, keyspace, text)
-  local at, told = forward.follow(state, index, keyspace, text)
+  local at, told, void = forward.follow(state, index, keyspace, text)
+  if void and insert then forward.revive(state, index, keyspace, text) end
   if told then core.remember(db, space, text, at) end
   return at
 end

@@ -1,5 +1,6 @@
 --- The directory's part in moves: their numbers, which movers may still live, and where keys have gone.
 
+local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 
 local moves = {}
@@ -19,12 +20,17 @@ end
 local NEXT <const> = [[INSERT INTO _collegedb_counters VALUES ('move', ?1 + 1)
   ON CONFLICT DO UPDATE SET value = max(value, ?1) + 1 RETURNING value]]
 
---- Journals a move, under a number above every one that its keys have seen.
+--- Journals a move, under a number above every one that its keys have seen. Raises MOVED when the epoch is not the one
+-- any more in which the caller looked.
 ---@param job table of workflows/move.lua
 ---@return integer number
 function moves.begin(directory, job)
   local number
   directory.shard:transaction(function(tx)
+    local epoch = tx:first "SELECT value FROM _collegedb_counters WHERE name = 'epoch'".value
+    if epoch ~= job.state.epoch.number then
+      errors.raise("MOVED", nil, "the shards were changed while a move was begun: look again where the key is")
+    end
     number = tx:first(NEXT, { floor_of_shards(job.state.shards) }).value
     local newest = directory:newest(tx, job.digests, number)
     if newest then number = tx:first(NEXT, { newest }).value end

@@ -7,12 +7,15 @@ local forward = require "collegedb.forward"
 local group = require "collegedb.group"
 local members = require "collegedb.members"
 local move = require "collegedb.workflows.move"
+local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
 local recovery = require "collegedb.recovery"
 local router = require "collegedb.router"
 
 local reassign = {}
+
+local PATIENCE <const> = 10 -- seconds, while the shards change all the time
 
 -- Keyspace and canonical text of a key as users write it.
 local function parts_of(db, state, key, name)
@@ -80,6 +83,10 @@ local function plan(db, key, name, table_name)
     errors.raise("USAGE", { key = key, shard = name }, "the key %s can not go to %s, whose keys have another keyspace",
       group_text, name)
   end
+  if report.moved and state.epoch.drained[target] then
+    errors.raise("USAGE", { key = key, shard = name }, "shard %s was drained, and takes no keys: db:add_shard opens it "
+      .. "again", name)
+  end
   return { keyspace = keyspace, tag = tag, keys = { group_text }, source = source, target = target }, report
 end
 
@@ -103,15 +110,22 @@ end
 ---@param table_name string? whose key it is, for an integer
 ---@return table report { moved, from, to, rows, dangling? }
 function reassign.run(db, key, name, table_name)
-  local job, report = plan(db, key, name, table_name)
-  if not report.moved then return report end
   local state = core.state(db)
-  recovery.settle(state, job.source, job.keyspace, job.keys[1]) -- what dead movers left
-  recovery.settle(state, job.target, job.keyspace, job.keys[1])
-  local done = move.run(state, job)
-  db:flush_cache()
-  report.rows, report.dangling = done.rows, done.dangling
-  return report
+  local waiting = patience.new(PATIENCE)
+  while true do
+    local job, report = plan(db, key, name, table_name)
+    if not report.moved then return report end
+    recovery.settle(state, job.source, job.keyspace, job.keys[1]) -- what dead movers left
+    recovery.settle(state, job.target, job.keyspace, job.keys[1])
+    local moved, done = pcall(move.run, state, job)
+    if moved then
+      db:flush_cache()
+      report.rows, report.dangling = done.rows, done.dangling
+      return report
+    end
+    local again = errors.is_error(done, "MOVED") and state.directory:epoch() ~= state.epoch.number
+    if not again or not waiting:wait() then error(done, 0) end
+  end
 end
 
 return reassign

@@ -100,15 +100,17 @@ function Run:plan_anew(work, policy)
   self.report.planned = self.report.moved + self.report.failed_count + self.plan.total
 end
 
---- Moves what self.plan says.
+--- Moves what self.plan says. False when it became void.
+---@return boolean done
 function Run:move_planned()
   local plan <close>, report = self.plan, self.report
   local before = report.moved + report.failed_count
   self.plan = nil
-  move_batches.run(self.state, plan, report, { rate = self.opts.rate, on_batch = function(done)
-    self:progress(before + done, report.planned, "moving")
+  local done = move_batches.run(self.state, plan, report, { rate = self.opts.rate, on_batch = function(moved)
+    self:progress(before + moved, report.planned, "moving")
   end })
   self.db:flush_cache()
+  return done
 end
 
 function Run:progress(done, total, label)

@@ -173,7 +173,11 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
   local homes = homes_of(state, tag, keyspace, text)
   local home, decider = homes.home, homes.decider
   if decider then
-    local at, told = forward.follow(state, decider, keyspace, text)
+    local at, told, void = forward.follow(state, decider, keyspace, text)
+    if void and insert then
+      forward.revive(state, decider, keyspace, text)
+      return nil
+    end
     if told then return at, may_be and FOUND or at == home.index and HOME or OLD_HOME, not may_be end
   end
   local places = probe.where(state, home and home.index, homes.old, homes.gone)

@@ -29,8 +29,9 @@ end
 
 local function check_held(run, shard)
   local live = {}
-  for row in shard.inner:each [[SELECT keyspace, key, state, move, peer FROM _collegedb_own
-      WHERE state IN ('sending', 'sent', 'receiving')]] do
+  -- All at once, as many as moves hold: while a cursor is open, a second look would see what the first saw.
+  for _, row in ipairs(shard.inner:all [[SELECT keyspace, key, state, move, peer FROM _collegedb_own
+      WHERE state IN ('sending', 'sent', 'receiving')]]) do
     if live[row.move] == nil then live[row.move] = moves.is_live(run.state.directory, row.move) end
     if not live[row.move] and is_still(shard, row) then add_held(run, shard, row) end
   end

@@ -16,11 +16,11 @@ describe("regression 017:", function()
         local pipe = fixture.spawn [[
           local core = require "collegedb.core"
           local shard = core.sqlite(folder .. "/a.db", {})
-          shard:exec "BEGIN IMMEDIATE"
-          print "locked"
-          io.stdout:flush()
-          for _ = 1, 6 do core.pause(50) end
-          shard:exec "COMMIT"]]
+          shard:transaction(function()
+            print "locked"
+            io.stdout:flush()
+            for _ = 1, 6 do core.pause(50) end
+          end)]]
         assert.equal("locked", pipe:read "l")
         db:shard("a"):run "INSERT INTO t VALUES (1)" -- waits
         pipe:close()

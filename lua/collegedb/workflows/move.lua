@@ -115,13 +115,24 @@ local function take_keys(job, tx, shard, sql, peer)
     { job.number, job.keyspace, sql == SEND and "sending" or "receiving", peer.name })
 end
 
--- Where this process has raised it, and no schema has changed since, it stands.
-local function raise_fence(job, tx, index, parts)
-  local raised = job.state.fences
-  local id = index .. ":" .. job.keyspace
-  if raised[id] == inspect.version(tx) then return end
-  fence.raise_up(tx, job.keyspace, parts)
-  raised[id] = inspect.version(tx)
+local function raise_taken_back(job)
+  errors.raise("MOVED", { shard = job.source.name }, "move %d was taken back by a recovery meanwhile", job.number)
+end
+
+local function check_open(job, tx, state)
+  local open = fence.is_up(tx) and tx:first("SELECT 1 AS yes FROM _collegedb_open WHERE move = ? AND state = ?",
+    { job.number, state })
+  if not open then raise_taken_back(job) end
+end
+
+-- What has no rows, and never had, does not go anywhere: it may have a place elsewhere by now.
+local function check_rows(job, tx)
+  local row = tx:first(("SELECT key FROM _collegedb_own AS o WHERE move = ? AND keyspace = ? AND floor = 0 "
+    .. "AND NOT (%s) LIMIT 1"):format(group.any_sql(job.parts, "SELECT o.key AS key")), { job.number, job.keyspace })
+  if row then
+    errors.raise("MAPPING_NOT_FOUND", { key = row.key, shard = job.source.name }, "the key %s has no rows on %s any "
+      .. "more: there is nothing to move", row.key, job.source.name)
+  end
 end
 
 local steps = {}
@@ -133,7 +144,11 @@ end
 
 function steps.receive(job)
   fence.step(job.target, function(tx)
-    raise_fence(job, tx, job.target_index, job.target_parts)
+    if fence.is_sealed(tx) then
+      errors.raise("UNSUPPORTED", { shard = job.target.name }, "shard %s was drained, and takes no rows",
+        job.target.name)
+    end
+    fence.hold(job.state, tx, job.target_index, job.keyspace)
     take_keys(job, tx, job.target, RECEIVE, job.source)
     local key, name = find_present(job, tx, job.target_parts)
     if key then fail_conflict(job, job.target, key, ("%s has rows of it in %s"):format(job.target.name, name)) end
@@ -145,20 +160,11 @@ function steps.send(job)
     if inspect.version(tx) ~= job.state.catalog.versions[job.source_index] then
       errors.raise("CONFLICT", { shard = job.source.name }, "the schema of %s changed meanwhile", job.source.name)
     end
-    raise_fence(job, tx, job.source_index, job.parts)
+    fence.hold(job.state, tx, job.source_index, job.keyspace)
     take_keys(job, tx, job.source, SEND, job.target)
+    check_rows(job, tx)
     references.check_source(job, tx)
   end)
-end
-
-local function raise_taken_back(job)
-  errors.raise("MOVED", { shard = job.source.name }, "move %d was taken back by a recovery meanwhile", job.number)
-end
-
-local function check_received(job, tx)
-  if not tx:first("SELECT 1 AS yes FROM _collegedb_open WHERE move = ? AND state = 'receiving'", { job.number }) then
-    raise_taken_back(job)
-  end
 end
 
 -- Others may take the move for dead when it says nothing for as long as its lease.
@@ -175,7 +181,7 @@ function steps.copy(job)
   repeat
     keep_alive(job)
     fence.transaction(job.target, function(tx)
-      check_received(job, tx)
+      check_open(job, tx, "receiving")
       more = stage:chunk(tx)
       if more then return end
       references.check_target(job, tx, function(inner)
@@ -189,6 +195,7 @@ end
 -- After this there is no way back.
 function steps.commit(job)
   fence.step(job.source, function(tx)
+    check_open(job, tx, "sending")
     local changed = tx:run("UPDATE _collegedb_own SET state = 'sent', floor = ?1 WHERE move = ?1 AND state = 'sending'",
       { job.number }).meta.changes
     if changed ~= #job.keys then raise_taken_back(job) end

@@ -23,8 +23,9 @@ end
 function rebalance.move(work, ctx)
   local run = rebalancing.inside(ctx)
   if run.opts.dry_run then return end
-  if not run.plan then run:plan_anew(work) end
-  run:move_planned()
+  repeat
+    if not run.plan then run:plan_anew(work) end
+  until run:move_planned()
   work.moved = run.report.moved
 end
 
@@ -38,8 +39,7 @@ function rebalance.retire(_, ctx)
     local retired, why = growing.retire(run.state, function()
       run:plan_anew({}, home)
       local left = run.plan.total
-      run:move_planned()
-      return left == 0
+      return run:move_planned() and left == 0
     end)
     report.retired, report.waiting, round = retired, why == "programs", round + 1
   until retired or report.waiting or round == ROUNDS
