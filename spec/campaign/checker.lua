@@ -55,6 +55,9 @@ local function check_leftovers(connection, shard, wrong)
       .. "WHERE state IN ('sending', 'sent', 'receiving')")) do
     wrong("left", "%s is %s on %s", row.key, row.state, shard)
   end
+  for _, row in ipairs(rows_of(connection, "SELECT move FROM _collegedb_open")) do
+    wrong("left", "move %d is open on %s", row.move, shard)
+  end
 end
 
 local function check_file(connection, name, wrong)
