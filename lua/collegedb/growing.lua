@@ -143,12 +143,8 @@ function growing.add(state, given)
   state:refresh_catalog()
   local known = check_new(state, shard)
   if shard.allocate then check_fences(state) end
-  if known then
-    open_again(state, known)
-    shard = known
-  else
-    enroll(state, shard)
-  end
+  if known then shard = known else enroll(state, shard) end
+  open_again(state, shard) -- also one that this program does not know, since it was drained before
   if shard.allocate then
     replace(state, function(homes)
       if has_home(homes, shard) then return end

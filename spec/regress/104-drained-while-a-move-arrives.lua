@@ -1,0 +1,29 @@
+-- A shard was drained while a move to it was under way: it was empty still, and refused the rows for good when they came
+-- in, with the key committed to it.
+
+local core = require "collegedb.core"
+local fixture = require "spec.support.fixture"
+local move = require "collegedb.workflows.move"
+
+describe("draining a shard that a move goes to", function()
+  before_each(fixture.start)
+  after_each(fixture.stop)
+
+  it("waits for it", function()
+    local db = fixture.database("CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER)", nil, { "a", "b", "c" })
+    local key, other = fixture.key_on(db, "a"), fixture.open(fixture.config(nil, { "a", "b", "c" }))
+    db:insert(key, "INSERT INTO users VALUES (?, 1)", { key })
+    for _, step in ipairs { "receive", "copy" } do
+      move.run(core.state(db), { keyspace = "", keys = { key }, source = 1, target = 2, on_step = function(name)
+        if name == step then assert.is_false(other:drain("b").sealed) end
+      end })
+      assert.equal(1, other:first(key, "SELECT n FROM users WHERE id = ?", { key }).n)
+      db:reassign_shard(key, "a")
+    end
+    assert.is_true(other:drain("b").sealed)
+    fixture.raises("UNSUPPORTED", "was drained", db.reassign_shard, db, key, "b")
+    assert.equal(1, db:first(key, "SELECT n FROM users WHERE id = ?", { key }).n)
+    db:run(key, "UPDATE users SET n = n + 1 WHERE id = ?", { key })
+    assert.is_true(db:verify().success)
+  end)
+end)
