@@ -25,7 +25,8 @@ local function move_many(w, db)
 end
 
 local function move_some(w, db)
-  if math.random(2) == 1 then move_one(w, db) else move_many(w, db) end
+  local done, err = pcall(math.random(2) == 1 and move_one or move_many, w, db)
+  if not done and not tostring(err):find "was drained" then error(err, 0) end
 end
 
 -- Taken over, or given back.
