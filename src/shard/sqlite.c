@@ -3,6 +3,7 @@
  * and its journal mode stays as it was. */
 #define SQLITE_ENABLE_PREUPDATE_HOOK /* the prototype; the library is asked for it at build time */
 #include "shard/sqlite.h"
+#include "core/clock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,15 +279,15 @@ static char *plain_path(const char *path) {
   return copy;
 }
 
-/* Switching to WAL wants the file for itself and does not wait as other
+/* Switching to WAL wants the file for itself and does not always wait as other
  * statements do: two processes that create one file at once meet here. */
 static int set_journal_mode(sqlite_shard *shard, const char *mode, int wait_ms, cdb__fault *fault) {
   char sql[64];
   snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", mode);
-  int code;
-  for (int waited = 0;; waited += 5) {
-    code = shard_exec(&shard->base, sql, fault);
-    if (code != CDB_BUSY || waited >= wait_ms) return code;
+  const int64_t end = cdb__clock_ticks() + (int64_t)wait_ms * 1000000;
+  for (;;) {
+    const int code = shard_exec(&shard->base, sql, fault);
+    if (code != CDB_BUSY || cdb__clock_ticks() >= end) return code;
     sqlite3_sleep(5);
   }
 }
