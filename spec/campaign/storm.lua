@@ -63,16 +63,6 @@ local function be_mover(w, scenario, seed)
   end
 end
 
--- As if the lease of every mover had run out, while all go on.
-local function recover_now(w)
-  return function()
-    world.later()
-    local done, db = pcall(w.open, w)
-    if done then db:close() elseif not collegedb.is_error(db, "BUSY") then error(db, 0) end
-    return 0
-  end
-end
-
 -- --- starting and ending them ---------------------------------------------------------------
 
 function Storm:start(make)
@@ -127,7 +117,7 @@ function acts.stop_mover(self)
 end
 
 function acts.recover(self)
-  world.child(recover_now(self.world))
+  world.child(sweep.recover_now(self.world))
   self.counts.recoveries = self.counts.recoveries + 1
 end
 

@@ -14,11 +14,13 @@ local sweep = {}
 
 local STRUCK <const> = 99
 
----What is tried at each call; `steps` at each step of the scenario instead, `long` not in a short run.
+---What is tried at each call; `steps` at each step of the scenario instead, `long` not in a short run,
+-- `share` only one of so many points: others may have to wait for the one that is stopped.
 sweep.faults = {
   { name = "kill after a step", action = "exit", kills = true, steps = true },
   { name = "kill", action = "exit", kills = true },
   { name = "kill in a write", action = "tear", calls = "write", kills = true },
+  { name = "stopped past its lease", action = "stop", stops = true, share = 20 },
   { name = "I/O error", action = "ioerr" },
   { name = "I/O errors from then on", action = "ioerr", lasting = true, long = true },
   { name = "disk full", action = "full", long = true },
@@ -79,7 +81,6 @@ end
 local function be_struck(w, scenario, fault, n)
   return function(_, to)
     local shim = faultvfs.install(fault.action == "cut")
-    if fault.action == "busy" then w.busy_timeout = 0.02 end
     local db, calls, struck = attempt(w, scenario, shim, fault, n)
     if not db then db = w:open { move_deadline = 0.02 } end
     writer.new(db, w:path "log-after", "after", WAITS):round { w.keys[1], w.keys[#w.keys] }
@@ -92,8 +93,9 @@ end
 -- --- the others -------------------------------------------------------------------------------
 
 -- Knows where all keys were before.
-local function be_stale(w)
+local function be_stale(w, hurried)
   return function(from, to)
+    if hurried then faultvfs.install() end
     local db = w:open { move_deadline = 0.01 }
     local me = writer.new(db, w:path "log-stale", "stale", WAITS)
     for _, key in ipairs(w.keys) do db:first(key, "SELECT n FROM users WHERE id = ?", { key }) end
@@ -124,12 +126,24 @@ local function recover(w, scenario)
   end
 end
 
+---What a process does that takes over from all movers now, as if their leases had run out, while others go on.
+---@param hurried boolean? does not sleep while it waits for a lock
+function sweep.recover_now(w, hurried)
+  return function()
+    if hurried then faultvfs.install() end
+    world.later()
+    local done, db = pcall(w.open, w)
+    if done then db:close() elseif not errors.is_error(db, "BUSY") then error(db, 0) end
+    return 0
+  end
+end
+
 local Stale = {}
 Stale.__index = Stale
 
-function Stale.start(w)
+function Stale.start(w, hurried)
   local self = setmetatable({}, Stale)
-  self.pid, self.from, self.to = forks.start(be_stale(w))
+  self.pid, self.from, self.to = forks.start(be_stale(w, hurried))
   assert(self.from:read "l" == "ready", "the stale process did not start")
   return self
 end
@@ -147,14 +161,31 @@ function Stale:finish()
   forks.wait(self.pid)
 end
 
+-- Others take it for dead while it is stopped; what it was in the middle of, they may have to wait for.
+local function strike(w, scenario, fault, n, stale)
+  local pid, from = forks.start(be_struck(w, scenario, fault, n))
+  local status = forks.wait(pid, true)
+  if status == "stopped" then
+    world.child(sweep.recover_now(w, true))
+    stale:tell "struck"
+    forks.kill(pid, "CONT")
+    status = forks.wait(pid)
+  end
+  local text = from:read "a"
+  if status ~= 0 and status ~= STRUCK then error(("it ended with %d: %s"):format(status, text), 0) end
+  return status, text
+end
+
 -- --- a sweep ------------------------------------------------------------------------------------
 
+---One attempt.
 ---@return boolean struck, integer calls, integer acknowledged
-local function try(w, scenario, fault, n)
+function sweep.try(w, scenario, fault, n)
   w:reset()
+  w.busy_timeout = (fault.action == "busy" or fault.stops) and 0.02 or nil
   local stale <close> = setmetatable({}, { __close = function(s) if s.one then s.one:finish() end end })
-  if not fault.alone then stale.one = Stale.start(w) end
-  local status, text = world.child(be_struck(w, scenario, fault, n), STRUCK)
+  if not fault.alone then stale.one = Stale.start(w, fault.stops) end
+  local status, text = strike(w, scenario, fault, n, stale.one)
   local calls, struck = text:match "^(%d+) (%S+)"
   if stale.one then stale.one:tell "struck" end
   world.child(recover(w, scenario))
@@ -181,7 +212,7 @@ end
 function sweep.run(w, scenario, fault, limit, seed, tell)
   local counts = { points = 0, struck = 0, acknowledged = 0, failed = {}, kinds = {} }
   local function one(n)
-    local done, struck, calls, acknowledged = pcall(try, w, scenario, fault, n)
+    local done, struck, calls, acknowledged = pcall(sweep.try, w, scenario, fault, n)
     if not done then
       checker.count_failure(counts, ("%s, %s at call %d"):format(scenario.name, fault.name, n), struck)
       if tell then tell(counts.failed[#counts.failed]) end
@@ -192,6 +223,7 @@ function sweep.run(w, scenario, fault, limit, seed, tell)
     return calls
   end
   counts.calls = one(0)
+  limit = fault.share and math.ceil(limit / fault.share) or limit
   for _, n in ipairs(points(counts.calls, limit, seed)) do one(n) end
   return counts
 end

@@ -106,8 +106,10 @@ end
 
 ---A child that must end with the status 0, or `other`.
 function world.child(f, other)
-  local pid, from = forks.start(f)
+  local pid, from, into = forks.start(f)
   local text = from:read "a"
+  from:close()
+  into:close()
   local status = forks.wait(pid)
   if status ~= 0 and status ~= other then error(("a child ended with %d: %s"):format(status, text), 0) end
   return status, text

@@ -10,11 +10,13 @@
  *   exit    _exit(99), before the call is made
  *   tear    the same, and of a write the first half is made
  *   ioerr   the call fails, and with `lasting` all after it; so do full (of writes) and busy (of locks)
+ *   stop    SIGSTOP before the call, which is made when the process is continued
  *   cut     a power cut: what was not synced goes (unsynced.h), then _exit(99). Needs `track`
  *
  * Nothing is synced in truth, and SQLite's sleep returns at once: a test need not wait for either. */
 #include <lauxlib.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,8 +50,8 @@ typedef enum { CALLS(CALL_NUMBER) CALL_COUNT } call;
 static const char *const call_names[] = {CALLS(CALL_NAME) NULL};
 static const int call_codes[] = {CALLS(CALL_CODE)};
 
-typedef enum { ACT_EXIT, ACT_TEAR, ACT_IOERR, ACT_FULL, ACT_BUSY, ACT_CUT } action;
-static const char *const action_names[] = {"exit", "tear", "ioerr", "full", "busy", "cut", NULL};
+typedef enum { ACT_EXIT, ACT_TEAR, ACT_IOERR, ACT_FULL, ACT_BUSY, ACT_STOP, ACT_CUT } action;
+static const char *const action_names[] = {"exit", "tear", "ioerr", "full", "busy", "stop", "cut", NULL};
 
 /* What SQLite says to such a call when a lock is held, or the disk is full; 0 where it can not be. */
 static int code_of(action act, call which) {
@@ -102,6 +104,7 @@ static int strike(shim *self, call which) {
     if (now && fails) code = code_of(self->act, which);
     if (now && !self->struck) self->struck = call_names[which];
     if (now && self->act == ACT_TEAR && which == CALL_write) code = -1;
+    else if (now && self->act == ACT_STOP) raise(SIGSTOP);
     else if (now && !fails) end_here(self);
   }
   pthread_mutex_unlock(&self->mutex);

@@ -2,6 +2,7 @@
  *
  *     local pid, from, to = forks.start(function(from, to) … return 0 end)
  *     forks.wait(pid)             --> exit status, or 128 + the signal
+ *     forks.wait(pid, true)       -- the same, or "stopped" as soon as it is
  *     forks.kill(pid, "KILL")     -- or STOP, CONT
  *     forks.pause(0.01)           -- seconds
  *     forks.exit(3)               -- at once: nothing is closed or flushed
@@ -77,10 +78,11 @@ static int wait_for(lua_State *L) {
   const pid_t child = (pid_t)luaL_checkinteger(L, 1);
   int status;
   pid_t ended;
-  do ended = waitpid(child, &status, 0);
+  do ended = waitpid(child, &status, lua_toboolean(L, 2) ? WUNTRACED : 0);
   while (ended < 0 && errno == EINTR);
   if (ended < 0) return luaL_error(L, "waitpid: %s", strerror(errno));
-  lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  if (WIFSTOPPED(status)) lua_pushliteral(L, "stopped");
+  else lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
   return 1;
 }
 
