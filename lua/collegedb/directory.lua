@@ -12,8 +12,8 @@
 --   work_in(number)   whether the placement is not being dropped
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
---   lookup, claim, replace, assign, publish, publish_all, forget, void, discard,
---   counts, count_found    the entries
+--   lookup, claim, replace, correct, assign, publish, publish_all, forget, void, discard, counts,
+--   count_found       the entries
 --   names, add_names, set_names    names of shards that have no record
 --   turns()           for the allocation of one new key: take, claim, __close
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
@@ -197,6 +197,15 @@ function Directory:replace(keyspace, text, version, id)
   end
   return self.shard:run([[UPDATE _collegedb_entries SET shard = ?, version = version + 1
     WHERE digest = ? AND version = ?]], { id, digest, version }).meta.changes == 1
+end
+
+--- Sets an entry that is wrong right, if its version is still `version` (nil: if there is none). The version stays, so
+-- that a move of the key that has begun meanwhile writes over it.
+---@return boolean corrected
+function Directory:correct(keyspace, text, version, id)
+  if version == nil then return self:replace(keyspace, text, nil, id) end
+  return self.shard:run("UPDATE _collegedb_entries SET shard = ? WHERE digest = ? AND version = ?",
+    { id, core.blob(core.digest(keyspace, text, self.secret)), version }).meta.changes == 1
 end
 
 local SET = [[INSERT INTO _collegedb_entries VALUES (?, ?, 1)

@@ -166,6 +166,9 @@ function Directory:replace(keyspace, text, version, id)
   return write(self, keyspace, text, id, function(entry) return (entry and entry.version) == version end)
 end
 
+-- There are no moves here whose number would count.
+Directory.correct = Directory.replace
+
 --- Sets the entries of keys, one by one.
 ---@return integer count
 function Directory:assign(list, only_new)

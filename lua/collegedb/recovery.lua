@@ -198,10 +198,12 @@ end
 --- a stuck one needs a shard that is not there, or that does not know of it
 function recovery.run(state, all)
   local report, list = { finished = 0, undone = 0, live = 0 }, {}
-  for number, each in pairs(open_moves(state)) do
-    if not all and moves.is_live(state.directory, number) then
+  for number in pairs(open_moves(state)) do
+    local live = not all and moves.is_live(state.directory, number)
+    local each = not live and open_moves(state, number)[number] -- its mover may have ended it just now
+    if live then
       report.live = report.live + 1
-    else
+    elseif each then
       local how = recover(state, number, each) or "stuck"
       if report[how] then report[how] = report[how] + 1 end
       list[#list + 1] = { number = number, how = how, from = each.source and each.source.name,

@@ -11,7 +11,6 @@ local fence = require "collegedb.fence"
 local key_pages = require "collegedb.key_pages"
 local loader = require "collegedb.loader"
 local members = require "collegedb.members"
-local moves = require "collegedb.moves"
 local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
@@ -20,7 +19,7 @@ local router = require "collegedb.router"
 
 local verify_keys = {}
 
-local LOOKS <const> = 8 -- while moves begin and end in between
+local LOOKS <const> = 8 -- while the key moves
 
 -- --- one key ----------------------------------------------------------------------------
 
@@ -59,18 +58,32 @@ local function places(state, key)
   return list
 end
 
--- Where the router goes and where rows are, as of one moment between moves, if there is one.
+local UNDER_WAY <const> = { sending = true, sent = true, receiving = true }
+
+-- All that the shards say of the key, as one string that another step of a move changes; nil while one is under way.
+local function standing(state, key)
+  local list = {}
+  for index in ipairs(state.shards) do
+    local own = own_row(state, index, key)
+    if own and UNDER_WAY[own.state] then return nil end
+    list[index] = own and own.state .. own.move or ""
+  end
+  return table.concat(list, ",")
+end
+
+-- Where the router goes, where rows are, why, and the entry's version, as of one moment in which the key does not
+-- move; nil if it always does, or is held by a move that is left over.
 local function look(state, key)
   local waiting = patience.new(5)
   for _ = 1, LOOKS do
-    local before = moves.stamp(state.directory)
+    local before = standing(state, key)
+    local _, _, version = state.directory:lookup(key.full, key.text)
     local index, why = resolve(state, key)
     local at, list = follow(state, index, key), places(state, key)
     local well = #list == 0 or (#list == 1 and list[1] == at)
-    if well or moves.stamp(state.directory) == before or not waiting:wait() then return at, list, why end
+    if well or (before and standing(state, key) == before) then return at, list, why, version end
+    if not waiting:wait() then return nil end
   end
-  local index = resolve(state, key)
-  return follow(state, index, key), places(state, key)
 end
 
 -- The shard, of several that have rows of the key, to which a move has brought it last; nil when nothing tells. An
@@ -112,11 +125,6 @@ local function is_kept(run, key, mapped, index)
     catalog.key_value(key.keyspace, key.text), names[mapped].name, names[index].name, key.table) == "keep"
 end
 
-local function set_entry(state, key, index)
-  local _, _, version = state.directory:lookup(key.full, key.text)
-  return state.directory:replace(key.full, key.text, version, state.shards[index].id)
-end
-
 local function add_doubled(run, key, at, list)
   local state = run.state
   local right, floor = latest(state, key, list)
@@ -144,25 +152,30 @@ local function add_doubled(run, key, at, list)
     true)
 end
 
-local function add_elsewhere(run, key, at, index)
+local function add_elsewhere(run, key, at, index, version)
   local state = run.state
   local kind = at and "misplaced" or "unmapped"
-  if run.repair and set_entry(state, key, index) then
-    return reports.repaired(run.report, "%s of %s has an entry now: its rows are on %s", key.text, key.table,
-      state.shards[index].name)
+  if run.repair then
+    -- If it has changed since it was looked at, others have set it right.
+    if state.directory:correct(key.full, key.text, version, state.shards[index].id) then
+      reports.repaired(run.report, "%s of %s has an entry now: its rows are on %s", key.text, key.table,
+        state.shards[index].name)
+    end
+    return
   end
   local advice = "give it an entry: verify with repair, or db:mapper():set_shard_mapping(key, %q)"
   reports.add(run.report, finding(run, kind, key, index, at, advice:format(state.shards[index].name)))
 end
 
 local function check_again(run, key, digest)
-  local at, list, why = look(run.state, key)
+  local at, list, why, version = look(run.state, key)
+  if not list then return end
   if #list == 0 or (#list == 1 and list[1] == at) then
     if why == router.FOUND then run.report.probed = run.report.probed + 1 end
     return
   end
   if not run.seen:tell(digest) then return end
-  if #list > 1 then add_doubled(run, key, at, list) else add_elsewhere(run, key, at, list[1]) end
+  if #list > 1 then add_doubled(run, key, at, list) else add_elsewhere(run, key, at, list[1], version) end
 end
 
 local function check_key(run, index, key)

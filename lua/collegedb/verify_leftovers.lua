@@ -27,21 +27,30 @@ local function is_still(shard, row)
   return now ~= nil and now.move == row.move and now.state == row.state
 end
 
+-- A loop over the own rows of a shard in some states, read a page at a time: between two pages nothing of the file is
+-- held, and what is looked at again is as it is by then.
+local function own_rows(shard, states)
+  local sql = ([[SELECT keyspace, key, state, move, floor, peer, at FROM _collegedb_own WHERE state IN (%s)
+    AND (keyspace, key) > (?1, ?2) AND instr(keyspace, char(1)) = 0 ORDER BY keyspace, key LIMIT 1000]]):format(states)
+  local page, at, last = nil, 0, { keyspace = "", key = "" }
+  return function()
+    if not page or (at == #page and at == 1000) then
+      page, at = {}, 0
+      for row in shard.inner:each(sql, { last.keyspace, last.key }) do page[#page + 1] = row end
+      last = page[#page]
+    end
+    at = at + 1
+    return page[at]
+  end
+end
+
 local function check_held(run, shard)
-  local live = {}
-  -- All at once, as many as moves hold: while a cursor is open, a second look would see what the first saw.
-  for _, row in ipairs(shard.inner:all [[SELECT keyspace, key, state, move, peer FROM _collegedb_own
-      WHERE state IN ('sending', 'sent', 'receiving')]]) do
-    if live[row.move] == nil then live[row.move] = moves.is_live(run.state.directory, row.move) end
-    if not live[row.move] and is_still(shard, row) then add_held(run, shard, row) end
+  for row in own_rows(shard, "'sending', 'sent', 'receiving'") do
+    if not moves.is_live(run.state.directory, row.move) and is_still(shard, row) then add_held(run, shard, row) end
   end
 end
 
 -- --- keys that went ---------------------------------------------------------------------------
-
-local TOMBS <const> = [[SELECT keyspace, key, state, move, floor, peer, at FROM _collegedb_own
-  WHERE state = 'tomb' AND floor > 0 AND (keyspace, key) > (?1, ?2) AND instr(keyspace, char(1)) = 0
-  ORDER BY keyspace, key LIMIT 1000]]
 
 -- A shard forgets where keys went after a time, and may do so a little before another one.
 local function is_remembered(run, row) return row.at > os.time() - run.state.config.forward_retention + 60 end
@@ -64,13 +73,9 @@ local function check_tomb(run, index, row)
 end
 
 local function check_tombs(run, index)
-  local last = { keyspace = "", key = "" }
-  repeat
-    local page = {}
-    for row in run.state.shards[index].inner:each(TOMBS, { last.keyspace, last.key }) do page[#page + 1] = row end
-    for _, row in ipairs(page) do check_tomb(run, index, row) end
-    last = page[#page] or last
-  until #page < 1000
+  for row in own_rows(run.state.shards[index], "'tomb'") do
+    if row.floor > 0 then check_tomb(run, index, row) end -- not one whose key was only sent ahead
+  end
 end
 
 -- --- stages and fences ------------------------------------------------------------------------------
