@@ -156,3 +156,51 @@ for _, strategy in ipairs { "hash", "round_robin" } do
     end)
   end)
 end
+
+describe("after shards were added", function()
+  before_each(fixture.start)
+  after_each(fixture.stop)
+
+  -- Keys of before, of while and of after a third shard came, with the directory as it was at each of these times.
+  local function grow()
+    local db, saved = fixture.database(SHOP), {}
+    local function save()
+      db:close()
+      saved[#saved + 1] = fixture.bytes "directory.db"
+      db = fixture.open(fixture.config({}, #saved > 1 and NAMES or nil))
+    end
+    insert(db, 1, 20)
+    save()
+    db:add_shard { name = "c", fixture.path "c.db" }
+    insert(db, 21, 30)
+    save()
+    db:rebalance()
+    insert(db, 31, 40)
+    db:close()
+    return saved
+  end
+
+  local function check()
+    local db = fixture.open(fixture.config({}, NAMES))
+    assert_all(db, 40)
+    assert.same({}, db:verify().findings)
+    db:close()
+    db = fixture.open(fixture.config({ auto_migrate = false }, NAMES))
+    assert_all(db, 40)
+    assert.same({}, db:verify().findings)
+  end
+
+  it("the directory is lost", function()
+    grow()
+    os.remove(fixture.path "directory.db")
+    check()
+    assert.is_true(fixture.rows("directory.db", "SELECT count(*) AS n FROM _collegedb_entries")[1].n < 20)
+  end)
+
+  for i, what in ipairs { "before it came", "before keys were moved to it" } do
+    it("the directory is older, from " .. what, function()
+      fixture.write("directory.db", grow()[i])
+      check()
+    end)
+  end
+end)

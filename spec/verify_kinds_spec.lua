@@ -297,6 +297,19 @@ describe("verify", function()
       assert_well(db:verify { repair = true })
     end)
 
+    it("while a shard is added", function()
+      local db = fixture.database(SHOP)
+      fill(db, 12)
+      db:add_shard { name = "c", fixture.path "c.db" }
+      for i = 13, 30 do db:insert("k" .. i, "INSERT INTO users VALUES (?, 1)", { "k" .. i }) end
+      assert_well(db:verify())
+      local report = db:verify { repair = true }
+      assert_well(report)
+      assert.same({}, report.repairs)
+      db:rebalance()
+      assert_well(db:verify())
+    end)
+
     for _, repair in ipairs { false, true } do
       it("while keys move, with repair = " .. tostring(repair), function()
         local db = fixture.database(SHOP)

@@ -274,10 +274,20 @@ local function take_down(tx, triggers, parts)
   for _, part in ipairs(parts) do tx:exec("DROP TABLE IF EXISTS " .. fence.stage_name(part)) end
 end
 
+--- Calls f(…), which reads the fence's tables outside of a transaction: nil where they are gone, since another program
+-- may take them down after they were seen.
+function fence.reading(f, ...)
+  local results = table.pack(pcall(f, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  local err = results[2]
+  local gone = errors.is_error(err, "SQL") and err.message:find("no such table: _collegedb_", 1, true)
+  if not gone then error(err, 0) end
+end
+
 --- What the shard says of a key, or nil when it says nothing.
 ---@return { state: string, move: integer, floor: integer, peer: string? }?
 function fence.own_row(tx, keyspace, text)
-  return fence.is_up(tx) and tx:first("SELECT state, move, floor, peer FROM _collegedb_own "
+  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT state, move, floor, peer FROM _collegedb_own "
     .. "WHERE keyspace = ? AND key = ?", { keyspace, text }) or nil
 end
 

@@ -5,6 +5,7 @@ local catalog = require "collegedb.catalog"
 local epochs = require "collegedb.epochs"
 local fence = require "collegedb.fence"
 local moves = require "collegedb.moves"
+local router = require "collegedb.router"
 
 local mend = {}
 
@@ -16,6 +17,15 @@ local OWN <const> = [[SELECT keyspace, key, state, floor, peer FROM _collegedb_o
   WHERE (keyspace, key) > (?1, ?2) AND floor > 0 AND state IN ('active', 'tomb') AND instr(keyspace, char(1)) = 0
   ORDER BY keyspace, key LIMIT ]] .. PAGE
 
+-- Not where the key's home says the same, and the directory nothing else.
+local function needs_entry(state, owner, each)
+  local tag, keyspace = catalog.untag(each.keyspace)
+  local homes = router.homes(state, tag, keyspace, each.text)
+  if #homes ~= 1 or state.shards[homes[1]] ~= owner then return true end
+  local _, id = state.directory:lookup(each.keyspace, each.text)
+  return id ~= nil and id ~= owner.id
+end
+
 -- The entries that a page of a shard's own rows tells, and the page's last row.
 local function page_of(state, shard, last)
   local list, row_count = {}, 0
@@ -23,7 +33,8 @@ local function page_of(state, shard, last)
     local owner = row.state == "active" and shard or state.shards[state.by_name[row.peer]]
     if owner then
       local full = catalog.tag(row.keyspace ~= "" and owner.keyspace or nil, row.keyspace)
-      list[#list + 1] = { keyspace = full, text = row.key, id = owner.id, version = row.floor }
+      local each = { keyspace = full, text = row.key, id = owner.id, version = row.floor }
+      if needs_entry(state, owner, each) then list[#list + 1] = each end
     end
     last, row_count = row, row_count + 1
   end
@@ -34,8 +45,8 @@ local function publish(state, shard)
   local last = { keyspace = "", key = "" }
   repeat
     local list
-    list, last = page_of(state, shard, last)
-    if #list > 0 then state.directory:publish_all(list) end
+    list, last = fence.reading(page_of, state, shard, last)
+    if list and #list > 0 then state.directory:publish_all(list) end
   until not last
 end
 

@@ -5,13 +5,19 @@ local fence = require "collegedb.fence"
 
 local moves = {}
 
+-- The row of the highest number that a shard has heard of.
+local function highest(shard)
+  return fence.is_up(shard.inner)
+    and fence.reading(shard.inner.first, shard.inner, "SELECT max(move) AS n FROM _collegedb_own")
+end
+
 --- Seconds after which others may take a move for dead whose mover has not renewed its lease.
 moves.lease = 60
 
 local function floor_of_shards(shards)
   local floor = 1
   for _, shard in ipairs(shards) do
-    local own = fence.is_up(shard.inner) and shard.inner:first "SELECT max(move) AS n FROM _collegedb_own"
+    local own = highest(shard)
     floor = math.max(floor, own and own.n or 0)
   end
   return floor
@@ -76,7 +82,7 @@ end
 function moves.numbers(state)
   local seen = 0 -- first: no shard hears of a number before the counter has it
   for _, shard in ipairs(state.shards) do
-    local own = fence.is_up(shard.inner) and shard.inner:first "SELECT max(move) AS n FROM _collegedb_own"
+    local own = highest(shard)
     seen = math.max(seen, own and own.n or 0)
   end
   local row = state.directory.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'move'"

@@ -10,12 +10,13 @@ local moves = require "collegedb.moves"
 local recovery = {}
 
 local function keys_of(shard, number)
-  return shard.inner:all("SELECT keyspace, key FROM _collegedb_own WHERE move = ? AND instr(keyspace, char(1)) = 0",
-    { number })
+  return fence.reading(shard.inner.all, shard.inner, "SELECT keyspace, key FROM _collegedb_own WHERE move = ? "
+    .. "AND instr(keyspace, char(1)) = 0", { number }) or {}
 end
 
 -- Before a target forgets a move, its source must know that the move is over: a slow mover could still commit it.
 local function raise_floor(source, keys, number)
+  if #keys == 0 then return end
   fence.step(source, function(tx)
     fence.make_own(tx)
     for _, row in ipairs(keys) do
@@ -34,6 +35,7 @@ function recovery.undo(source, target, number)
   local undone = true
   if fence.is_up(source.inner) then
     fence.step(source, function(tx)
+      if not fence.is_up(tx) then return end -- it went down meanwhile
       tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'sending'", { number })
       tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'sending'", { number })
       undone = not tx:first("SELECT 1 AS yes FROM _collegedb_own WHERE move = ? AND state IN ('sent', 'tomb')",
@@ -44,6 +46,7 @@ function recovery.undo(source, target, number)
   if not fence.is_up(target.inner) then return true end
   raise_floor(source, keys_of(target, number), number)
   fence.step(target, function(tx)
+    if not fence.is_up(tx) then return end
     tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'receiving'", { number })
     fence.empty_stages(tx, number)
     -- What was never here leaves no trace; what left here once stays remembered.
@@ -57,6 +60,7 @@ end
 --- The staged rows of a committed move become rows.
 function recovery.activate(target, number)
   fence.transaction(target, function(tx)
+    if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'active' WHERE move = ? AND state = 'receiving'", { number })
   end)
 end
@@ -69,7 +73,9 @@ local function has_all(source, target, number)
     local rows <close> = cursor
     return select(2, core.copy_rows(rows, math.maxinteger, math.maxinteger))
   end
-  return fence.is_up(target.inner) and digest(source, "state = 'sent'") == digest(target, "floor >= ?1")
+  return fence.is_up(target.inner) and fence.reading(function()
+    return digest(source, "state = 'sent'") == digest(target, "floor >= ?1")
+  end)
 end
 
 local function has_each(source, target, number)
@@ -86,21 +92,26 @@ end
 function recovery.clean(source, target, number, seen)
   if not seen and not has_all(source, target, number) and not has_each(source, target, number) then return false end
   fence.transaction(source, function(tx)
+    if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
   end)
   return true
 end
 
 --- The keys of a move that a shard has, or has had, for its own: their entries are written unless a later move's stand.
-local function publish(state, target, number)
-  if not fence.is_up(target.inner) then return end
+local function entries_of(target, number)
   local list = {}
   for row in target.inner:each([[SELECT keyspace, key FROM _collegedb_own WHERE move = ? AND floor = move
       AND state = 'active' AND instr(keyspace, char(1)) = 0]], { number }) do
     local full = catalog.tag(row.keyspace ~= "" and target.keyspace or nil, row.keyspace)
     list[#list + 1] = { keyspace = full, text = row.key, id = target.id, version = number }
   end
-  if #list > 0 then state.directory:publish_all(list) end
+  return list
+end
+
+local function publish(state, target, number)
+  local list = fence.is_up(target.inner) and fence.reading(entries_of, target, number)
+  if list and #list > 0 then state.directory:publish_all(list) end
 end
 
 --- Does what is left of a committed move.
@@ -118,8 +129,8 @@ local function open_moves(state, only)
   local found = {}
   for _, shard in ipairs(state.shards) do
     if fence.is_up(shard.inner) then
-      for row in shard.inner:each("SELECT move, state, peer FROM _collegedb_open WHERE move = coalesce(?, move)",
-          { only or core.null }) do
+      for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, "SELECT move, state, peer FROM _collegedb_open "
+          .. "WHERE move = coalesce(?, move)", { only or core.null }) or {}) do
         local each = found[row.move] or {}
         found[row.move] = each
         local peer = state.shards[state.by_name[row.peer]]
@@ -176,8 +187,13 @@ function recovery.forget(state)
   local time = os.time() - math.ceil(math.max(state.config.forward_retention, state.config.mapping_cache_ttl))
   for _, shard in ipairs(state.shards) do
     local old = not shard.external_writers and fence.is_up(shard.inner)
-      and shard.inner:first("SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1", { time })
-    if old then fence.step(shard, function(tx) fence.forget(tx, time) end) end
+      and fence.reading(shard.inner.first, shard.inner, "SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1",
+        { time })
+    if old then
+      fence.step(shard, function(tx)
+        if fence.is_up(tx) then fence.forget(tx, time) end
+      end)
+    end
   end
 end
 

@@ -35,8 +35,8 @@ local function own_rows(shard, states)
   local page, at, last = nil, 0, { keyspace = "", key = "" }
   return function()
     if not page or (at == #page and at == 1000) then
-      page, at = {}, 0
-      for row in shard.inner:each(sql, { last.keyspace, last.key }) do page[#page + 1] = row end
+      at = 0
+      page = fence.reading(shard.inner.all, shard.inner, sql, { last.keyspace, last.key }) or {}
       last = page[#page]
     end
     at = at + 1
@@ -99,7 +99,9 @@ end
 
 local function check_stages(run, shard)
   for _, row in ipairs(stage_names(shard)) do
-    local n = shard.inner:first(("SELECT count(*) AS n FROM %s WHERE %s"):format(quote.name(row.name), UNOWNED)).n
+    local found = fence.reading(shard.inner.first, shard.inner, ("SELECT count(*) AS n FROM %s WHERE %s"):format(
+      quote.name(row.name), UNOWNED))
+    local n = found and found.n or 0
     if n > 0 and run.repair then
       clear_stage(run, shard, row.name, n)
     elseif n > 0 then
@@ -113,7 +115,7 @@ end
 -- triggers refuse every write.
 local function is_bare(inner)
   if fence.is_up(inner) then
-    return inner:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" == nil and "harmless"
+    return fence.reading(inner.first, inner, "SELECT 1 AS yes FROM _collegedb_own LIMIT 1") == nil and "harmless"
   end
   return inner:first [[SELECT 1 AS yes FROM sqlite_schema
     WHERE substr(name, 1, 17) IN ('_collegedb_fence_', '_collegedb_stage_') LIMIT 1]] ~= nil and "harmful"
@@ -124,10 +126,14 @@ local function check_bare_fence(run, shard)
   local bare = #run.state.epoch.placements == 1 and is_bare(shard.inner)
   if not bare then return end
   if run.repair then
-    shard.handle:transaction(function(tx)
-      if is_bare(tx) then fence.remove(tx) end
+    local removed = shard.handle:transaction(function(tx)
+      local still = is_bare(tx)
+      if still then fence.remove(tx) end
+      return still
     end)
-    reports.repaired(run.report, "%s: the fence, which was around nothing, was taken down", shard.name)
+    if removed then
+      reports.repaired(run.report, "%s: the fence, which was around nothing, was taken down", shard.name)
+    end
   elseif bare == "harmless" then
     run.report.bare_fences = run.report.bare_fences + 1
   else
