@@ -345,7 +345,7 @@ end
 
 --- Is a move under way here?
 function fence.is_open(tx)
-  return fence.is_up(tx) and tx:first "SELECT 1 AS yes FROM _collegedb_open LIMIT 1" ~= nil
+  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
 end
 
 --- Forgets keys that went, or came, before a time; the fence goes with the last.
