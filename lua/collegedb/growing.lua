@@ -11,7 +11,9 @@ local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
 local json = require "collegedb.json"
+local moves = require "collegedb.moves"
 local quote = require "collegedb.quote"
+local recovery = require "collegedb.recovery"
 local schema = require "collegedb.schema"
 local shards = require "collegedb.shards"
 
@@ -216,6 +218,19 @@ local function wait_for_writers(state)
   for _, shard in ipairs(state.shards) do shard.handle:transaction(function() end) end
 end
 
+-- A key that moves meanwhile may be seen on neither shard by a look at one after the other: the one that it goes to had
+-- been looked at before. Nothing moves when no shard knows of an open move, and none is begun until the look is over.
+local function look_at_rest(state, look)
+  local before = moves.stamp(state.directory)
+  for _, shard in ipairs(state.shards) do
+    if fence.is_open(shard.inner) then
+      recovery.run(state)
+      return false
+    end
+  end
+  return look() and moves.stamp(state.directory) == before
+end
+
 --- Drops the placements before the newest, when no program works in one of them any more and nothing is left to be
 -- moved.
 ---@param look fun(): boolean whether nothing is left; called when nobody can add to it any more
@@ -226,7 +241,7 @@ function growing.retire(state, look)
   local epoch, retired = state.epoch, false
   local alone = state.directory:without_workers(epoch.oldest, epoch.placement - 1, function()
     wait_for_writers(state)
-    if look() then retired = epochs.retire(state.directory, epoch.placement) end
+    if look_at_rest(state, look) then retired = epochs.retire(state.directory, epoch.placement) end
   end)
   if not alone then return false, "programs" end
   if not retired then return false, "keys" end
