@@ -117,8 +117,10 @@ local function is_bare(inner)
   if fence.is_up(inner) then
     return fence.reading(inner.first, inner, "SELECT 1 AS yes FROM _collegedb_own LIMIT 1") == nil and "harmless"
   end
+  -- In one statement: others may put a fence up meanwhile.
   return inner:first [[SELECT 1 AS yes FROM sqlite_schema
-    WHERE substr(name, 1, 17) IN ('_collegedb_fence_', '_collegedb_stage_') LIMIT 1]] ~= nil and "harmful"
+    WHERE substr(name, 1, 17) IN ('_collegedb_fence_', '_collegedb_stage_')
+    AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_collegedb_own') LIMIT 1]] ~= nil and "harmful"
 end
 
 -- While the shards are changing a fence waits for keys.

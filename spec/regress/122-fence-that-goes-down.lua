@@ -41,7 +41,7 @@ describe("regression 122:", function()
     local until_ = os.time() + 1
     while os.time() <= until_ do
       db:first(other .. "x", "SELECT 1 FROM users WHERE id = ?", { other .. "x" })
-      assert.is_true(db:verify().success)
+      assert.same({}, db:verify().findings)
     end
     assert.equal("", pipe:read "a")
     assert(pipe:close())
