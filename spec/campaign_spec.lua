@@ -34,7 +34,9 @@ describe("nothing is lost, doubled or left over", function()
     it("when it ends, or a file call fails, during: " .. scenario.name, function()
       local w = new(scenario)
       for i, fault in ipairs(sweep.faults) do -- every second one
-        if not fault.long and (i + number) % 2 == 0 then assert.same({}, sweep.run(w, scenario, fault, POINTS, i).failed) end
+        if not fault.long and (i + number) % 2 == 0 then
+          assert.same({}, sweep.run(w, scenario, fault, POINTS, i).failed)
+        end
       end
     end)
   end

@@ -1,5 +1,5 @@
--- A power cut during a move on shards whose commits are not synced, or not wholly: a step was lost after the next one,
--- in another file, had been made; rows were then where nothing looked for them, or gone.
+-- A power cut during a move on shards whose commits are not synced, or not wholly: a step was lost after the next
+-- one, in another file, had been made; rows were then where nothing looked for them, or gone.
 
 local scenarios = require "spec.campaign.scenarios"
 local sweep = require "spec.campaign.sweep"

@@ -1,5 +1,5 @@
--- A shard was drained while a move to it was under way: it was empty still, and refused the rows for good when they came
--- in, with the key committed to it.
+-- A shard was drained while a move to it was under way: it was empty still, and refused the rows for good when they
+-- came in, with the key committed to it.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

@@ -1,5 +1,5 @@
--- A mover that slept past its lease, and that a recovery had undone meanwhile, failed with SQL (no such table) where the
--- fence had gone with the move; it is MOVED, which can be tried again.
+-- A mover that slept past its lease, and that a recovery had undone meanwhile, failed with SQL (no such table) where
+-- the fence had gone with the move; it is MOVED, which can be tried again.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

@@ -1,5 +1,5 @@
--- Opening a new file, which is to be in WAL mode, while somebody locked it waited for busy_timeout once for every 5 ms of
--- it: 83 minutes instead of 5 s.
+-- Opening a new file, which is to be in WAL mode, while somebody had locked it waited for busy_timeout once for every
+-- 5 ms of it: 83 minutes instead of 5 s.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
