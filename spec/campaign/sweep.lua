@@ -162,16 +162,24 @@ function Stale:finish()
 end
 
 -- Others take it for dead while it is stopped; what it was in the middle of, they may have to wait for.
-local function strike(w, scenario, fault, n, stale)
-  local pid, from = forks.start(be_struck(w, scenario, fault, n))
-  local status = forks.wait(pid, true)
-  if status == "stopped" then
+local function go_on_without(w, pid, stale)
+  local done, err = pcall(function()
     world.child(sweep.recover_now(w, true))
     stale:tell "struck"
-    forks.kill(pid, "CONT")
-    status = forks.wait(pid)
-  end
+  end)
+  forks.kill(pid, done and "CONT" or "KILL")
+  local status = forks.wait(pid)
+  if not done then error(err, 0) end
+  return status
+end
+
+local function strike(w, scenario, fault, n, stale)
+  local pid, from, into = forks.start(be_struck(w, scenario, fault, n))
+  local status = forks.wait(pid, true)
+  if status == "stopped" then status = go_on_without(w, pid, stale) end
   local text = from:read "a"
+  from:close()
+  into:close()
   if status ~= 0 and status ~= STRUCK then error(("it ended with %d: %s"):format(status, text), 0) end
   return status, text
 end
