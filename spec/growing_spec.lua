@@ -134,6 +134,48 @@ describe("growing", function()
     assert.equal(0, entries())
   end)
 
+  it("puts tables that come later behind the fence too", function()
+    local one = fixture.database(USERS)
+    fill(one, 1, 30)
+    one:add_shard { name = "c", fixture.path "c.db" }
+    one:rebalance()
+    one:ensure_schema "CREATE TABLE IF NOT EXISTS notes (id TEXT PRIMARY KEY, text TEXT)"
+    local gone
+    for _, row in ipairs(one:shard("c"):all "SELECT id FROM users") do gone = row.id end
+    local refused = 0
+    for _, name in ipairs { "a", "b" } do
+      local shard = one:shard(name)
+      local done, e = pcall(shard.run, shard, "INSERT INTO notes VALUES (?, 'x')", { gone })
+      if not done then
+        assert.equal("MOVED", e.code)
+        refused = refused + 1
+      end
+    end
+    assert.equal(1, refused)
+  end)
+
+  it("finishes at the next open what a program left that died while it closed a shard", function()
+    local db = fixture.database(USERS, nil, ABC)
+    fill(db, 1, 30)
+    local change = getmetatable(require("collegedb.core").state(db).directory).__index.change
+    local directory = require("collegedb.core").state(db).directory
+    local seal = require("collegedb.growing").seal
+    require("collegedb.growing").seal = function(state, index)
+      directory.change = function() error("killed", 0) end
+      return seal(state, index)
+    end
+    pcall(db.drain, db, "b")
+    require("collegedb.growing").seal = seal
+    directory.change = change
+    db:close()
+    db = fixture.open(fixture.config(nil, ABC))
+    assert.is_true(require("collegedb.core").state(db).epoch.sealed[2])
+    assert_all(db, 1, 30)
+    db:add_shard { name = "b", fixture.path "b.db" }
+    fill(db, 31, 60)
+    assert.is_true(counts({ "b" }).b > 0)
+  end)
+
   it("empties a shard, and closes it", function()
     local one = fixture.database(USERS, nil, ABC)
     local two = fixture.open(fixture.config(nil, ABC))

@@ -89,6 +89,7 @@ end
 -- that it can be run again (CREATE TABLE IF NOT EXISTS).
 function methods:ensure_schema(sql)
   local state = core.state(self)
+  state:read_epoch() -- shards that were added meanwhile
   schema.ensure(state, sql)
   state:refresh_catalog()
 end

@@ -202,13 +202,27 @@ function growing.seal(state, index)
     empty = true
   end)
   if not empty then return false end
-  state.directory:change(function(tx)
+  local closed = state.directory:change(function(tx)
+    local changed = tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ? AND drained > 0", { shard.id })
+    if changed.meta.changes == 0 then return false end
     tx:run("DELETE FROM _collegedb_entries WHERE shard = ?", { shard.id })
-    tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ?", { shard.id })
     return true
   end)
   state:read_epoch()
-  return true
+  if closed then return true end
+  fence.step(shard, fence.unseal)
+  errors.raise("CONFLICT", { shard = shard.name }, "shard %s was opened again by another program while it was drained",
+    shard.name)
+end
+
+--- Ends what a program left that died while it closed a shard: the shard refuses rows, and the directory does not say
+-- so.
+function growing.recover(state)
+  for index, shard in ipairs(state.shards) do
+    if state.epoch.drained[index] and not state.epoch.sealed[index] and fence.is_sealed(shard.inner) then
+      growing.seal(state, index)
+    end
+  end
 end
 
 -- --- the end of an old placement -----------------------------------------------------------------

@@ -197,6 +197,7 @@ function instance.open(given)
       mend.run(state)
       recovery.run(state)
       recovery.forget(state)
+      growing.recover(state)
     end
     check_identity(state)
     tell_unindexed(state)

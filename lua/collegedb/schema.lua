@@ -2,9 +2,13 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local fence = require "collegedb.fence"
 local inspect = require "collegedb.inspect"
+local patience = require "collegedb.patience"
 
 local schema = {}
+
+local PATIENCE <const> = 10 -- seconds
 
 local function check_sql(sql)
   if type(sql) ~= "string" or not sql:find "%S" then
@@ -13,14 +17,31 @@ local function check_sql(sql)
 end
 
 --- Runs a script on one shard, all of it or nothing.
-function schema.apply(shard, sql)
+---@param finish fun(tx: userdata)? is called before the commit
+function schema.apply(shard, sql, finish)
   check_sql(sql)
-  shard.handle:transaction(function(tx) tx:exec(sql) end)
+  shard.handle:transaction(function(tx)
+    tx:exec(sql)
+    if finish then finish(tx) end
+  end)
+end
+
+-- Where keys have left a shard, or come, new tables get behind its fence together with the others. One that can not
+-- be fenced stays outside.
+local function fence_tables(state, index)
+  return function(tx)
+    if not fence.is_up(tx) then return end
+    state:refresh_catalog()
+    for _, row in ipairs(tx:all "SELECT keyspace FROM _collegedb_fence") do
+      local done, err = pcall(fence.hold, state, tx, index, row.keyspace)
+      if not done and not errors.is_error(err, "UNSUPPORTED") then error(err, 0) end
+    end
+  end
 end
 
 -- A script again, on a shard that may have some of it: what is there already is
 -- passed over, whether a crash came before the mark or the file brought it along.
-local function apply_missing(shard, sql)
+local function apply_missing(shard, sql, finish)
   shard.handle:transaction(function(tx)
     while sql:find "%S" do
       local statement = core.scan(sql)
@@ -35,6 +56,7 @@ local function apply_missing(shard, sql)
       end
       sql = sql:sub(statement.finish + 1)
     end
+    finish(tx)
   end)
 end
 
@@ -92,6 +114,15 @@ function schema.copy(shards, target)
   errors.raise("USAGE", { shard = target.name }, "no other shard has tables to copy: give create_schema the SQL")
 end
 
+-- Again while keys of the tables are on their way, which are as they were until they have arrived.
+local function apply_at_rest(f, shard, sql, finish)
+  local waiting = patience.new(PATIENCE)
+  while true do
+    local applied, err = pcall(f, shard, sql, finish)
+    if applied or not errors.is_error(err, "CONFLICT") or not waiting:wait() then return applied, err end
+  end
+end
+
 local function explain(err, shard, done)
   if not errors.is_error(err) then return end
   err.shard, err.applied = err.shard or shard.name, done
@@ -108,8 +139,8 @@ function schema.ensure(state, sql)
   check_sql(sql)
   local id, known = remember(state.directory, sql)
   local done = {}
-  for _, shard in ipairs(state.shards) do
-    local applied, err = pcall(known and apply_missing or schema.apply, shard, sql)
+  for index, shard in ipairs(state.shards) do
+    local applied, err = apply_at_rest(known and apply_missing or schema.apply, shard, sql, fence_tables(state, index))
     if not applied then
       if not known then forget(state.directory, id) end
       explain(err, shard, done)
@@ -123,11 +154,12 @@ end
 
 --- Gives each shard the schemas that were ensured before it came, or while it was away.
 function schema.welcome(state)
-  for _, shard in ipairs(state.shards) do
+  for index, shard in ipairs(state.shards) do
     local missing = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
       (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
     for _, row in ipairs(missing) do
-      apply_missing(shard, row.sql)
+      local applied, err = apply_at_rest(apply_missing, shard, row.sql, fence_tables(state, index))
+      if not applied then error(err, 0) end
       mark(state.directory, { shard }, row.id)
     end
   end
