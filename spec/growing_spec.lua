@@ -134,6 +134,34 @@ describe("growing", function()
     assert.equal(0, entries())
   end)
 
+  it("brings a key home that was inserted and deleted under placements of before", function()
+    local a = fixture.database(USERS)
+    for i = 1, 30 do a:insert("u" .. i, INSERT, { "u" .. i, i }) end
+    local function delete_all(db)
+      for i = 1, 30 do db:run("u" .. i, "DELETE FROM users WHERE id = ?", { "u" .. i }) end
+    end
+    delete_all(a)
+    for round, weight in ipairs { 9, 0.1, 1, 30 } do
+      local other = fixture.open(fixture.config { shards = { a = { weight = weight } } })
+      for i = 1, 30 do other:insert("u" .. i, INSERT, { "u" .. i, i }) end
+      for i = 1, 30 do assert.equal(i, a:first("u" .. i, SELECT, { "u" .. i }).n) end
+      if round < 4 then delete_all(round % 2 == 1 and a or other) end
+      other:close()
+    end
+    local report = a:rebalance()
+    assert.is_true(report.retired)
+    for i = 1, 30 do
+      assert.equal("home", select(2, a:locate("u" .. i)))
+      assert.same({ (a:locate("u" .. i)) }, fixture.holders({ "a", "b" }, "users", "id", "u" .. i))
+    end
+    delete_all(a)
+    for i = 1, 30 do a:insert("u" .. i, INSERT, { "u" .. i, i }) end
+    a:close()
+    a = fixture.open(fixture.config { shards = { a = { weight = 30 } } })
+    for i = 1, 30 do assert.equal(i, a:first("u" .. i, SELECT, { "u" .. i }).n) end
+    assert.is_true(a:verify().success)
+  end)
+
   it("puts tables that come later behind the fence too", function()
     local one = fixture.database(USERS)
     fill(one, 1, 30)

@@ -64,7 +64,7 @@ local function homes_text(homes)
 end
 
 local function read_homes(shard, number)
-  return shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name, s.drained FROM _collegedb_homes AS h
+  return shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name FROM _collegedb_homes AS h
     JOIN _collegedb_shards AS s ON s.id = h.shard WHERE h.placement = ? ORDER BY h.shard]], { number })
 end
 
@@ -214,8 +214,7 @@ end
 local function by_keyspace(homes, index_of)
   local nodes, indexes, untagged, tagged = {}, {}, {}, {}
   for _, home in ipairs(homes) do
-    local node = { name = home.name, weight = home.weight, index = index_of[home.shard], id = home.shard,
-      sealed = home.drained == 2 }
+    local node = { name = home.name, weight = home.weight, index = index_of[home.shard], id = home.shard }
     nodes[#nodes + 1] = node
     local list = untagged
     if home.keyspace then

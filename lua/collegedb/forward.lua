@@ -10,10 +10,10 @@ local forward = {}
 --- Follows the own rows from shard to shard: where the key is now, and whether an own row said so. What is being
 -- received is still at its source, which serves reads and refuses writes. A committed move is brought to its end by
 -- whoever meets it.
--- A way that ends at a shard which was closed since says nothing: what it was for is gone.
+-- A way that ends at a shard which was closed since, or nowhere, says nothing: what it was for is gone.
 ---@param keyspace string without a shard's tag
 ---@return integer index, boolean told
----@return boolean? void the way ends at a closed shard
+---@return boolean? void the way ends at a closed shard, or in a circle
 function forward.follow(state, index, keyspace, text)
   local first, told = index, false
   for _ = 1, 2 * #state.shards do
@@ -29,10 +29,10 @@ function forward.follow(state, index, keyspace, text)
     if own.state == "sent" then recovery.activate(state.shards[peer], own.move) end
     index, told = peer, true
   end
-  return index, false -- it moves faster than it can be followed
+  return first, false, true
 end
 
---- A key that a shard has sent to one which was closed since, without rows: it may live there again.
+--- A key that a shard has sent to where nothing can be of it any more: it may live there again.
 ---@param index integer where a key would be by the directory and the placements
 function forward.revive(state, index, keyspace, text)
   fence.step(state.shards[index], function(tx)
@@ -42,13 +42,13 @@ function forward.revive(state, index, keyspace, text)
   end)
 end
 
--- A key that was not sent from here, but would be looked for here: no move has this number.
-local AHEAD = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, NULL, ?4 WHERE NOT (%s)
-  ON CONFLICT DO NOTHING]]
+-- A key that is not here, but would be looked for here. That it went without a move is told by `before`.
+local AHEAD = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, ?3, ?4 WHERE NOT (%s)
+  ON CONFLICT DO UPDATE SET state = 'tomb', peer = ?3, before = ?3, at = ?4 WHERE state = 'active']]
 
---- Notes, at the shard that decides where a key is, that it is at another one from now on, unless it is here: has rows,
--- or an own row. Then a program that still would insert it here is refused.
----@param index integer the shard that decides
+--- Notes, at the shard where a key would be looked for, that it is at another one from now on, unless it has rows here
+-- or was sent on. Then a program that still would insert it here is refused.
+---@param index integer the shard that decides, or to which its own rows lead
 ---@param target integer
 ---@return boolean? done nil where no fence can be; false: look again
 function forward.send_ahead(state, index, target, keyspace, text)

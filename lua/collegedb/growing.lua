@@ -182,7 +182,9 @@ function growing.close(state, index)
         .. "first", shard.name)
     end
     if at then table.remove(homes, at) end
-    tx:run("UPDATE _collegedb_shards SET drained = max(drained, 1) WHERE id = ?", { shard.id })
+    -- A config that does not name it any more must not hide it, as long as it is needed.
+    tx:run("UPDATE _collegedb_shards SET drained = max(drained, 1), settings = coalesce(settings, ?) WHERE id = ?",
+      { settings_of(shard) or core.null, shard.id })
   end)
 end
 

@@ -62,9 +62,12 @@ function moves.stamp(directory)
 end
 
 --- May the mover of this number still be at work?
-function moves.is_live(directory, number)
-  return directory.shard:first("SELECT 1 AS yes FROM _collegedb_moves WHERE number = ? AND lease >= ?",
-    { number, os.time() }) ~= nil
+---@param begun integer? when its keys were taken, as os.time: of a move that this directory does not know, and another
+-- one may
+function moves.is_live(directory, number, begun)
+  local row = directory.shard:first("SELECT lease FROM _collegedb_moves WHERE number = ?", { number })
+  if row then return row.lease >= os.time() end
+  return begun ~= nil and begun + moves.lease >= os.time()
 end
 
 --- The numbers of moves whose mover's lease has run out.

@@ -129,10 +129,11 @@ local function open_moves(state, only)
   local found = {}
   for _, shard in ipairs(state.shards) do
     if fence.is_up(shard.inner) then
-      for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, "SELECT move, state, peer FROM _collegedb_open "
+      for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, "SELECT move, state, peer, "
+          .. "(SELECT max(at) FROM _collegedb_own WHERE move = o.move) AS begun FROM _collegedb_open AS o "
           .. "WHERE move = coalesce(?, move)", { only or core.null }) or {}) do
         local each = found[row.move] or {}
-        found[row.move] = each
+        found[row.move], each.begun = each, math.max(each.begun or 0, row.begun or 0)
         local peer = state.shards[state.by_name[row.peer]]
         if row.state == "receiving" then each.source, each.target = peer, shard
         else each.source, each.target, each.committed = shard, peer, row.state == "sent" end
@@ -149,7 +150,7 @@ local function recover(state, number, each)
   local how
   if not each.committed and recovery.undo(each.source, each.target, number) then how = "undone"
   elseif recovery.finish(state, each.source, each.target, number) then how = "finished" end
-  moves.close(state.directory, number)
+  if how then moves.close(state.directory, number) end
   return how
 end
 
@@ -197,12 +198,16 @@ function recovery.forget(state)
   end
 end
 
--- What dead movers had journaled is over in the shards by now. The directory may be of a backup, from before it
--- heard so.
+-- What dead movers had journaled is over in the shards by now, unless it is stuck. The directory may be of a backup,
+-- from before it heard so.
 local function close_dead(state)
+  local stuck
   for _, number in ipairs(moves.dead(state.directory)) do
-    for _, shard in ipairs(state.shards) do publish(state, shard, number) end
-    moves.close(state.directory, number)
+    stuck = stuck or open_moves(state)
+    if not stuck[number] then
+      for _, shard in ipairs(state.shards) do publish(state, shard, number) end
+      moves.close(state.directory, number)
+    end
   end
 end
 
@@ -214,8 +219,8 @@ end
 --- a stuck one needs a shard that is not there, or that does not know of it
 function recovery.run(state, all)
   local report, list = { finished = 0, undone = 0, live = 0 }, {}
-  for number in pairs(open_moves(state)) do
-    local live = not all and moves.is_live(state.directory, number)
+  for number, known in pairs(open_moves(state)) do
+    local live = not all and moves.is_live(state.directory, number, known.begun)
     local each = not live and open_moves(state, number)[number] -- its mover may have ended it just now
     if live then
       report.live = report.live + 1

@@ -63,7 +63,7 @@ local function homes_of(state, tag, keyspace, text)
   local oldest
   for i = 2, #placements do
     local node = home_in(placements[i], tag, keyspace, text)
-    if node and not node.sealed then
+    if node then
       oldest = node
       if not (homes.home and node.id == homes.home.id) then
         if node.index then table.insert(homes.old, node.index) else homes.gone = node.id end
@@ -149,19 +149,20 @@ local function resolve_entry(state, id, tag, keyspace, text, own, name, insert)
   return index, DIRECTORY, true
 end
 
--- An INSERT of a key that is nowhere: its home, or another shard when that is full. Nil: decide again.
-local function place_at_home(state, full, tag, keyspace, text, homes, looked)
+-- An INSERT of a key that is nowhere: its home, or another shard when that is full. Where earlier placements would look
+-- for it, `at`, is noted that it is there. Nil: decide again.
+---@param at integer?
+local function place_at_home(state, full, tag, keyspace, text, homes, at, looked)
   local index, claimed = homes.home.index, state.config.directory == "full"
   if allocate.is_full(state, index) then
     local nodes = epochs.candidates(state.epoch.placements[1], tag, keyspace ~= "").nodes
     index, claimed = allocate.next_home(state, nodes, full, text), true
   end
-  local sent = not homes.decider or homes.decider == index
-    or forward.send_ahead(state, homes.decider, index, keyspace, text)
+  local sent = not at or at == index or forward.send_ahead(state, at, index, keyspace, text)
   if sent == false then return nil end
   -- Where only a look at the shards told that the key is new, two processes could see different things: an INSERT
   -- then makes it certain.
-  if claimed or #state.epoch.probed > 0 or (looked and not (sent and homes.decider)) then
+  if claimed or #state.epoch.probed > 0 or (looked and not (sent and at)) then
     return allocate.claim(state, full, text, state.shards[index]), CLAIMED, true
   end
   return index, HOME, true
@@ -178,6 +179,10 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
       forward.revive(state, decider, keyspace, text)
       return nil
     end
+    -- Without rows it goes home: when the earlier placements are dropped, nobody looks for it elsewhere.
+    if told and insert and at ~= home.index and not probe.has_rows(state, at, tag, keyspace, text) then
+      return place_at_home(state, full, tag, keyspace, text, homes, at, true)
+    end
     if told then return at, may_be and FOUND or at == home.index and HOME or OLD_HOME, not may_be end
   end
   local places = probe.where(state, home and home.index, homes.old, homes.gone)
@@ -190,7 +195,7 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
   if homes.gone and not found then missing_shard(homes.gone, state) end
   if not home and not found then return place_new(state, full, tag, keyspace, text, name, insert) end
   if not found and not home.index then missing_shard(home.id, state) end
-  if insert and not found then return place_at_home(state, full, tag, keyspace, text, homes, #places > 0) end
+  if insert and not found then return place_at_home(state, full, tag, keyspace, text, homes, decider, #places > 0) end
   local index = found or home.index
   -- Where rows were seen, an INSERT makes it certain that others see them too, unless they ask the same shard.
   if insert and index ~= decider and (#places > 0 or state.config.directory == "full") then

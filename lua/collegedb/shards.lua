@@ -53,13 +53,13 @@ function shards.open(state, shard)
 end
 
 --- The shards that the directory tells of, since they were added while programs ran: by name, as of a normalized
--- config. What was drained is not told of any more.
+-- config. A drained one is told of as long as an earlier placement may send programs there.
 ---@param dir table the directory
 ---@return table<string, table>
 function shards.added(dir)
   local list = {}
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
-      .. "AND drained < 2 ORDER BY id")) do
+      .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
     local given = json_reader.decode(row.settings)
     given.name, given[1], given.path = row.name, given.path, nil
     list[#list + 1] = config.shard(given)

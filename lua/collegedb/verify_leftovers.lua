@@ -30,7 +30,7 @@ end
 -- A loop over the own rows of a shard in some states, read a page at a time: between two pages nothing of the file is
 -- held, and what is looked at again is as it is by then.
 local function own_rows(shard, states)
-  local sql = ([[SELECT keyspace, key, state, move, floor, peer, at FROM _collegedb_own WHERE state IN (%s)
+  local sql = ([[SELECT keyspace, key, state, move, floor, peer, before, at FROM _collegedb_own WHERE state IN (%s)
     AND (keyspace, key) > (?1, ?2) AND instr(keyspace, char(1)) = 0 ORDER BY keyspace, key LIMIT 1000]]):format(states)
   local page, at, last = nil, 0, { keyspace = "", key = "" }
   return function()
@@ -74,7 +74,7 @@ end
 
 local function check_tombs(run, index)
   for row in own_rows(run.state.shards[index], "'tomb'") do
-    if row.floor > 0 then check_tomb(run, index, row) end -- not one whose key was only sent ahead
+    if row.floor > 0 and not row.before then check_tomb(run, index, row) end -- not one whose key was only sent ahead
   end
 end
 
