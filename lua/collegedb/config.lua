@@ -78,6 +78,7 @@ check.journal_mode = one_of("wal", "delete", "truncate", "persist", "memory", "o
 check.synchronous = one_of("full", "normal", "off", "extra")
 check.auto_migrate = one_of("background", true, false)
 check.directory = one_of("sparse", "full")
+check.consistency = one_of("cached", "strict")
 
 function check.name(field, value)
   if type(value) ~= "string" or value == "" or #value > 127 or value:find "%c" then
@@ -138,13 +139,14 @@ local fields = {
   max_database_size = check.bytes, target_region = check.region, shard_locations = check.locations,
   on_event = check["function"], kv = true, shards = true, hash_shard_mappings = check.boolean,
   keyspaces = check.boolean, move_deadline = check.life, forward_retention = check.life,
+  consistency = check.consistency,
 }
 
 local defaults = {
   strategy = "hash", rules = "default", script_dirs = {}, script_limit = 100000000, auto_migrate = "background",
   directory = "sparse", mapping_cache_ttl = 30, mapping_cache_size = 1000000, check_keys = false,
   hash_shard_mappings = true, keyspaces = true, move_deadline = 10,
-  forward_retention = 86400,
+  forward_retention = 86400, consistency = "cached",
 }
 
 local shard_fields = {

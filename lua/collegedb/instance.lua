@@ -174,6 +174,13 @@ local function tell_unindexed(state)
   end
 end
 
+-- Where a strict read trusts the cache, the shard must still remember a key that has left meanwhile.
+local function cache_life(settings)
+  local life = settings.mapping_cache_ttl
+  if settings.consistency == "strict" then life = math.min(life, settings.forward_retention) end
+  return math.floor(math.min(life * 1000, LIFE_MAX))
+end
+
 --- Opens a database; see docs/config.md.
 ---@param given table
 ---@return userdata db
@@ -187,8 +194,8 @@ function instance.open(given)
     for index, shard in ipairs(state.shards) do handles[index] = shard.handle end
     db = core.router(state, handles, router.resolve, router.describe, {
       cache_size = settings.mapping_cache_size,
-      life_ms = math.floor(math.min(settings.mapping_cache_ttl * 1000, LIFE_MAX)),
-      check_keys = settings.check_keys, moved = moved.run,
+      life_ms = cache_life(settings), check_keys = settings.check_keys, strict = settings.consistency == "strict",
+      moved = moved.run,
     })
     state.weak.db = db
     state:publish_catalog(db)

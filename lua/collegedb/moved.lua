@@ -6,6 +6,7 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local forward = require "collegedb.forward"
+local group = require "collegedb.group"
 local patience = require "collegedb.patience"
 local recovery = require "collegedb.recovery"
 
@@ -86,13 +87,89 @@ local function where(state, db, key, sql, index)
   return told and at or index
 end
 
+-- --- strict reads ---------------------------------------------------------------------
+
+local ANCHOR <const> = "SELECT count(*) AS up FROM sqlite_schema WHERE name = '_collegedb_own'"
+
+-- Holds a read transaction of the shard open, in which all reads of the connection see one state; and whether there is
+-- a fence in it.
+local function anchor(shard)
+  local step, cursor = shard.inner:each(ANCHOR)
+  local done, row = pcall(step, cursor)
+  if done then return cursor, row.up > 0 end
+  local _ <close> = cursor
+  error(row, 0)
+end
+
+local function has_left(state, index, keyspace, text)
+  local own = fence.own_row(state.shards[index].inner, keyspace, text)
+  return own ~= nil and own.state ~= "active" and own.state ~= "sending"
+end
+
+-- The key that has left the shard, if it has: this one, or that of the group of a row that has it as its own key.
+local function departed(state, index, keyspace, text)
+  if has_left(state, index, keyspace, text) then return keyspace, text end
+  local root_space, root = group.of_row(state, index, keyspace, text)
+  if root and has_left(state, index, root_space, root) then return root_space, root end
+end
+
+local function read(handle, method, sql, params, held)
+  if method ~= "each" then
+    local _ <close> = held
+    return handle[method](handle, sql, params)
+  end
+  local results = table.pack(pcall(handle.each, handle, sql, params))
+  if not results[1] then
+    local _ <close> = held
+    error(results[2], 0)
+  end
+  core.hold(results[5], held)
+  return { table.unpack(results, 2, 5) }
+end
+
+-- A row may have been remembered by its own key, and have gone with its group.
+local function met_nothing(method, result)
+  if method == "run" then result = result.results end
+  return method ~= "each" and (result == nil or (method ~= "first" and #result == 0))
+end
+
+local function look_up_anew(db, key, sql, space, text)
+  core.forget(db, space, text)
+  return select(3, core.route(db, key, sql, false))
+end
+
+-- Runs a read in the snapshot of a shard in which the key has not left it.
+local function run_strict(state, db, method, key, sql, params, index)
+  local space, text = core.key_of(db, key, sql)
+  local keyspace, waiting = select(2, catalog.untag(space)), new_patience(state)
+  repeat
+    local held, up = anchor(state.shards[index])
+    local looked, gone_space, gone = pcall(departed, state, index, keyspace, text)
+    if looked and not gone then
+      if not up then core.no_fence(db, index) end
+      local result = read(state.shards[index].handle, method, sql, params, held)
+      local again = met_nothing(method, result) and look_up_anew(db, key, sql, space, text) or index
+      if again == index then return result end
+      index = again
+    else
+      do local _ <close> = held end
+      if not looked then error(gone_space, 0) end
+      if gone_space == keyspace and gone == text then index = place(state, db, key, sql, false, index, space, text)
+      else index = forward.follow(state, index, gone_space, gone) end
+    end
+  until not waiting:wait()
+  raise_moving(state, index, text)
+end
+
 --- Called from src/bind/route.c.
----@param method "first"|"all"|"run"|"each" for "each" the result is the index of the shard to read
----@param refused boolean the fence refused it; otherwise it met nothing
+---@param method "first"|"all"|"run"|"each" for "each" the result is the index of the shard to read; where strict, the
+---  four values of the loop in an array
+---@param why "refused"|"nothing"|"strict" the fence refused it; it met nothing; or it is to be read strictly
 ---@return boolean done, any result
-function moved.run(state, db, method, key, sql, params, index, refused)
+function moved.run(state, db, method, key, sql, params, index, why)
+  if why == "strict" then return true, run_strict(state, db, method, key, sql, params, index) end
   if method == "each" then return true, where(state, db, key, sql, index) end
-  if not refused then
+  if why == "nothing" then
     local inner = state.shards[index].inner
     if not fence.is_up(inner) then
       core.no_fence(db, index)

@@ -54,12 +54,14 @@ typedef struct {
   cdb__hash key; /* the one it was routed by, for check_keys */
 } cdb__lua_tx;
 
-/* Rows of one statement for `each`. User value 1 keeps the shard, 2 the parameters. */
+/* Rows of one statement for `each`. User value 1 keeps the shard, 2 the parameters, 3 the cursor that it
+ * holds. */
 struct cdb__lua_cursor {
   cdb__lua_shard *shard;
-  cdb__stmt *stmt; /* NULL once closed */
-  int tx_depth;    /* of the transaction that it was opened in; it ends with that */
-  int ended;       /* all rows were read; else `stmt` NULL means closed early */
+  cdb__lua_cursor *held; /* ends with this one */
+  cdb__stmt *stmt;       /* NULL once closed */
+  int tx_depth;          /* of the transaction that it was opened in; it ends with that */
+  int ended;             /* all rows were read; else `stmt` NULL means closed early */
   cdb__lua_cursor *next, **link;
 };
 
@@ -134,11 +136,13 @@ enum { CDB__DB_CLOSED, CDB__DB_OPEN, CDB__DB_ATTENTION };
 
 /* The router. User value 1: the Lua state, 2: the array of shards,
  * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table),
- * 5: what `homes` points to, 6: moved(state, db, method, key, sql, params, index, refused). */
+ * 5: what `homes` points to, 6: moved(state, db, method, key, sql, params, index, why). */
 struct cdb__lua_db {
   const void *magic; /* see test_db in route.c */
   atomic_int open;   /* CDB__DB_…: another thread may ask for attention */
   bool check_keys;
+  bool strict;       /* reads look at the fence */
+  bool careful;      /* one of these: a call is no plain one */
   bool text_members; /* a string may be the key of a row inside a group */
   int shard_count;
   cdb__lua_shard **shards;

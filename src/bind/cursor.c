@@ -10,6 +10,9 @@ static void unlink_cursor(cdb__lua_cursor *cursor) {
 }
 
 void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault) {
+  cdb__lua_cursor *held = cursor->held;
+  cursor->held = NULL;
+  if (held) cdb__lua_cursor_end(held, fault);
   fault->code = CDB_OK;
   if (!cursor->stmt) return;
   cdb__stmt *stmt = cursor->stmt;
@@ -18,6 +21,16 @@ void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault) {
   cdb__reset(stmt, fault);
   cdb__lua_note_schema(cursor->shard, stmt);
   cdb__stmt_give(stmt);
+}
+
+/* core.hold(cursor, other): the cursor keeps the other one open until its own end. */
+static int hold(lua_State *L) {
+  cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
+  cdb__lua_cursor *other = luaL_checkudata(L, 2, CDB__CURSOR_CLASS);
+  lua_settop(L, 2);
+  lua_setiuservalue(L, 1, 3);
+  cursor->held = other;
+  return 0;
 }
 
 /* Pushes a copy of the params table (or what else stands there); returns its index. */
@@ -45,7 +58,7 @@ void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth) {
 
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call) {
   lua_pushcfunction(L, next_row);
-  cdb__lua_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 2);
+  cdb__lua_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 3);
   *cursor = (cdb__lua_cursor){.shard = shard, .tx_depth = shard->tx_depth};
   luaL_setmetatable(L, CDB__CURSOR_CLASS);
   lua_pushvalue(L, shard_index);
@@ -116,4 +129,6 @@ void cdb__lua_open_cursor(lua_State *L) {
   luaL_newmetatable(L, CDB__CURSOR_CLASS);
   luaL_setfuncs(L, methods, 0);
   lua_pop(L, 1);
+  lua_pushcfunction(L, hold);
+  lua_setfield(L, -2, "hold");
 }

@@ -150,8 +150,10 @@ static int index_of(const cdb__lua_db *db, const cdb__lua_shard *shard) {
   return index;
 }
 
-bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
-                     bool refused) {
+/* moved(state, db, method, key, sql, params, index, why): true and its result on top, or nothing and false.
+ */
+static bool ask_moved(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call,
+                      const char *method, const char *why) {
   const int top = lua_gettop(L);
   const cdb__lua_db *db = test_db(L, 1);
   if (!db || !db->open) return false;
@@ -164,15 +166,38 @@ bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_c
   lua_pushlstring(L, call->sql, call->size);
   lua_pushvalue(L, call->params);
   lua_pushinteger(L, index_of(db, shard) + 1);
-  lua_pushboolean(L, refused);
+  lua_pushstring(L, why);
   lua_call(L, 8, 2);
   if (lua_toboolean(L, -2)) return true;
   lua_settop(L, top);
   return false;
 }
 
+bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
+                     bool refused) {
+  return ask_moved(L, shard, call, method, refused ? "refused" : "nothing");
+}
+
+static const char *method_of(cdb__lua_runner run) {
+  return run == cdb__lua_first ? "first" : run == cdb__lua_all ? "all" : "run";
+}
+
+/* A read with consistency = "strict". Where there is no fence, no key has left the shard. Whether there is
+ * one is known once the statement has run: SQLite prepares it anew when the schema has changed. Else Lua
+ * reads in the snapshot in which it has looked at the fence. */
+static int strict_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__lua_runner run) {
+  const int top = lua_gettop(L);
+  for (;;) {
+    if (shard->fence && ask_moved(L, shard, call, method_of(run), "strict")) return 1;
+    lua_settop(L, top);
+    run(L, shard, call);
+    if (!shard->handle || !shard->fence) return 1;
+  }
+}
+
 static int run_on(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
                   cdb__lua_runner run) {
+  if (db->strict && call->kind == CDB__SQL_SELECT) return strict_run(L, shard, call, run);
   return db->check_keys ? cdb__lua_checked_run(L, db, shard, call, run) : run(L, shard, call);
 }
 
@@ -195,8 +220,7 @@ int cdb__lua_look_after(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call
   if (!db || !db->open) return 1;
   if (call->why == CDB__FOUND && call->kind != CDB__SQL_INSERT && look_again(L, db, shard, call, run))
     return 1;
-  const char *method = run == cdb__lua_first ? "first" : run == cdb__lua_all ? "all" : "run";
-  if (shard->fence) cdb__lua_follow(L, shard, call, method, false);
+  if (shard->fence) cdb__lua_follow(L, shard, call, method_of(run), false);
   return 1;
 }
 
@@ -213,8 +237,10 @@ static bool is_nothing(lua_State *L, cdb__lua_runner run) {
 }
 
 /* The runner is called on another stack there, from which it can not be routed again. */
-static int checked(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
-                   cdb__lua_runner run) {
+static int carefully(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
+                     cdb__lua_runner run) {
+  if (!db->check_keys || (db->strict && call->kind == CDB__SQL_SELECT))
+    return run_on(L, db, shard, call, run);
   cdb__lua_checked_run(L, db, shard, call, run);
   return is_nothing(L, run) ? cdb__lua_look_after(L, shard, call, run) : 1;
 }
@@ -224,18 +250,28 @@ static int routed(lua_State *L, cdb__lua_runner run) {
   if (lua_gettop(L) != 4) lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, 1 << CDB__FOUND);
-  return db->check_keys ? checked(L, db, shard, &call, run) : run(L, shard, &call);
+  return db->careful ? carefully(L, db, shard, &call, run) : run(L, shard, &call);
 }
 
 static int method_run(lua_State *L) { return routed(L, cdb__lua_run); }
 static int method_first(lua_State *L) { return routed(L, cdb__lua_first); }
 static int method_all(lua_State *L) { return routed(L, cdb__lua_all); }
 
+/* A strict loop is begun in Lua: its rows are of the snapshot in which the key was there. */
+static int strict_each(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call) {
+  if (!ask_moved(L, shard, call, "each", "strict"))
+    cdb__lua_fail(L, CDB_INTERNAL, "a strict loop has no shard");
+  const int values = lua_gettop(L);
+  for (int i = 1; i <= 4; i++) lua_rawgeti(L, values, i);
+  return 4;
+}
+
 static int method_each(lua_State *L) {
   cdb__lua_call call;
   lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, 0);
+  if (db->strict && call.kind == CDB__SQL_SELECT) return strict_each(L, shard, &call);
   if (shard->fence && cdb__lua_follow(L, shard, &call, "each", false)) {
     shard = ready(L, db, (int)lua_tointeger(L, -1) - 1);
     lua_settop(L, 4);

@@ -23,6 +23,8 @@ static int new_router(lua_State *L) {
   lua_getfield(L, 5, "moved");
   lua_setiuservalue(L, -2, 6);
   db->check_keys = cdb__lua_boolean_field(L, 5, "check_keys");
+  db->strict = cdb__lua_boolean_field(L, 5, "strict");
+  db->careful = db->check_keys || db->strict;
   db->seed = cdb__random_seed();
   db->clock = cdb__clock_system();
   db->life_ms = cdb__lua_integer_field(L, 5, "life_ms", 0);
