@@ -25,7 +25,9 @@ local reads = {
   run = function(db, key) return db:run(key, READ, { key }).results[1].n end,
   with = function(db, key) return db:first(key, "WITH u AS (" .. READ .. ") SELECT n FROM u", { key }).n end,
   each = function(db, key)
-    for row in db:each(key, READ, { key }) do return row.n end
+    local n
+    for row in db:each(key, READ, { key }) do n = row.n end
+    return n
   end,
   member = function(db) return db:first(7, "SELECT n FROM orders WHERE id = 7").n end,
   sum = function(db, key) return db:first(key, "SELECT sum(n) AS n FROM users WHERE id = ?", { key }).n end,
@@ -93,7 +95,9 @@ describe("consistency", function()
     db:close()
     local reader = fixture.open(fixture.config { consistency = "strict" })
     fixture.raises("SQL", nil, reader.each, reader, key, "SELECT nothing FROM users WHERE id = ?", { key })
-    for _ in reader:each(key, READ, { key }) do break end
+    for row in reader:each(key, READ, { key }) do
+      if row then break end
+    end
     local n = 0
     for _ in reader:each(key, READ, { key }) do n = n + 1 end
     assert.equal(1, n)

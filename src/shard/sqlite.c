@@ -9,14 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 typedef struct {
   cdb__shard base;
   sqlite3 *db;
   cdb__sqlite_watcher watcher;
   void *watcher_context;
-  int busy_timeout_ms;
   char *path;
 } sqlite_shard;
 
@@ -292,31 +290,11 @@ static int set_journal_mode(sqlite_shard *shard, const char *mode, int wait_ms, 
   }
 }
 
-/* Instead of SQLite's own, whose first look comes after a millisecond: most locks are held for one commit,
- * which takes a fraction of that. Later it looks as seldom. */
-static int wait_for_lock(void *context, int count) {
-  static const int microseconds[] = {50,   100,   200,   400,   800,   1000,  2000,
-                                     5000, 10000, 15000, 20000, 25000, 25000, 25000};
-  enum { STEPS = sizeof microseconds / sizeof *microseconds, LAST = 50000 };
-  const sqlite_shard *shard = context;
-  const int64_t limit = (int64_t)shard->busy_timeout_ms * 1000;
-  int64_t waited = 0;
-  for (int i = 0; i < count && i < STEPS; i++) waited += microseconds[i];
-  if (count > STEPS) waited += (int64_t)(count - STEPS) * LAST;
-  int64_t next = count < STEPS ? microseconds[count] : LAST;
-  if (next > limit - waited) next = limit - waited;
-  if (next <= 0) return 0;
-  const struct timespec time = {0, (long)next * 1000};
-  nanosleep(&time, NULL);
-  return 1;
-}
-
 static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new,
                      cdb__fault *fault) {
   sqlite3 *db = shard->db;
   sqlite3_extended_result_codes(db, 1);
-  shard->busy_timeout_ms = options->busy_timeout_ms;
-  sqlite3_busy_handler(db, wait_for_lock, shard);
+  sqlite3_busy_timeout(db, options->busy_timeout_ms);
   sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
   int64_t ignored;
