@@ -111,11 +111,13 @@ local function changed(set)
   return table.concat(parts, " OR ")
 end
 
+-- Moving in and clearing insert and delete many rows, so that these ask first whether that is going on.
 local function trigger(part, time, event, conditions)
   local name = ("_collegedb_fence_%s_%s"):format(time == "AFTER" and "AUTO" or event, part.name)
-  return { name = name, sql = ("CREATE TRIGGER %s %s %s ON %s WHEN NOT %s AND (%s) BEGIN "
-    .. "SELECT RAISE(ABORT, 'collegedb:moved'); END;\n"):format(quote.name(name), time, event, quote.name(part.name),
-    AT_WORK, table.concat(conditions, " OR ")) }
+  local condition = ("(%s)"):format(table.concat(conditions, " OR "))
+  if event ~= "UPDATE" then condition = ("NOT %s AND %s"):format(AT_WORK, condition) end
+  return { name = name, sql = ("CREATE TRIGGER %s %s %s ON %s WHEN %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); "
+    .. "END;\n"):format(quote.name(name), time, event, quote.name(part.name), condition) }
 end
 
 local function is_alias(part)
@@ -128,7 +130,8 @@ end
 -- A number that SQLite chooses for a new row is known only after it was inserted.
 local function fence_part(keyspace, part)
   local key, insert, after = key_conditions(keyspace, part, "NEW"), {}, {}
-  local update = { key_conditions(keyspace, part, "OLD"), key }
+  local update = { key_conditions(keyspace, part, "OLD"),
+    ("((%s) AND (%s))"):format(changed { { name = part.column } }, key) }
   table.insert(is_alias(part) and after or insert, key)
   for _, set in ipairs(fence.loose_sets(part)) do
     local victim, staged = victim_condition(keyspace, part, set), staged_condition(part, set)
