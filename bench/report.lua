@@ -106,11 +106,12 @@ It takes Debian's packages `valgrind` and `lua-sql-sqlite3` (`make bench` instal
 - **17th shard**: the places of 4 million keys with 16 and with 17 shards of equal weight.
 - **start-up**: from `exec` to exit, in turns.
 - **moving rows between two files**: every second user of a file goes to another one, 5,000 keys a move, with their
-  entries in the directory; the floor does it in one transaction, on files made anew. `synchronous = FULL` on both sides.
+  entries in the directory; the floor does it in one transaction, on files made anew. `synchronous = FULL` on both
+  sides.
 - **commits of a move**: the transactions in the WAL files of the directory and both shards.
-- **a write to a key that is being moved**: one process writes one row all the time, another one moves it to and fro with
-  pauses of some milliseconds. Counted are the writes that began on one shard and ended on the other; a commit's time is
-  the median of the same write while nothing moves. `synchronous = FULL`.
+- **a write to a key that is being moved**: one process writes one row all the time, another one moves it to and fro
+  with pauses of some milliseconds. Counted are the writes that began on one shard and ended on the other; a commit's
+  time is the median of the same write while nothing moves. `synchronous = FULL`.
 - **a shard that remembers moved keys**: against the same table in a file without any; WAL, NORMAL.
 ]]
 

@@ -86,8 +86,9 @@ local function round(ctx, rows, orders)
   return rows / seconds, floor_rate
 end
 
-local WHY <const> = "A key has a row in the fence of both shards, by which writers are told where it is, and an entry in "
-  .. "the directory: about ten changes in B-trees for a group, beside those for its rows. Groups of more rows share them."
+local WHY <const> = "A key has a row in the fence of both shards, by which writers are told where it is, and an "
+  .. "entry in the directory: about ten changes in B-trees for a group, beside those for its rows. Groups of more "
+  .. "rows share them."
 
 local function row(ctx, what, orders)
   local rows, rates, floors, ratios = ctx.quick and 50000 or 150000, {}, {}, {}
@@ -98,8 +99,9 @@ local function row(ctx, what, orders)
   local ratio = measure.median(ratios)
   return {
     what = ("moving %s rows between two files, %s"):format(measure.rate(rows), what), met = ratio >= 0.3, why = WHY,
-    reach = "≥ 0.3 of `ATTACH; INSERT … SELECT; DELETE`", measured = ("%.2f (%s rows/s, floor %s rows/s)"):format(ratio,
-      measure.rate(measure.median(rates)), measure.rate(measure.median(floors))),
+    reach = "≥ 0.3 of `ATTACH; INSERT … SELECT; DELETE`",
+    measured = ("%.2f (%s rows/s, floor %s rows/s)"):format(ratio, measure.rate(measure.median(rates)),
+      measure.rate(measure.median(floors))),
   }
 end
 
