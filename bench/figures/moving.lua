@@ -104,8 +104,8 @@ local function waiting_row(ctx)
   local count, middle, most = pipe:read("n", "n", "n")
   return {
     what = "a write to a key that is being moved waits, p99", reach = "≤ 8 commits' time", met = most <= 8 * commit,
-    why = "The key is frozen for four commits and the mover's work between them, together some seven times what a commit "
-      .. "of one row takes; then the write itself is done elsewhere. What makes the longest waits longer is not known.",
+    why = "The key is frozen for four commits and the mover's work between them, together some seven times what a "
+      .. "commit takes; then the write itself is done elsewhere. What makes the longest waits longer is not known.",
     measured = ("%.1f commits (%.2f ms; median %.2f ms; a commit %.2f ms; %d waits)"):format(most / commit, most * 1e3,
       middle * 1e3, commit * 1e3, count),
   }
