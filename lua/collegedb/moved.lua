@@ -154,7 +154,7 @@ local function run_strict(state, db, method, key, sql, params, index)
     else
       do local _ <close> = held end
       if not looked then error(gone_space, 0) end
-      if gone_space == keyspace and gone == text then index = place(state, db, key, sql, false, index, space, text)
+      if gone_space == keyspace and gone == text then index = place(state, db, key, sql, false, space, text)
       else index = forward.follow(state, index, gone_space, gone) end
     end
   until not waiting:wait()
