@@ -32,13 +32,14 @@ local function new_patience(state) return patience.new(state.config.move_deadlin
 
 -- Where the key is: by all that the router knows now, and from there on by the own rows. Not by those alone, from
 -- where it was: they may lead to where it would have gone by a placement that is no more.
-local function place(state, db, key, sql, insert, space, text)
+---@param kind "select"|"insert"|string what is to be done there
+local function place(state, db, key, sql, kind, space, text)
   local keyspace = select(2, catalog.untag(space))
   core.forget(db, space, text)
-  local index = select(3, core.route(db, key, sql, insert))
-  recovery.complete(state, index, keyspace, text)
+  local index = select(3, core.route(db, key, sql, kind == "insert"))
+  if kind ~= "select" then recovery.complete(state, index, keyspace, text) end
   local at, told, void = forward.follow(state, index, keyspace, text)
-  if void and insert then forward.revive(state, index, keyspace, text) end
+  if void and kind == "insert" then forward.revive(state, index, keyspace, text) end
   if told then core.remember(db, space, text, at) end
   return at
 end
@@ -62,7 +63,7 @@ local function run_at_owner(state, db, method, key, sql, params, index)
   local look, waiting = guard(keyspace, text), new_patience(state)
   repeat
     if not is_under_way(state, index, keyspace, text, kind ~= "select", waiting) then
-      index = place(state, db, key, sql, kind == "insert", space, text)
+      index = place(state, db, key, sql, kind, space, text)
       local done, result = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
         look(tx)
         return tx[method](tx, sql, params)
@@ -154,7 +155,7 @@ local function run_strict(state, db, method, key, sql, params, index)
     else
       do local _ <close> = held end
       if not looked then error(gone_space, 0) end
-      if gone_space == keyspace and gone == text then index = place(state, db, key, sql, false, space, text)
+      if gone_space == keyspace and gone == text then index = place(state, db, key, sql, "select", space, text)
       else index = forward.follow(state, index, gone_space, gone) end
     end
   until not waiting:wait()
@@ -199,7 +200,7 @@ function moved.transaction(db, key, sql, insert, run)
       recovery.settle(state, index, keyspace, text)
     end
     if results[2] ~= LEFT then error(results[2], 0) end
-    index = place(state, db, key, sql, insert, space, text)
+    index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
   until not waiting:wait()
   raise_moving(state, index, text)
