@@ -384,6 +384,10 @@ local function set(shard, name, value)
   return restore
 end
 
+--- Puts off the checkpoints that commits of this connection may bring, until the result is closed: one takes longer
+-- than the whole of a small move, for which writers wait.
+function fence.without_checkpoints(shard) return set(shard, "wal_autocheckpoint", 0) end
+
 local EXTRA <const> = 3 -- of PRAGMA synchronous: as FULL, and the end of a rollback journal is synced too
 
 --- Runs a step of the protocol: a transaction that no power cut takes back once it has returned, whatever the shard's

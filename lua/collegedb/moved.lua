@@ -8,6 +8,7 @@ local fence = require "collegedb.fence"
 local forward = require "collegedb.forward"
 local group = require "collegedb.group"
 local patience = require "collegedb.patience"
+local probe = require "collegedb.probe"
 local recovery = require "collegedb.recovery"
 
 local moved = {}
@@ -34,11 +35,15 @@ local function new_patience(state) return patience.new(state.config.move_deadlin
 -- where it was: they may lead to where it would have gone by a placement that is no more.
 ---@param kind "select"|"insert"|string what is to be done there
 local function place(state, db, key, sql, kind, space, text)
-  local keyspace = select(2, catalog.untag(space))
+  local tag, keyspace = catalog.untag(space)
   core.forget(db, space, text)
   local index = select(3, core.route(db, key, sql, kind == "insert"))
-  if kind ~= "select" then recovery.complete(state, index, keyspace, text) end
   local at, told, void = forward.follow(state, index, keyspace, text)
+  -- Without rows there it comes back: the own rows may go, and nobody would find it elsewhere then.
+  if kind == "insert" and told and at ~= index and not probe.has_rows(state, at, tag, keyspace, text) then
+    forward.send_ahead(state, at, index, keyspace, text)
+    at, told, void = forward.follow(state, index, keyspace, text)
+  end
   if void and kind == "insert" then forward.revive(state, index, keyspace, text) end
   if told then core.remember(db, space, text, at) end
   return at
@@ -56,11 +61,22 @@ local function is_under_way(state, index, keyspace, text, write, waiting)
   return there and there.state == "receiving"
 end
 
+-- A write was done at the new place: nobody may find the old rows any more. A mover that lives clears them about now; what
+-- a dead one left is brought to its end.
+local function see_cleared(state, index, keyspace, text)
+  local waiting = patience.new(GRACE / 1000, 0.1, 1.3)
+  repeat
+    local own = fence.own_row(state.shards[index].inner, keyspace, text)
+    if not own or own.state ~= "sent" then return end
+  until not waiting:wait()
+  recovery.complete(state, index, keyspace, text)
+end
+
 -- Runs a statement at the key's shard, again while the fence refuses it or the key goes.
 local function run_at_owner(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
   local keyspace, kind = select(2, catalog.untag(space)), core.scan(sql).kind
-  local look, waiting = guard(keyspace, text), new_patience(state)
+  local look, waiting, left = guard(keyspace, text), new_patience(state), index
   repeat
     if not is_under_way(state, index, keyspace, text, kind ~= "select", waiting) then
       index = place(state, db, key, sql, kind, space, text)
@@ -68,6 +84,7 @@ local function run_at_owner(state, db, method, key, sql, params, index)
         look(tx)
         return tx[method](tx, sql, params)
       end)
+      if done and kind ~= "select" then see_cleared(state, left, keyspace, text) end
       if done then return result end
       if result ~= LEFT and not errors.is_error(result, "MOVED") then error(result, 0) end
     end
@@ -191,15 +208,17 @@ function moved.transaction(db, key, sql, insert, run)
   local shard, hash, index = core.route(db, key, sql, insert)
   local space, text = core.key_of(db, key, sql)
   local keyspace = select(2, catalog.untag(space))
-  local look, waiting = guard(keyspace, text), new_patience(state)
+  local look, waiting, left = guard(keyspace, text), new_patience(state), nil
   repeat
     local results = table.pack(pcall(run, shard, hash, look))
+    if results[1] and left then see_cleared(state, left, keyspace, text) end
     if results[1] then return table.unpack(results, 2, results.n) end
     if errors.is_error(results[2], "MOVED") then
       core.forget(db, space, text)
       recovery.settle(state, index, keyspace, text)
     end
     if results[2] ~= LEFT then error(results[2], 0) end
+    left = left or index
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
   until not waiting:wait()

@@ -225,15 +225,28 @@ local function clear_up(job, err)
   if done then pcall(steps.close, job) end
 end
 
+--- In their order.
 move.steps = { "journal", "receive", "send", "copy", "commit", "activate", "publish", "clean", "close" }
 
+local function run_step(job, name, on_step)
+  steps[name](job)
+  job.committed = job.committed or name == "commit"
+  keep_alive(job)
+  if on_step then on_step(name, job.number) end
+end
+
+local BEFORE <const> = { "journal", "receive" }
+local FROZEN <const> = { "send", "copy", "commit", "activate" } -- writers wait
+local AFTER <const> = { "publish", "clean", "close" }
+
 local function run_steps(job, on_step)
-  for _, name in ipairs(move.steps) do
-    steps[name](job)
-    job.committed = job.committed or name == "commit"
-    keep_alive(job)
-    if on_step then on_step(name, job.number) end
+  for _, name in ipairs(BEFORE) do run_step(job, name, on_step) end
+  do
+    local _ <close> = fence.without_checkpoints(job.source)
+    local _ <close> = fence.without_checkpoints(job.target)
+    for _, name in ipairs(FROZEN) do run_step(job, name, on_step) end
   end
+  for _, name in ipairs(AFTER) do run_step(job, name, on_step) end
 end
 
 --- Moves the groups of some keys from one shard to another.
