@@ -6,6 +6,7 @@
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
 #   make SANITIZE=address,undefined test      (SANITIZE=thread for what spec/background_spec.lua does)
 #   make memcheck        the specs under valgrind
+#   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
 #   make lint format env bench docs install uninstall clean
 #
@@ -136,7 +137,7 @@ test:
 memcheck:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all
-	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_spec.lua spec/capi_spec.lua spec/campaign_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_spec.lua spec/capi_spec.lua spec/campaign_spec.lua spec/model_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
 
 # N: how many points of each kind; SEED: which; SPEC: only scenarios whose name has this.
 campaign:
@@ -144,6 +145,10 @@ campaign:
 	@$(MAKE) all spec_modules
 	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/campaign/run $(or $(N),2000) $(or $(SEED),1) $(SPEC)
+
+model:
+	@$(BOOTSTRAP) test
+	@spec/model/check $(MODEL)
 
 bench: all
 	@CDB_BUILD='$(B)' bench/run
@@ -201,5 +206,5 @@ docs:
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck campaign spec_modules bench env lint format install uninstall docs clean FORCE
+.PHONY: all demo test memcheck model campaign spec_modules bench env lint format install uninstall docs clean FORCE
 FORCE:
