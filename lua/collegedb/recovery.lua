@@ -9,52 +9,59 @@ local moves = require "collegedb.moves"
 
 local recovery = {}
 
-local function keys_of(shard, number)
-  return fence.reading(shard.inner.all, shard.inner, "SELECT keyspace, key FROM _collegedb_own WHERE move = ? "
-    .. "AND instr(keyspace, char(1)) = 0", { number }) or {}
+local function keys_of(shard, number, state)
+  return fence.is_up(shard.inner) and fence.reading(shard.inner.all, shard.inner, "SELECT keyspace, key "
+    .. "FROM _collegedb_own WHERE move = ?1 AND state = coalesce(?2, state) AND instr(keyspace, char(1)) = 0",
+    { number, state or core.null }) or {}
 end
 
--- Before a target forgets a move, its source must know that the move is over: a slow mover could still commit it.
-local function raise_floor(source, keys, number)
-  if #keys == 0 then return end
+-- Of the keys that are on their way by another move the floor stays: by it that one's end is told.
+local RAISE_FLOOR <const> = [[INSERT INTO _collegedb_own VALUES (?1, ?2, 'active', ?3, ?3, NULL, NULL, ?4)
+  ON CONFLICT DO UPDATE SET floor = max(floor, ?3), move = CASE state WHEN 'active' THEN max(move, ?3) ELSE move END
+  WHERE state IN ('active', 'tomb')]]
+
+-- Takes a move back at its source, in one step: a slow mover may go on before and after it. `keys` are those that the
+-- target had received by then; they are decided when their source can not send them by this move any more.
+---@return boolean undone, boolean decided
+local function undo_source(source, keys, number)
+  local undone, decided = true, true
+  if #keys == 0 and not fence.is_up(source.inner) then return undone, decided end
   fence.step(source, function(tx)
-    fence.make_own(tx)
-    for _, row in ipairs(keys) do
-      tx:run([[INSERT INTO _collegedb_own VALUES (?1, ?2, 'active', ?3, ?3, NULL, NULL, ?4) ON CONFLICT DO UPDATE
-        SET floor = max(floor, ?3), move = max(move, ?3) WHERE state = 'active']],
-        { row.keyspace, row.key, number, os.time() })
+    if #keys > 0 then fence.make_own(tx) elseif not fence.is_up(tx) then return end -- it went down meanwhile
+    tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'sending'", { number })
+    tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'sending'", { number })
+    undone = not tx:first("SELECT 1 AS yes FROM _collegedb_own WHERE move = ? AND state IN ('sent', 'tomb')",
+      { number })
+    for _, row in ipairs(undone and keys or {}) do
+      local raised = tx:run(RAISE_FLOOR, { row.keyspace, row.key, number, os.time() }).meta.changes
+      decided = decided and raised == 1
     end
   end)
+  return undone, decided
 end
 
---- Takes a move back that was not committed. False when it was: then it must be finished.
----@param source table a shard of the state
----@param target table
----@param number integer
-function recovery.undo(source, target, number)
-  local undone = true
-  if fence.is_up(source.inner) then
-    fence.step(source, function(tx)
-      if not fence.is_up(tx) then return end -- it went down meanwhile
-      tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'sending'", { number })
-      tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'sending'", { number })
-      undone = not tx:first("SELECT 1 AS yes FROM _collegedb_own WHERE move = ? AND state IN ('sent', 'tomb')",
-        { number })
-    end)
-  end
-  if not undone then return false end
-  if not fence.is_up(target.inner) then return true end
-  raise_floor(source, keys_of(target, number), number)
+local function undo_target(target, number)
   fence.step(target, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'receiving'", { number })
     fence.empty_stages(tx, number)
-    -- What was never here leaves no trace; what left here once stays remembered.
-    tx:run("DELETE FROM _collegedb_own WHERE move = ? AND state = 'receiving' AND floor = 0", { number })
+    -- What was never here leaves no trace; what left here once, or was sent ahead, stays remembered.
+    tx:run("DELETE FROM _collegedb_own WHERE move = ? AND state = 'receiving' AND before IS NULL", { number })
     tx:run("UPDATE _collegedb_own SET state = 'tomb', peer = before WHERE move = ? AND state = 'receiving'", { number })
     fence.remove_bare(tx)
   end)
-  return true
+end
+
+--- Takes a move back that was not committed. False when it was: then it must be finished. While a key of it is on its
+-- way by another move, the target goes on receiving; the next recovery ends that.
+---@param source table a shard of the state
+---@param target table
+---@param number integer
+function recovery.undo(source, target, number)
+  local keys = keys_of(target, number, "receiving")
+  local undone, decided = undo_source(source, keys, number)
+  if undone and decided and #keys > 0 then undo_target(target, number) end
+  return undone
 end
 
 --- The staged rows of a committed move become rows.
