@@ -61,8 +61,8 @@ local function is_under_way(state, index, keyspace, text, write, waiting)
   return there and there.state == "receiving"
 end
 
--- A write was done at the new place: nobody may find the old rows any more. A mover that lives clears them about now; what
--- a dead one left is brought to its end.
+-- A write was done at the new place: nobody may find the old rows any more. A mover that lives clears them about now;
+-- what a dead one left is brought to its end.
 local function see_cleared(state, index, keyspace, text)
   local waiting = patience.new(GRACE / 1000, 0.1, 1.3)
   repeat

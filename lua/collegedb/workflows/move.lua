@@ -235,18 +235,23 @@ local function run_step(job, name, on_step)
   if on_step then on_step(name, job.number) end
 end
 
-local BEFORE <const> = { "journal", "receive" }
-local FROZEN <const> = { "send", "copy", "commit", "activate" } -- writers wait
-local AFTER <const> = { "publish", "clean", "close" }
+local FROZEN <const> = { send = true, copy = true, commit = true, activate = true } -- writers wait
 
 local function run_steps(job, on_step)
-  for _, name in ipairs(BEFORE) do run_step(job, name, on_step) end
+  local at = 1
+  local function run_while(frozen)
+    while move.steps[at] and (FROZEN[move.steps[at]] or false) == frozen do
+      run_step(job, move.steps[at], on_step)
+      at = at + 1
+    end
+  end
+  run_while(false)
   do
     local _ <close> = fence.without_checkpoints(job.source)
     local _ <close> = fence.without_checkpoints(job.target)
-    for _, name in ipairs(FROZEN) do run_step(job, name, on_step) end
+    run_while(true)
   end
-  for _, name in ipairs(AFTER) do run_step(job, name, on_step) end
+  run_while(false)
 end
 
 --- Moves the groups of some keys from one shard to another.
