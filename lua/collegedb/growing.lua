@@ -247,13 +247,27 @@ local function look_at_rest(state, look)
   return look() and moves.stamp(state.directory) == before
 end
 
+-- Keys that only a placement can tell of, and that no look at the shards which are here would show: under a strategy
+-- without homes those have no entry that were placed before; and what is on a shard that the config does not have.
+local function holds_unseen(state)
+  if state.epoch.placements[1].claims then return true end
+  for _, placement in ipairs(state.epoch.placements) do
+    for _, node in ipairs(placement.all and placement.all.nodes or {}) do
+      if not node.index and not node.sealed then return true end
+    end
+  end
+  return false
+end
+
 --- Drops the placements before the newest, when no program works in one of them any more and nothing is left to be
 -- moved.
 ---@param look fun(): boolean whether nothing is left; called when nobody can add to it any more
----@return boolean retired, string? why "programs" or "keys" hold it up
+---@return boolean retired
+---@return "programs"|"keys"|"unseen"|nil why holds it up
 function growing.retire(state, look)
   state:read_epoch()
   if not growing.is_retiring(state) then return true end
+  if holds_unseen(state) then return false, "unseen" end
   local epoch, retired = state.epoch, false
   local alone = state.directory:without_workers(epoch.oldest, epoch.placement - 1, function()
     wait_for_writers(state)

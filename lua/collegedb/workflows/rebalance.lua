@@ -42,7 +42,7 @@ function rebalance.retire(_, ctx)
       return run:move_planned() and left == 0
     end)
     report.retired, report.waiting, round = retired, why == "programs", round + 1
-  until retired or report.waiting or round == ROUNDS
+  until why ~= "keys" or round == ROUNDS
 end
 
 return rebalance
