@@ -7,6 +7,20 @@ local recovery = require "collegedb.recovery"
 
 local forward = {}
 
+-- A key was sent ahead from `from` to a shard that had sent it there long ago, when nothing was remembered of that any
+-- more but here: for as long as a shard was put away. What was sent ahead came later.
+local function is_circle(own, from, last)
+  return last and last.state == "tomb" and last.move == 0 and own.state == "tomb" and own.peer == from.name
+end
+
+local function end_circle(shard, keyspace, text, own)
+  fence.step(shard, function(tx)
+    if not fence.is_up(tx) then return end
+    tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ? AND state = 'tomb' AND move = ?",
+      { keyspace, text, own.move })
+  end)
+end
+
 --- Follows the own rows from shard to shard: where the key is now, and whether an own row said so. What is being
 -- received is still at its source, which serves reads and refuses writes. A committed move is brought to its end by
 -- whoever meets it.
@@ -15,9 +29,13 @@ local forward = {}
 ---@return integer index, boolean told
 ---@return boolean? void the way ends at a closed shard, or in a circle
 function forward.follow(state, index, keyspace, text)
-  local first, told = index, false
+  local first, told, last, from = index, false, nil, nil
   for _ = 1, 2 * #state.shards do
     local own = fence.own_row(state.shards[index].inner, keyspace, text)
+    if own and is_circle(own, from, last) then
+      end_circle(state.shards[index], keyspace, text, own)
+      return index, true
+    end
     local stays = not own or own.state == "active" or own.state == "sending"
     if stays and told and state.epoch.sealed[index] then return first, false, true end
     if stays then return index, told or own ~= nil end
@@ -27,6 +45,7 @@ function forward.follow(state, index, keyspace, text)
         .. "config does not have", text, own.peer)
     end
     if own.state == "sent" then recovery.activate(state.shards[peer], own.move) end
+    last, from = own, state.shards[index]
     index, told = peer, true
   end
   return first, false, true
