@@ -93,13 +93,21 @@ local function run_at_owner(state, db, method, key, sql, params, index)
   raise_moving(state, index, text)
 end
 
+-- Whether a shard may have been left by a key, as its schema is now; of one that was closed, without a word.
+local function may_be_left(state, db, index)
+  local inner = state.shards[index].inner
+  local sealed = fence.is_sealed(inner)
+  if sealed or fence.is_up(inner) then return true, sealed end
+  core.no_fence(db, index)
+  return false
+end
+
 -- A loop can not be begun again elsewhere once it gives rows: its shard is looked for before.
 local function where(state, db, key, sql, index)
-  if not fence.is_up(state.shards[index].inner) then
-    core.no_fence(db, index)
-    return index
-  end
+  local left, sealed = may_be_left(state, db, index)
+  if not left then return index end
   local space, text = core.key_of(db, key, sql)
+  if sealed then return place(state, db, key, sql, false, space, text) end
   local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
   if told then core.remember(db, space, text, at) end
   return told and at or index
@@ -188,14 +196,12 @@ function moved.run(state, db, method, key, sql, params, index, why)
   if why == "strict" then return true, run_strict(state, db, method, key, sql, params, index) end
   if method == "each" then return true, where(state, db, key, sql, index) end
   if why == "nothing" then
-    local inner = state.shards[index].inner
-    if not fence.is_up(inner) then
-      core.no_fence(db, index)
-      return false
-    end
+    local left, sealed = may_be_left(state, db, index)
+    if not left then return false end
     local space, text = core.key_of(db, key, sql)
+    local keyspace = select(2, catalog.untag(space))
     -- Even where the key is here now: it may have come back since the statement looked.
-    if not fence.own_row(inner, select(2, catalog.untag(space)), text) then return false end
+    if not sealed and not fence.own_row(state.shards[index].inner, keyspace, text) then return false end
   end
   return true, run_at_owner(state, db, method, key, sql, params, index)
 end
@@ -209,6 +215,10 @@ function moved.transaction(db, key, sql, insert, run)
   local space, text = core.key_of(db, key, sql)
   local keyspace = select(2, catalog.untag(space))
   local look, waiting, left = guard(keyspace, text), new_patience(state), nil
+  if fence.is_sealed(state.shards[index].inner) then
+    index = place(state, db, key, sql, insert and "insert" or "update", space, text)
+    shard = state.shards[index].handle
+  end
   repeat
     local results = table.pack(pcall(run, shard, hash, look))
     if results[1] and left then see_cleared(state, left, keyspace, text) end
