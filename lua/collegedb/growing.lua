@@ -169,6 +169,19 @@ end
 
 -- --- closing one --------------------------------------------------------------------------------
 
+-- Does another shard take new keys?
+local function has_another(state, index, homes, tx)
+  local at = has_home(homes, state.shards[index])
+  if not state.epoch.placements[1].claims then return not at or #homes > 1 end
+  for i, shard in ipairs(state.shards) do
+    if i ~= index and shard.allocate
+      and tx:first("SELECT 1 AS yes FROM _collegedb_shards WHERE id = ? AND drained = 0", { shard.id }) then
+      return true
+    end
+  end
+  return not state.shards[index].allocate
+end
+
 --- Gives a shard no more new keys; what is on it is still to be moved.
 ---@param index integer
 function growing.close(state, index)
@@ -176,11 +189,11 @@ function growing.close(state, index)
   check_fences(state)
   local shard = state.shards[index]
   replace(state, function(homes, tx)
-    local at = has_home(homes, shard)
-    if at and #homes == 1 then
+    if not has_another(state, index, homes, tx) then
       errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard that takes new keys: add another one "
         .. "first", shard.name)
     end
+    local at = has_home(homes, shard)
     if at then table.remove(homes, at) end
     -- A config that does not name it any more must not hide it, as long as it is needed.
     tx:run("UPDATE _collegedb_shards SET drained = max(drained, 1), settings = coalesce(settings, ?) WHERE id = ?",
