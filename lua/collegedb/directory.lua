@@ -199,13 +199,16 @@ function Directory:replace(keyspace, text, version, id)
     WHERE digest = ? AND version = ?]], { id, digest, version }).meta.changes == 1
 end
 
+-- The shard ?2 was not closed meanwhile: then no entry may name it, since nothing could be inserted there.
+local TAKES_ROWS <const> = "NOT EXISTS (SELECT 1 FROM _collegedb_shards WHERE id = ?2 AND drained = 2)"
+
 --- Sets an entry that is wrong right, if its version is still `version` (nil: if there is none). The version stays, so
 -- that a move of the key that has begun meanwhile writes over it.
 ---@return boolean corrected
 function Directory:correct(keyspace, text, version, id)
   if version == nil then return self:replace(keyspace, text, nil, id) end
-  return self.shard:run("UPDATE _collegedb_entries SET shard = ? WHERE digest = ? AND version = ?",
-    { id, core.blob(core.digest(keyspace, text, self.secret)), version }).meta.changes == 1
+  return self.shard:run("UPDATE _collegedb_entries SET shard = ?2 WHERE digest = ?1 AND version = ?3 AND " .. TAKES_ROWS,
+    { core.blob(core.digest(keyspace, text, self.secret)), id, version }).meta.changes == 1
 end
 
 local SET = [[INSERT INTO _collegedb_entries VALUES (?, ?, 1)
@@ -242,9 +245,10 @@ function Directory.newest(_, tx, digests, number)
   return tx:first("SELECT max(version) AS n FROM _collegedb_entries").n
 end
 
-local PUBLISH = [[INSERT INTO _collegedb_entries VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE
-  SET shard = ?2, version = ?3 WHERE version < ?3]]
-local PUBLISH_HOME = "UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHERE digest = ?1 AND version < ?3"
+local PUBLISH = ([[INSERT INTO _collegedb_entries SELECT ?1, ?2, ?3 WHERE %s
+  ON CONFLICT DO UPDATE SET shard = ?2, version = ?3 WHERE version < ?3]]):format(TAKES_ROWS)
+local PUBLISH_HOME = ("UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHERE digest = ?1 AND version < ?3 AND %s")
+  :format(TAKES_ROWS)
 
 --- Writes where the keys of a move live now, unless a later move has: `number` is the entry's version.
 ---@param keyspace string with its tag
