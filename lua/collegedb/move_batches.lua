@@ -7,6 +7,7 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local move = require "collegedb.workflows.move"
 local patience = require "collegedb.patience"
+local probe = require "collegedb.probe"
 
 local move_batches = {}
 
@@ -45,6 +46,13 @@ local function note_failure(report, state, batch, keys, err)
   end
 end
 
+-- Has the key left its shard by itself since the plan? Then there is nothing to move, whatever is in the way.
+local function has_gone(state, batch, text, err)
+  if err.code ~= "CONFLICT" then return err.code == "MAPPING_NOT_FOUND" end
+  local tag, keyspace = catalog.untag(batch.space)
+  return not probe.has_rows(state, batch.source, tag, keyspace, text)
+end
+
 -- Moves what can be moved of the keys; what can not is noted.
 local function move_some(state, batch, keys, report)
   local moved, err = move_keys(state, batch, keys)
@@ -53,7 +61,7 @@ local function move_some(state, batch, keys, report)
     return
   end
   if not errors.is_error(err) then error(err, 0) end
-  if #keys == 1 and err.code == "MAPPING_NOT_FOUND" then return end -- its rows are gone
+  if #keys == 1 and has_gone(state, batch, keys[1], err) then return end
   if #keys == 1 or not of_a_key[err.code] then return note_failure(report, state, batch, keys, err) end
   local half = #keys // 2
   move_some(state, batch, table.move(keys, 1, half, 1, {}), report)
