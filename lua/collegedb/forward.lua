@@ -3,6 +3,7 @@
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
+local inspect = require "collegedb.inspect"
 local recovery = require "collegedb.recovery"
 
 local forward = {}
@@ -71,12 +72,16 @@ local AHEAD = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, ?3, 
 ---@param target integer
 ---@return boolean? done nil where no fence can be; false: look again
 function forward.send_ahead(state, index, target, keyspace, text)
-  local parts = group.parts(state.catalog, index, keyspace)
-  local sql = AHEAD:format(group.any_sql(parts, "SELECT ?2 AS key"))
+  local stale = false
   local done, answer = pcall(fence.step, state.shards[index], function(tx)
+    stale = inspect.version(tx) ~= state.catalog.versions[index]
+    if stale then return false end -- a table that was made meanwhile may have rows of the key
+    local parts = group.parts(state.catalog, index, keyspace)
     fence.hold(state, tx, index, keyspace)
-    return tx:run(sql, { keyspace, text, state.shards[target].name, os.time() }).meta.changes == 1
+    return tx:run(AHEAD:format(group.any_sql(parts, "SELECT ?2 AS key")),
+      { keyspace, text, state.shards[target].name, os.time() }).meta.changes == 1
   end)
+  if stale then state:refresh_catalog() end
   if done then return answer end
   if errors.is_error(answer, "UNSUPPORTED") then return nil end
   error(answer, 0)

@@ -10,6 +10,7 @@ local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
+local inspect = require "collegedb.inspect"
 local json = require "collegedb.json"
 local moves = require "collegedb.moves"
 local quote = require "collegedb.quote"
@@ -206,6 +207,7 @@ function growing.seal(state, index)
   local shard, empty = state.shards[index], false
   fence.step(shard, function(tx)
     if fence.is_open(tx) then return end
+    if inspect.version(tx) ~= state.catalog.versions[index] then return end -- others made tables
     for _, each in pairs(state.catalog.tables) do
       if each.shards[index] and tx:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
         return
