@@ -164,6 +164,7 @@ function steps.send(job)
     take_keys(job, tx, job.source, SEND, job.target)
     check_rows(job, tx)
     references.check_source(job, tx)
+    job.version = inspect.version(tx)
   end)
 end
 
@@ -192,10 +193,25 @@ function steps.copy(job)
   job.rows = stage.rows
 end
 
+-- No fence stands before a table that was made since the source was fenced; it may have rows of the keys.
+local function check_tables(job, tx)
+  if inspect.version(tx) == job.version then return end
+  job.state:refresh_catalog()
+  local known = {}
+  for _, part in ipairs(job.parts) do known[part.name] = true end
+  for _, part in ipairs(group.parts(job.state.catalog, job.source_index, job.keyspace)) do
+    if not known[part.name] then
+      errors.raise("CONFLICT", { shard = job.source.name, table = part.name }, "the table %s was made on %s meanwhile",
+        part.name, job.source.name)
+    end
+  end
+end
+
 -- After this there is no way back.
 function steps.commit(job)
   fence.step(job.source, function(tx)
     check_open(job, tx, "sending")
+    check_tables(job, tx)
     local changed = tx:run("UPDATE _collegedb_own SET state = 'sent', floor = ?1 WHERE move = ?1 AND state = 'sending'",
       { job.number }).meta.changes
     if changed ~= #job.keys then raise_taken_back(job) end
