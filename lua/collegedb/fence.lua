@@ -322,7 +322,8 @@ function fence.hold(state, tx, index, keyspace)
   local parts = group.parts(state.catalog, index, keyspace)
   group.read_storage(tx, parts)
   if #parts > 0 then fence.raise_up(tx, keyspace, parts) else fence.make_own(tx) end
-  state.fences[id] = inspect.version(tx)
+  -- One that was put up only now is not there before the commit.
+  if inspect.version(tx) == version then state.fences[id] = version end
 end
 
 -- --- a shard that is closed for good -------------------------------------------------------
