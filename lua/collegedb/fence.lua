@@ -375,13 +375,13 @@ end
 --- Does this connection enforce foreign keys?
 function fence.enforces_keys(shard) return shard.inner:first("PRAGMA foreign_keys").foreign_keys == 1 end
 
--- Sets a pragma until the result is closed.
+-- Sets a pragma until the result is closed. Raises BUSY in a transaction of this program, which would not heed it.
 local function set(shard, name, value)
   local before = shard.inner:first("PRAGMA " .. name)[name]
   local restore = setmetatable({}, { __close = function()
     shard.inner:run(("PRAGMA %s = %d"):format(name, before))
   end })
-  shard.inner:run(("PRAGMA %s = %d"):format(name, value))
+  shard.handle:run(("PRAGMA %s = %d"):format(name, value))
   return restore
 end
 

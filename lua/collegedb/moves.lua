@@ -98,6 +98,11 @@ function moves.raise(directory, number)
     ON CONFLICT DO UPDATE SET value = max(value, ?1)]], { number })
 end
 
+--- Says that the mover has stopped half way: others need not wait for its lease to run out.
+function moves.give_up(directory, number)
+  directory.shard:run("UPDATE _collegedb_moves SET lease = 0 WHERE number = ?", { number })
+end
+
 function moves.close(directory, number)
   directory.shard:run("DELETE FROM _collegedb_moves WHERE number = ?", { number })
 end

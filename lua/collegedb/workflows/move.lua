@@ -74,6 +74,8 @@ local function prepare(job)
     errors.raise("UNSUPPORTED", nil, "keys can not be moved while the directory is in %s: a move needs a directory "
       .. "with transactions", state.directory.path)
   end
+  -- Where a transaction of this program is open the move would stop half way: BUSY now.
+  for _, shard in ipairs { job.source, job.target } do shard.handle:first "SELECT 1" end
   state:refresh_catalog()
   job.parts, job.references = parts_of(state, job.source_index, job.keyspace)
   job.target_parts, job.target_references = parts_of(state, job.target_index, job.keyspace)
@@ -238,7 +240,8 @@ local function clear_up(job, err)
   if not job.number or (job.committed and not errors.is_interrupt(err)) then return end
   local done, undone = pcall(recovery.undo, job.source, job.target, job.number)
   if done and not undone then done = pcall(recovery.finish, job.state, job.source, job.target, job.number) end
-  if done then pcall(steps.close, job) end
+  if done then pcall(steps.close, job)
+  else pcall(moves.give_up, job.state.directory, job.number) end
 end
 
 --- In their order.
