@@ -170,17 +170,25 @@ end
 
 -- --- closing one --------------------------------------------------------------------------------
 
--- Does another shard take new keys?
+-- Do new keys that this shard may take have another place? Integer keys need one with the same keyspace.
 local function has_another(state, index, homes, tx)
-  local at = has_home(homes, state.shards[index])
-  if not state.epoch.placements[1].claims then return not at or #homes > 1 end
-  for i, shard in ipairs(state.shards) do
-    if i ~= index and shard.allocate
-      and tx:first("SELECT 1 AS yes FROM _collegedb_shards WHERE id = ? AND drained = 0", { shard.id }) then
+  local shard, spaces = state.shards[index], group.keyspaces(state.catalog, index)
+  local integers = #spaces > 1 or (spaces[1] or "") ~= ""
+  local function is_like(other) return not integers or other.keyspace == shard.keyspace end
+  if not state.epoch.placements[1].claims then
+    local at = has_home(homes, shard)
+    for i, home in ipairs(homes) do
+      if i ~= at and is_like(home) then return true end
+    end
+    return not at
+  end
+  for i, other in ipairs(state.shards) do
+    if i ~= index and other.allocate and is_like(other)
+      and tx:first("SELECT 1 AS yes FROM _collegedb_shards WHERE id = ? AND drained = 0", { other.id }) then
       return true
     end
   end
-  return not state.shards[index].allocate
+  return not shard.allocate
 end
 
 --- Gives a shard no more new keys; what is on it is still to be moved.
@@ -191,8 +199,8 @@ function growing.close(state, index)
   local shard = state.shards[index]
   replace(state, function(homes, tx)
     if not has_another(state, index, homes, tx) then
-      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard that takes new keys: add another one "
-        .. "first", shard.name)
+      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard that takes new keys%s: add another one "
+        .. "first", shard.name, shard.keyspace and " of the keyspace " .. shard.keyspace or "")
     end
     local at = has_home(homes, shard)
     if at then table.remove(homes, at) end
