@@ -26,8 +26,10 @@ local function move_keys(state, batch, keys)
   local waiting, placement = patience.new(PATIENCE), state.epoch.placement
   while true do
     if state.epoch.placement ~= placement then error(VOID, 0) end
+    -- Who takes the shard's keys over may have read them before they go: an entry keeps him from writing a wrong one.
+    local home = batch.home and not state.epoch.awaits[batch.source]
     local done, answer = pcall(move.run, state, { keyspace = keyspace, tag = tag, keys = keys, source = batch.source,
-      target = batch.target, home = batch.home })
+      target = batch.target, home = home })
     if done then return answer end
     local again = errors.is_error(answer) and (answer.code == "BUSY" or answer.code == "MOVED")
     if not again or not waiting:wait() then return nil, answer end
