@@ -21,21 +21,20 @@ end
 ---@param guard fun(tx)? is called first
 local function run(target, f, key, guard)
   check_function(f)
-  local tx = core.begin(target, key)
+  local tx
+  local function commit(...)
+    core.commit(tx)
+    return ...
+  end
+  -- All inside, since an interrupt may come anywhere.
   local results = table.pack(pcall(function()
+    tx = core.begin(target, key)
     if guard then guard(tx) end
-    return f(tx)
+    return commit(f(tx))
   end))
-  if not results[1] then
-    core.rollback(tx)
-    error(results[2], 0)
-  end
-  local committed, err = pcall(core.commit, tx)
-  if not committed then
-    core.rollback(tx)
-    error(err, 0)
-  end
-  return table.unpack(results, 2, results.n)
+  if results[1] then return table.unpack(results, 2, results.n) end
+  if tx then core.rollback(tx) end
+  error(results[2], 0)
 end
 
 local function check_statements(statements)
