@@ -394,6 +394,7 @@ local EXTRA <const> = 3 -- of PRAGMA synchronous: as FULL, and the end of a roll
 --- Runs a step of the protocol: a transaction that no power cut takes back once it has returned, whatever the shard's
 -- `synchronous` is. The next step, in another file, relies on it.
 function fence.step(shard, f)
+  shard.handle:first "SELECT 1" -- BUSY inside a transaction, where the pragma fails
   if shard.inner:first("PRAGMA synchronous").synchronous >= EXTRA then return shard.handle:transaction(f) end
   local _ <close> = set(shard, "synchronous", EXTRA)
   return shard.handle:transaction(f)

@@ -158,6 +158,7 @@ function rebalancing.run(db, name, opts, only)
     errors.raise("UNSUPPORTED", nil, "keys can not be moved while the directory is in %s: a move needs a directory "
       .. "with transactions", state.directory.path)
   end
+  state:check_outside()
   state:read_epoch()
   state:follow_scripts()
   local script, own = workflow.load(state.config, name)

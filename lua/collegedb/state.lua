@@ -106,6 +106,15 @@ end
 --- "hash", whose homes are computed, or "claims".
 function State:family() return family_of(self.strategy) end
 
+--- Raises BUSY inside a transaction of this program's on one of these shards, or on any.
+---@param ... integer? two at most
+function State:check_outside(...)
+  local asked = { ... }
+  for index, shard in ipairs(self.shards) do
+    if #asked == 0 or index == asked[1] or index == asked[2] then shard.handle:first "SELECT 1" end
+  end
+end
+
 --- Reads the catalog again when a shard's schema changed.
 ---@param always boolean? also when it did not: the rules may have
 function State:refresh_catalog(always)

@@ -74,8 +74,7 @@ local function prepare(job)
     errors.raise("UNSUPPORTED", nil, "keys can not be moved while the directory is in %s: a move needs a directory "
       .. "with transactions", state.directory.path)
   end
-  -- Where a transaction of this program is open the move would stop half way: BUSY now.
-  for _, shard in ipairs { job.source, job.target } do shard.handle:first "SELECT 1" end
+  state:check_outside(job.source_index, job.target_index)
   state:refresh_catalog()
   job.parts, job.references = parts_of(state, job.source_index, job.keyspace)
   job.target_parts, job.target_references = parts_of(state, job.target_index, job.keyspace)
