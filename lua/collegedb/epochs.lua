@@ -192,12 +192,13 @@ function epochs.follow_config(dir, number, shards)
   end)
 end
 
---- Registers a shard that is added while programs run.
+--- Registers a shard that is added while programs run, as one that takes no keys yet.
 ---@param settings string|nil the shard table as JSON, for the other programs
 function epochs.enroll(dir, shard, settings)
   dir:change(function(tx)
     register(dir, tx, { shard })
-    tx:run("UPDATE _collegedb_shards SET settings = ? WHERE id = ?", { settings or core.null, shard.id })
+    tx:run("UPDATE _collegedb_shards SET settings = ?, drained = max(drained, 1) WHERE id = ?",
+      { settings or core.null, shard.id })
     return true
   end)
 end

@@ -76,13 +76,12 @@ local function open_new(state, shard)
     shard.name)
 end
 
--- Its tables are there before any program looks for them.
-local function give_tables(state, shard)
-  schema.welcome(state)
-  if schema.read(shard.inner) then return end
-  for _, other in ipairs(state.shards) do
-    if other ~= shard and schema.read(other.inner) then return schema.copy(state.shards, shard) end
-  end
+-- Rows in a file that does not exist are gone with this program, and the directory would go on naming it.
+local function check_lasting(state, shard)
+  local path = shard.value.path
+  if type(path) ~= "string" or shards.is_file(path) or not shards.is_file(state.config.kv) then return end
+  errors.raise("CONFIG", { field = "shard", shard = shard.name }, "the shard %s would be in memory and end with this "
+    .. "program, while the directory %s stays: give it a file", shard.name, state.config.kv)
 end
 
 local function enroll(state, shard)
@@ -94,7 +93,14 @@ local function enroll(state, shard)
   end
   epochs.enroll(state.directory, shard, settings_of(shard))
   shards.include(state, shard)
-  give_tables(state, shard)
+end
+
+-- The tables that the others have; before any program puts keys there.
+local function give_tables(state, shard)
+  schema.welcome(state)
+  for index, other in ipairs(state.shards) do
+    if other ~= shard and not state.epoch.drained[index] and schema.add_missing(other, shard) then break end
+  end
   state:refresh_catalog(true)
 end
 
@@ -108,10 +114,11 @@ end
 local function open_again(state, shard)
   fence.step(shard, fence.unseal)
   state.directory:change(function(tx)
+    tx:run("UPDATE _collegedb_shards SET settings = ? WHERE id = ? AND settings IS NOT NULL",
+      { settings_of(shard) or core.null, shard.id })
     local opened = tx:run("UPDATE _collegedb_shards SET drained = 0 WHERE id = ? AND drained > 0", { shard.id })
     return opened.meta.changes > 0
   end)
-  shard.allocate = true
 end
 
 -- Does the shard get new keys?
@@ -142,11 +149,19 @@ end
 function growing.add(state, given)
   local shard = config.shard(given)
   check_directory(state, "adding a shard")
+  check_lasting(state, shard)
+  state:check_outside()
   state:read_epoch()
   state:refresh_catalog()
   local known = check_new(state, shard)
   if shard.allocate then check_fences(state) end
-  if known then shard = known else enroll(state, shard) end
+  if known then
+    known.weight, known.allocate = shard.weight, shard.allocate
+    shard = known
+  else
+    enroll(state, shard)
+  end
+  give_tables(state, shard)
   open_again(state, shard) -- also one that this program does not know, since it was drained before
   if shard.allocate then
     replace(state, function(homes)

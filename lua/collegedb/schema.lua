@@ -56,7 +56,7 @@ local function apply_missing(shard, sql, finish)
       end
       sql = sql:sub(statement.finish + 1)
     end
-    finish(tx)
+    if finish then finish(tx) end
   end)
 end
 
@@ -121,6 +121,13 @@ local function apply_at_rest(f, shard, sql, finish)
     local applied, err = pcall(f, shard, sql, finish)
     if applied or not errors.is_error(err, "CONFLICT") or not waiting:wait() then return applied, err end
   end
+end
+
+--- Gives `target` what `source` has and it lacks. False if that has no tables.
+function schema.add_missing(source, target)
+  local sql = schema.read(source.inner)
+  if sql then apply_missing(target, sql) end
+  return sql ~= nil
 end
 
 local function explain(err, shard, done)
