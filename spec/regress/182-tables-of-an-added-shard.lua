@@ -1,5 +1,5 @@
--- A shard that was added got only the tables that ensure_schema remembers, where there were any; and other programs could
--- use it before it had its tables, for ever if the program that added it died.
+-- A shard that was added got only the tables that ensure_schema remembers, where there were any; and other programs
+-- could use it before it had its tables, for ever if the program that added it died.
 
 local fixture = require "spec.support.fixture"
 local schema = require "collegedb.schema"

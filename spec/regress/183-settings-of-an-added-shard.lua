@@ -1,5 +1,5 @@
--- db:add_shard made a shard with `allocate = false` one that takes new keys, and a drained shard came back with the weight
--- that it had before, not with the one that was asked for.
+-- db:add_shard made a shard with `allocate = false` one that takes new keys, and a drained shard came back with the
+-- weight that it had before, not with the one that was asked for.
 
 local fixture = require "spec.support.fixture"
 
