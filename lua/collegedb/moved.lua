@@ -13,11 +13,6 @@ local recovery = require "collegedb.recovery"
 
 local moved = {}
 
-local function raise_moving(state, index, text)
-  errors.raise("MOVING", { key = text, shard = state.shards[index].name },
-    "the key %s was on its way to another shard for longer than move_deadline (%g s)", text, state.config.move_deadline)
-end
-
 -- A look at the own row, inside a transaction: no move of the key goes a step further here until that ends.
 local LEFT = {}
 
@@ -90,7 +85,7 @@ local function run_at_owner(state, db, method, key, sql, params, index)
     end
     if waiting:is_long() then recovery.settle(state, index, keyspace, text) end -- the mover may be dead
   until not waiting:wait()
-  raise_moving(state, index, text)
+  recovery.raise_moving(state, state.shards[index], text)
 end
 
 -- Whether a shard may have been left by a key, as its schema is now; of one that was closed, without a word.
@@ -232,7 +227,7 @@ function moved.transaction(db, key, sql, insert, run)
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
   until not waiting:wait()
-  raise_moving(state, index, text)
+  recovery.raise_moving(state, state.shards[index], text)
 end
 
 return moved

@@ -187,6 +187,24 @@ function recovery.settle(state, index, keyspace, text)
   if open and not moves.is_live(state.directory, own.move) then try(state, own.move) end
 end
 
+--- The shard where a move holds a key that it has not committed; it is ended if its mover is dead.
+---@param keyspace string without a shard's tag
+---@return table? shard
+function recovery.holder(state, keyspace, text)
+  for index, shard in ipairs(state.shards) do
+    recovery.settle(state, index, keyspace, text)
+    local own = fence.own_row(shard.inner, keyspace, text)
+    if own and (own.state == "sending" or own.state == "receiving") then return shard end
+  end
+end
+
+--- A write has waited for as long as it may.
+---@param shard table that holds the key
+function recovery.raise_moving(state, shard, text)
+  errors.raise("MOVING", { key = text, shard = shard.name },
+    "the key %s was on its way to another shard for longer than move_deadline (%g s)", text, state.config.move_deadline)
+end
+
 --- Forgets where keys have gone, long after anything can still be running that was begun before; on a shard that others
 -- write, never.
 function recovery.forget(state)

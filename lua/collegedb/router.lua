@@ -10,6 +10,7 @@ local forward = require "collegedb.forward"
 local members = require "collegedb.members"
 local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
+local recovery = require "collegedb.recovery"
 
 local router = {}
 
@@ -226,6 +227,14 @@ local function resolve_once(state, full, tag, keyspace, own, name, insert)
   return resolve_home(state, full, tag, keyspace, text, own, name, insert)
 end
 
+-- Whether a move is what holds a key up that was looked for in vain for a while. Raises MOVING when that is too long.
+local function look_for_move(state, keyspace, text, waiting)
+  local holder = recovery.holder(state, keyspace, text)
+  if holder and waiting:waited() >= state.config.move_deadline * 1000 then
+    recovery.raise_moving(state, holder, text)
+  end
+end
+
 --- Finds the shard of a key.
 ---@param state table of lua/collegedb/state.lua
 ---@param full string keyspace, with its tag if it has one
@@ -245,6 +254,7 @@ function router.resolve(state, full, text, name, insert)
     end
     tries = tries + 1
     if tries == AT_ONCE then waiting = patience.new(PATIENCE) end
+    if waiting and waiting:is_long() then look_for_move(state, keyspace, text, waiting) end
   until waiting and not waiting:wait()
   errors.raise("BUSY", { key = text }, "the shards change faster than the key %s can be placed", text)
 end
