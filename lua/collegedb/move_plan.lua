@@ -7,6 +7,7 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
 local loader = require "collegedb.loader"
+local probe = require "collegedb.probe"
 local router = require "collegedb.router"
 local stats = require "collegedb.stats"
 
@@ -15,6 +16,8 @@ local move_plan = {}
 ---@class collegedb.MovePlan
 ---@field total integer groups to be moved
 ---@field moves { from: string, to: string, keys: integer, bytes: integer }[] bytes by the mean of the source's keys
+---@field hidden { count: integer, [integer]: table } keys that keep a drained shard from being empty, as the report of
+--- a rebalance lists failures: other rows of theirs stand
 local Plan = {}
 Plan.__index = Plan
 
@@ -78,6 +81,25 @@ end
 
 -- --- the look at every key -------------------------------------------------------------------
 
+local SHOWN <const> = 1000 -- of `hidden`
+
+-- Of a key that is on two shards, the shard whose rows it reaches, if that is another one. To move the rows that nobody
+-- reaches would let them take the place of the others.
+local function stands_elsewhere(state, index, tag, keyspace, text, name)
+  local done, at = pcall(router.resolve, state, catalog.tag(tag, keyspace), text, name, false)
+  if not done and errors.is_interrupt(at) then error(at, 0) end
+  if done and at ~= index and probe.has(state, at, tag, keyspace, text) then return at end
+end
+
+local function note_hidden(self, index, target, at, key)
+  local hidden, shards = self.hidden, self.state.shards
+  hidden.count = hidden.count + 1
+  if hidden.count > SHOWN then return end
+  hidden[hidden.count] = { key = key, from = shards[index].name, to = shards[target].name, code = "CONFLICT",
+    message = ("the key %s has rows on %s too, and those stand: compare them, and delete those that are wrong by "
+    .. "db:shard(name)"):format(tostring(key), shards[at].name) }
+end
+
 local function look_at(self, index, column, key)
   local state = self.state
   local space, text = core.key_parts(key)
@@ -86,6 +108,9 @@ local function look_at(self, index, column, key)
   local target, home = target_of(self, index, tag, keyspace, text, column.name)
   if not target or target == index then return end
   if (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then return end
+  local at = stands_elsewhere(state, index, tag, keyspace, text, column.name)
+  if at and state.epoch.drained[index] then note_hidden(self, index, target, at, catalog.key_value(keyspace, text)) end
+  if at then return end
   self.scratch:run("INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?)", { index, target,
     catalog.tag(tag, keyspace), text, home == target })
 end
@@ -125,7 +150,8 @@ function move_plan.make(state, policy, opts)
     errors.raise("SCRIPT", nil, "%s: plan returned a %s; it must return a function (key, from, info)", what,
       type(choose))
   end
-  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, on_look = opts.on_look }, Plan)
+  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
+    on_look = opts.on_look }, Plan)
   self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
   self.scratch:exec(TABLE)
   self.choose = function(key, from, info) return loader.call(what, limit, choose, key, from, info) end

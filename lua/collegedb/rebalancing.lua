@@ -100,6 +100,12 @@ function Run:plan_anew(work, policy)
   self.report.planned = self.report.moved + self.report.failed_count + self.plan.total
 end
 
+-- What could not even be tried.
+local function add_hidden(report, hidden)
+  for i, each in ipairs(hidden) do report.failed[report.failed_count + i] = each end
+  report.failed_count, report.planned = report.failed_count + hidden.count, report.planned + hidden.count
+end
+
 --- Moves what self.plan says. False when it became void.
 ---@return boolean done
 function Run:move_planned()
@@ -110,6 +116,7 @@ function Run:move_planned()
     self:progress(before + moved, report.planned, "moving")
   end })
   self.db:flush_cache()
+  if done then add_hidden(report, plan.hidden) end
   return done
 end
 

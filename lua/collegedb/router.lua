@@ -187,6 +187,7 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
     if told then return at, may_be and FOUND or at == home.index and HOME or OLD_HOME, not may_be end
   end
   local places = probe.where(state, home and home.index, homes.old, homes.gone)
+  if decider then table.insert(places, 1, decider) end -- of two rows its row stands, as before the newer placement
   if tag and keyspace == "" then add_tagged(state, places, tag) end
   local found, rooted = find(state, places, tag, keyspace, text), false
   if not found and may_be then

@@ -1,6 +1,6 @@
--- A mover died after the new home of a key had been told to receive it, and the key was deleted. Its next INSERT noted at
--- the old home that the key is at the new one, which said that it is at the old one: neither was waited for, nor ended
--- by programs that were open, and each INSERT failed with BUSY, "the shards change faster than the key can be placed".
+-- A mover died after the new home of a key had been told to receive it, and the key was deleted. Its next INSERT noted
+-- at the old home that the key is at the new one, which said that it is at the old one: neither was waited for, nor
+-- ended by programs that were open, and each INSERT failed with BUSY.
 
 local fixture = require "spec.support.fixture"
 local movers = require "spec.support.movers"
