@@ -88,6 +88,20 @@ end
 
 -- --- the directory ----------------------------------------------------------------------
 
+-- Shards where keys are at home, or were before a placement that came while they were away.
+local function check_homes(add, state)
+  local told = {}
+  for _, placement in ipairs(state.epoch.placements) do
+    for _, node in ipairs(placement.all.nodes) do
+      if not node.index and not node.sealed and not told[node.name] then
+        told[node.name] = true
+        add("directory", "fault", ("keys are placed on shard %s, which the config does not have"):format(node.name),
+          "put the shard back into the config; empty it with collegedb drain before you take it out")
+      end
+    end
+  end
+end
+
 local function check_directory(add, state)
   local directory = state.directory
   local entries, total = directory:counts(), 0
@@ -99,6 +113,7 @@ local function check_directory(add, state)
     end
   end
   add("directory", "ok", ("epoch %d, %d entries"):format(state.epoch.number, total))
+  check_homes(add, state)
   if #state.epoch.placements > 1 then
     add("directory", "note", "keys are also looked for where earlier shards or weights placed them")
   end

@@ -56,11 +56,11 @@ local fields = { "path", "region", "priority", "weight", "max_size", "allocate",
   "keyspace", "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size" }
 
 -- The shard as other programs need it; nil for one that they can not open.
-local function settings_of(shard)
+local function settings_of(state, shard)
   if not shards.is_file(shard.value.path) then return nil end
   local out = {}
   for _, field in ipairs(fields) do out[field] = shard[field] end
-  out.path = core.real_path(shard.value.path)
+  out.path = shards.path_from(state.directory, core.real_path(shard.value.path))
   return json.encode(out)
 end
 
@@ -91,7 +91,7 @@ local function enroll(state, shard)
     while #state.owned > opened do core.close(table.remove(state.owned)) end
     error(err, 0)
   end
-  epochs.enroll(state.directory, shard, settings_of(shard))
+  epochs.enroll(state.directory, shard, settings_of(state, shard))
   shards.include(state, shard)
 end
 
@@ -115,7 +115,7 @@ local function open_again(state, shard)
   fence.step(shard, fence.unseal)
   state.directory:change(function(tx)
     tx:run("UPDATE _collegedb_shards SET settings = ? WHERE id = ? AND settings IS NOT NULL",
-      { settings_of(shard) or core.null, shard.id })
+      { settings_of(state, shard) or core.null, shard.id })
     local opened = tx:run("UPDATE _collegedb_shards SET drained = 0 WHERE id = ? AND drained > 0", { shard.id })
     return opened.meta.changes > 0
   end)

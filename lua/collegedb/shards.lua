@@ -52,6 +52,21 @@ function shards.open(state, shard)
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
 end
 
+-- The folder of the directory's file, with its slash; nil of one in memory.
+local function folder_of(dir)
+  return shards.is_file(dir.path) and core.real_path(dir.path):match "^.*/" or nil
+end
+
+--- A file's path as the directory keeps it: one in its own folder, or below, is named from there, so that a copy of the
+-- whole folder names the copied file.
+---@param dir table the directory
+---@param path string from the root
+---@return string
+function shards.path_from(dir, path)
+  local folder = folder_of(dir)
+  return folder and path:sub(1, #folder) == folder and path:sub(#folder + 1) or path
+end
+
 --- The shards that the directory tells of, since they were added while programs ran: by name, as of a normalized
 -- config. A drained one is told of as long as an earlier placement may send programs there.
 ---@param dir table the directory
@@ -61,7 +76,8 @@ function shards.added(dir)
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
       .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
     local given = json_reader.decode(row.settings)
-    given.name, given[1], given.path = row.name, given.path, nil
+    local path = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path
+    given.name, given[1], given.path = row.name, path, nil
     list[#list + 1] = config.shard(given)
   end
   return list
