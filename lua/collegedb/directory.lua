@@ -207,7 +207,8 @@ local TAKES_ROWS <const> = "NOT EXISTS (SELECT 1 FROM _collegedb_shards WHERE id
 ---@return boolean corrected
 function Directory:correct(keyspace, text, version, id)
   if version == nil then return self:replace(keyspace, text, nil, id) end
-  return self.shard:run("UPDATE _collegedb_entries SET shard = ?2 WHERE digest = ?1 AND version = ?3 AND " .. TAKES_ROWS,
+  local sql = "UPDATE _collegedb_entries SET shard = ?2 WHERE digest = ?1 AND version = ?3 AND " .. TAKES_ROWS
+  return self.shard:run(sql,
     { core.blob(core.digest(keyspace, text, self.secret)), id, version }).meta.changes == 1
 end
 
@@ -247,8 +248,8 @@ end
 
 local PUBLISH = ([[INSERT INTO _collegedb_entries SELECT ?1, ?2, ?3 WHERE %s
   ON CONFLICT DO UPDATE SET shard = ?2, version = ?3 WHERE version < ?3]]):format(TAKES_ROWS)
-local PUBLISH_HOME = ("UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHERE digest = ?1 AND version < ?3 AND %s")
-  :format(TAKES_ROWS)
+local PUBLISH_HOME = "UPDATE _collegedb_entries SET shard = ?2, version = ?3 WHERE digest = ?1 AND version < ?3 AND "
+  .. TAKES_ROWS
 
 --- Writes where the keys of a move live now, unless a later move has: `number` is the entry's version.
 ---@param keyspace string with its tag

@@ -290,7 +290,7 @@ end
 --- What the shard says of a key, or nil when it says nothing.
 ---@return { state: string, move: integer, floor: integer, peer: string? }?
 function fence.own_row(tx, keyspace, text)
-  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT state, move, floor, peer FROM _collegedb_own "
+  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT state, move, floor, peer, before FROM _collegedb_own "
     .. "WHERE keyspace = ? AND key = ?", { keyspace, text }) or nil
 end
 

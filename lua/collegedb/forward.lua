@@ -9,9 +9,11 @@ local recovery = require "collegedb.recovery"
 local forward = {}
 
 -- A key was sent ahead from `from` to a shard that had sent it there long ago, when nothing was remembered of that any
--- more but here: for as long as a shard was put away. What was sent ahead came later.
+-- more but here: for as long as a shard was put away. What was sent ahead came later. Where both were sent ahead it is
+-- for whoever inserts the key to say where it is.
 local function is_circle(own, from, last)
-  return last and last.state == "tomb" and last.move == 0 and own.state == "tomb" and own.peer == from.name
+  return last and last.state == "tomb" and last.move == 0 and own.state == "tomb" and not own.before
+    and own.peer == from.name
 end
 
 local function end_circle(shard, keyspace, text, own)

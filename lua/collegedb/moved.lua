@@ -179,7 +179,7 @@ local function run_strict(state, db, method, key, sql, params, index)
       else index = forward.follow(state, index, gone_space, gone) end
     end
   until not waiting:wait()
-  raise_moving(state, index, text)
+  recovery.raise_moving(state, state.shards[index], text)
 end
 
 --- Called from src/bind/route.c.

@@ -1,5 +1,5 @@
--- Rebalancing dropped the placement of the strategy `hash` when another strategy was in use since: keys that have no entry
--- because they are at home there were not found any more, and could be inserted a second time.
+-- Rebalancing dropped the placement of the strategy `hash` when another strategy was in use since: keys that have
+-- no entry because they are at home there were not found any more, and could be inserted a second time.
 
 local fixture = require "spec.support.fixture"
 

@@ -1,5 +1,5 @@
--- A config lacked a shard that had keys. They raised SHARD_NOT_FOUND, until a rebalance, which could not see them, dropped
--- the placement that told of them: then they were nowhere, and an INSERT made them a second time.
+-- A config lacked a shard that had keys. They raised SHARD_NOT_FOUND, until a rebalance, which could not see them,
+-- dropped the placement that told of them: then they were nowhere, and an INSERT made them a second time.
 
 local fixture = require "spec.support.fixture"
 

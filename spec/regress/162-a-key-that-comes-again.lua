@@ -1,5 +1,6 @@
--- A key went from its home to another shard, and was deleted there. When the first was its home again, a new row of it
--- followed what was remembered to the other shard; once that was forgotten, after forward_retention, it was not found any more.
+-- A key went from its home to another shard, and was deleted there. When the first was its home again, a new row of
+-- it followed what was remembered to the other shard; once that was forgotten, after forward_retention, it was not
+-- found any more.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
@@ -39,7 +40,8 @@ describe("a key that was moved from its home, deleted, and comes again", functio
       if i % 2 == 0 then db:transaction(key, add)
       else db:insert(key, "INSERT INTO users VALUES (?, 7)", { key }) end
     end
-    for _, letter in ipairs { "a", "z", "l" } do add_keys(db, letter, 60) end -- an open looks at some rows, not at these
+    -- An open looks at some rows, not at these.
+    for _, letter in ipairs { "a", "z", "l" } do add_keys(db, letter, 60) end
     for _ = 1, 25 do core.pause(100) end
     fixture.open(fixture.config(extra, { "a", "b", "c" }))
     db:flush_cache()

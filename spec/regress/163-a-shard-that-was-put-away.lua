@@ -1,5 +1,6 @@
--- A drained shard was put away, and the others forgot after forward_retention which keys had come from it. It was added
--- again, and still said where its keys had gone: a key that had been deleted since could not be inserted any more (BUSY).
+-- A drained shard was put away, and the others forgot after forward_retention which keys had come from it. It was
+-- added again, and still said where its keys had gone: a key that had been deleted since could not be inserted any
+-- more (BUSY).
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

@@ -1,6 +1,6 @@
--- Under a strategy that claims keys the last shard that takes new ones could be drained: no key could be inserted any more.
--- The last one of a keyspace was closed before it was seen that its keys have no other place, and then every rebalance
--- failed.
+-- Under a strategy that claims keys the last shard that takes new ones could be drained: no key could be inserted
+-- any more. The last one of a keyspace was closed before it was seen that its keys have no other place, and then
+-- every rebalance failed.
 
 local fixture = require "spec.support.fixture"
 

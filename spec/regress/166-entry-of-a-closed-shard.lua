@@ -1,5 +1,5 @@
--- A key was moved to a shard and deleted there, and the shard drained, all before the mover wrote the key's entry. The entry
--- then named a shard that takes no rows: an INSERT of the key raised MOVING for ever.
+-- A key was moved to a shard and deleted there, and the shard drained, all before the mover wrote the key's entry.
+-- The entry then named a shard that takes no rows: an INSERT of the key raised MOVING for ever.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

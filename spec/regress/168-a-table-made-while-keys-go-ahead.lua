@@ -1,5 +1,5 @@
--- A program that sent a new key to its new home did not know a table that had been made since, and that had rows of the key at
--- the old one: they were not found any more.
+-- A program that sent a new key to its new home did not know a table that had been made since, and that had rows of
+-- the key at the old one: they were not found any more.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
@@ -21,10 +21,10 @@ describe("a table that is made while an old placement counts", function()
   it("is known to who sends a key to its new home", function()
     local db = fixture.database "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER)"
     db:add_shard { name = "c", fixture.path "c.db" }
-    local key, other = new_key(db), nil
+    local key = new_key(db)
     for i = 2000, 2020 do db:insert("k" .. i, ADD, { "k" .. i }) end
     for _, name in ipairs(names) do -- as a program of the old placement does
-      other = core.sqlite(fixture.path(name .. ".db"), {})
+      local other = core.sqlite(fixture.path(name .. ".db"), {})
       other:exec "CREATE TABLE notes (owner TEXT PRIMARY KEY, n INTEGER)"
       if name ~= "c" then other:run("INSERT INTO notes VALUES (?, 1)", { key }) end
       core.close(other)

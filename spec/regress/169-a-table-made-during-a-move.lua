@@ -19,11 +19,15 @@ describe("a table that is made during a move", function()
       end })
     end
     fixture.raises("CONFLICT", "notes", run, function()
-      other:ensure_schema "CREATE TABLE notes (owner TEXT PRIMARY KEY, n INTEGER)"
+      for _, name in ipairs { "a", "b" } do
+        other:shard(name):exec "CREATE TABLE notes (owner TEXT PRIMARY KEY, n INTEGER)"
+      end
       other:insert(key, "INSERT INTO notes VALUES (?, 1)", { key })
     end)
     assert.equal(1, db:first(key, "SELECT n FROM notes WHERE owner = ?", { key }).n)
-    assert.equal(2, run(function() other:ensure_schema "CREATE TABLE strangers (id INTEGER PRIMARY KEY)" end).rows)
+    assert.equal(2, run(function()
+      for _, name in ipairs { "a", "b" } do other:shard(name):exec "CREATE TABLE strangers (id INTEGER PRIMARY KEY)" end
+    end).rows)
     assert.equal("b", db:locate(key))
     assert.equal(1, db:first(key, "SELECT n FROM notes WHERE owner = ?", { key }).n)
     assert.is_true(db:verify().success)

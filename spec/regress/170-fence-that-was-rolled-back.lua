@@ -1,5 +1,6 @@
--- A move that was refused had put the fence up in a transaction which was rolled back, and remembered in which version of the
--- schema it had seen it. When others made just as many tables, the next move took the fence for standing.
+-- A move that was refused had put the fence up in a transaction which was rolled back, and remembered in which
+-- version of the schema it had seen it. When others made just as many tables, the next move took the fence for
+-- standing.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

@@ -1,5 +1,5 @@
--- A call that moves keys, or brings a move to its end, inside a transaction on the same shard raised SQL, "Safety level may not
--- be changed inside a transaction", instead of BUSY.
+-- A call that moves keys, or brings a move to its end, inside a transaction on the same shard raised SQL, "Safety
+-- level may not be changed inside a transaction", instead of BUSY.
 
 local fixture = require "spec.support.fixture"
 

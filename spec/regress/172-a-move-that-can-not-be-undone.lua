@@ -1,5 +1,5 @@
--- A move failed because the source was locked, and for the same reason could not be undone: writes to its key raised MOVING
--- for a minute, as if the mover were still at work.
+-- A move failed because the source was locked, and for the same reason could not be undone: writes to its key
+-- raised MOVING for a minute, as if the mover were still at work.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

@@ -1,5 +1,5 @@
--- A key of existing data was moved to its home after an integration had read it, and before that wrote where it was. The entry
--- named the old shard, and once what that remembered was forgotten, the key was not found any more.
+-- A key of existing data was moved to its home after an integration had read it, and before that wrote where it
+-- was. The entry named the old shard, and once what that remembered was forgotten, the key was not found any more.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"

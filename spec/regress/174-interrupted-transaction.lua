@@ -1,5 +1,5 @@
--- An interrupt right after a transaction had begun, or right before its commit, left it open: every later call on the shard
--- raised BUSY.
+-- An interrupt right after a transaction had begun, or right before its commit, left it open: every later call on
+-- the shard raised BUSY.
 
 local fixture = require "spec.support.fixture"
 
@@ -9,7 +9,8 @@ describe("a transaction that is interrupted", function()
 
   it("is rolled back, or committed, wherever that is", function()
     local db = fixture.database "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER)"
-    local shard, at, done, open = db:shard "a", 0, false, 0
+    local shard, at, open = db:shard "a", 0, 0
+    local done
     shard:run "INSERT INTO users VALUES ('k', 1)"
     repeat
       at = at + 1

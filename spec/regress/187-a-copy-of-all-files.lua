@@ -1,5 +1,5 @@
--- The directory kept the whole path of a shard that was added while programs ran. A copy of the folder, such as a backup
--- that was looked at, then read and wrote the shard of the original.
+-- The directory kept the whole path of a shard that was added while programs ran. A copy of the folder, such as a
+-- backup that was looked at, then read and wrote the shard of the original.
 
 local fixture = require "spec.support.fixture"
 
