@@ -221,7 +221,7 @@ function growing.close(state, index)
     if at then table.remove(homes, at) end
     -- A config that does not name it any more must not hide it, as long as it is needed.
     tx:run("UPDATE _collegedb_shards SET drained = max(drained, 1), settings = coalesce(settings, ?) WHERE id = ?",
-      { settings_of(shard) or core.null, shard.id })
+      { settings_of(state, shard) or core.null, shard.id })
   end)
 end
 

@@ -60,7 +60,7 @@ describe("the command", function()
     process.run({ "sqlite3", "north.db", "INSERT INTO users SELECT 'x' || value, value FROM generate_series(1, 60)" },
       { folder = folder })
     local text = exits(3, "rebalance")
-    assert.matches("0 keys moved", text)
+    assert.matches("%d+ keys could not be", text)
     assert.matches("has the same n", text)
   end)
 
