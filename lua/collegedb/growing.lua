@@ -255,12 +255,20 @@ function growing.seal(state, index)
     shard.name)
 end
 
---- Ends what a program left that died while it closed a shard: the shard refuses rows, and the directory does not say
--- so.
+-- The directory is of a backup from before the shard was drained; or it has no other shard, and this one is opened.
+local function close_anew(state, index)
+  local closed, err = pcall(growing.close, state, index)
+  if closed then return growing.seal(state, index) end
+  if not errors.is_error(err, "NO_SHARDS") then error(err, 0) end
+  fence.step(state.shards[index], fence.unseal)
+end
+
+--- Brings directory and shards together: a shard refuses rows for good, and the directory does not say so, since a
+-- program died while it closed it, or an older directory was put back.
 function growing.recover(state)
   for index, shard in ipairs(state.shards) do
-    if state.epoch.drained[index] and not state.epoch.sealed[index] and fence.is_sealed(shard.inner) then
-      growing.seal(state, index)
+    if not state.epoch.sealed[index] and fence.is_sealed(shard.inner) then
+      if state.epoch.drained[index] then growing.seal(state, index) else close_anew(state, index) end
     end
   end
 end

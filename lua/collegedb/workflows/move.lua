@@ -110,7 +110,8 @@ local function take_keys(job, tx, shard, sql, peer)
   local _, refused = core.run_each(tx, sql, job.keys, job.keyspace, job.number, peer.name, os.time())
   if refused then
     local own = fence.own_row(tx, job.keyspace, job.keys[refused])
-    fail_conflict(job, shard, job.keys[refused], ("%s has it as %s"):format(shard.name, own and own.state or "?"))
+    fail_conflict(job, shard, job.keys[refused], own and ("%s has it as %s by move %d, which %s"):format(shard.name,
+      own.state, own.move, own.move > job.number and "came later" or "may not be over: verify tells") or "it is held")
   end
   tx:run("INSERT INTO _collegedb_open VALUES (?, ?, ?, ?)",
     { job.number, job.keyspace, sql == SEND and "sending" or "receiving", peer.name })

@@ -114,6 +114,29 @@ local function count_entries(run)
   until #page < 1000
 end
 
+-- --- shards that are not there ------------------------------------------------------------------
+
+-- Keys that are, or would be, on a shard which the config does not have: whoever asks for them gets SHARD_NOT_FOUND.
+local function check_absent(run)
+  local state, homes = run.state, {}
+  local function add(id, what, n)
+    local name = state.directory:name_of(id) or ("number " .. id)
+    reports.add(run.report, { kind = "lost", what = what, shard = "the directory", other_shard = name, rows = n,
+      advice = ("name shard %s in the config, with its file"):format(name) }, true, n)
+  end
+  for id, n in pairs(state.directory:counts()) do
+    if not state.epoch.index_of[id] then add(id, "have an entry for a shard that the config does not have", n) end
+  end
+  for _, placement in ipairs(state.epoch.placements) do
+    for _, node in ipairs(placement.claims and {} or placement.all.nodes) do
+      if not node.index and not homes[node.id] then
+        homes[node.id] = true
+        add(node.id, "are at home on a shard that the config does not have")
+      end
+    end
+  end
+end
+
 -- --- what is repaired before the look ----------------------------------------------------------
 
 local function repair_moves(run)
@@ -160,6 +183,7 @@ local function look(run)
     leftovers.check(run, index)
   end
   if state.directory.keeps_journal then leftovers.check_journal(run) end
+  check_absent(run)
   count_entries(run)
 end
 
