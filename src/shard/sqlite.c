@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct {
   cdb__shard base;
@@ -310,8 +311,8 @@ static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bo
   return code;
 }
 
-/* SQLite says only "unable to open database file"; say which of the usual reasons it was. */
-static int explain_cannot_open(const char *path, cdb__fault *fault) {
+/* SQLite says only "unable to open database file"; say which of the usual reasons it was, or the system's. */
+static int explain_cannot_open(const char *path, int reason, cdb__fault *fault) {
   struct stat info;
   char folder[4096];
   snprintf(folder, sizeof folder, "%s", path);
@@ -323,9 +324,16 @@ static int explain_cannot_open(const char *path, cdb__fault *fault) {
   else if (slash && stat(folder, &info) != 0)
     cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: the directory %s does not exist", path, folder);
   else
-    cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: check that it exists and its permissions", path);
+    cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: check that it exists and its permissions%s%s",
+              path, reason ? "; the system says: " : "", reason ? strerror(reason) : "");
   fault->sqlite_code = sqlite_code;
   return CDB_UNAVAILABLE;
+}
+
+static int open_file(sqlite_shard *shard, int flags, const cdb__sqlite_options *options, bool is_new,
+                     cdb__fault *fault) {
+  const int rc = sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
+  return rc == SQLITE_OK ? configure(shard, options, is_new, fault) : fail(shard, rc, fault);
 }
 
 int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options,
@@ -342,9 +350,17 @@ int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_optio
   const bool is_new = stat(shard->path, &info) != 0 || info.st_size == 0;
   const int flags =
       SQLITE_OPEN_READWRITE | (options->must_exist ? 0 : SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
-  const int rc = sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
-  int code = rc == SQLITE_OK ? configure(shard, options, is_new, fault) : fail(shard, rc, fault);
-  if (code == CDB_UNAVAILABLE) code = explain_cannot_open(shard->path, fault);
+  int code = open_file(shard, flags, options, is_new, fault);
+  /* A program that ends removes the files beside the database, and may be seen doing so. */
+  for (int tries = 0; code == CDB_UNAVAILABLE && tries < 20 && access(shard->path, R_OK | W_OK) == 0;
+       tries++) {
+    sqlite3_close_v2(shard->db);
+    shard->db = NULL;
+    sqlite3_sleep(5);
+    code = open_file(shard, flags, options, is_new, fault);
+  }
+  if (code == CDB_UNAVAILABLE)
+    code = explain_cannot_open(shard->path, shard->db ? sqlite3_system_errno(shard->db) : 0, fault);
   if (code != CDB_OK) {
     shard_close(&shard->base);
     return code;
