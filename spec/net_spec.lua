@@ -279,7 +279,9 @@ describe("Ctrl-C", function()
 
   for _, host in ipairs { process.collegedb, "lua5.4" } do
     it("ends a request at once under " .. host:match "[^/]+$", function()
-      if (os.getenv "CDB_SANITIZE" or "") ~= "" and host == "lua5.4" then return pending "a sanitizer needs its own host" end
+      if host == "lua5.4" and (os.getenv "CDB_SANITIZE" or "") ~= "" then
+        return pending "a sanitizer needs its own host"
+      end
       local source = ([[
         local net = require "collegedb.net"
         local function wait() net.request { url = "%s/", deadline = 30 } end
