@@ -77,8 +77,15 @@ static int new_reader(lua_State *L) {
   return 1;
 }
 
-/* reader:decode(text): the value; nil and why it is no JSON, or holds an integer that does not fit into 64
- * bits. */
+/* The document of the text. With `loose`, when an integer does not fit into 64 bits, all come as floats. */
+static json_t *load(const reader *r, const char *text, size_t size, bool loose, json_error_t *error) {
+  const size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
+  json_t *root = r->jansson.loadb(text, size, flags, error);
+  if (root || !loose || json_error_code(error) != json_error_numeric_overflow) return root;
+  return r->jansson.loadb(text, size, flags | JSON_DECODE_INT_AS_REAL, error);
+}
+
+/* reader:decode(text, loose): the value; nil and why it is no JSON. */
 static int decode(lua_State *L) {
   reader *r = luaL_checkudata(L, 1, READER_CLASS);
   size_t size;
@@ -87,7 +94,7 @@ static int decode(lua_State *L) {
   document *d = lua_newuserdatauv(L, sizeof *d, 0);
   *d = (document){NULL, r->jansson.delete};
   luaL_setmetatable(L, DOCUMENT_CLASS);
-  d->root = r->jansson.loadb(text, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+  d->root = load(r, text, size, lua_toboolean(L, 3), &error);
   if (!d->root) {
     lua_pushnil(L);
     lua_pushfstring(L, "%s (byte %d)", error.text, error.position);

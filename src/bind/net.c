@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "bind/bind.h"
+#include "net/d1.h"
 
 #define CLIENT_CLASS "collegedb.net.client"
 #define BUDGET_CLASS "collegedb.net.budget"
@@ -145,6 +146,7 @@ static void read_request(lua_State *L, cdb__net_request *request) {
       .connect_ms = cdb__lua_integer_field(L, table, "connect_ms", 10000),
       .limit = (size_t)cdb__lua_integer_field(L, table, "limit", 1 << 20),
   };
+  if (cdb__lua_boolean_field(L, table, "d1")) request->judge = cdb__d1_judge;
   request->body = cdb__lua_text_field(L, table, "body", &request->body_size);
   lua_getfield(L, table, "budget");
   if (!lua_isnil(L, -1)) request->budget = check_budget(L, -1);

@@ -36,6 +36,7 @@
   X(RATE, RATE_LIMITED, 1, RATE_LIMITED, 0, "the account's rate limit is reached")                        \
   X(OVERLOADED, BUSY, 1, BUSY, 0, "it has too much to do")                                                \
   X(FAILED, UNAVAILABLE, 1, OUTCOME_UNKNOWN, 0, "it failed")                                              \
+  X(EXHAUSTED, BUSY, 0, OUTCOME_UNKNOWN, 0, "the statement took too much time or memory")                 \
   X(SQL_ERROR, SQL, 0, SQL, 0, "the statement failed")
 
 typedef enum {
