@@ -116,7 +116,7 @@ local function send(self, sql, json, write, original)
   if not sql:find("?1", 1, true) then body = ('{"sql":%s}'):format(d1_values.json_string(sql)) end
   local answer = net.perform { { url = to.url, token = to.token, body = body, write = write, d1 = true,
     headers = { ["Content-Type"] = "application/json" }, limit = ANSWER_LIMIT, deadline = to.deadline or DEADLINE,
-    budget = to.budget, ca_file = to.ca_file } }
+    budget = to.account and net.budget("cloudflare " .. to.account) or nil, ca_file = to.ca_file } }
   local result = read_answer(answer[1])
   if not result then refuse(self, original, answer[1], write) end
   return result
@@ -153,23 +153,32 @@ local function plain_value(value)
   return value
 end
 
--- Reads with the columns that the text had before; when they are others by now, as if for the first time.
+-- Runs a reading statement so that its values come encoded. Nil: its columns are others than these.
+local function read_encoded(self, sql, filled, json, columns)
+  local done, result = pcall(send, self, d1_sql.wrap(filled, columns), json, false, sql)
+  if done then return name_rows(self, sql, result, columns, false, d1_values.decode) end
+  if not errors.is_error(result, "SQL") then error(result, 0) end
+end
+
+-- The columns that the text had before say how to encode. The first time they are not known, and the plain answer
+-- tells them; it will do by itself where it can not be wrong.
 local function read_exactly(self, sql, filled, json)
   local known = hidden[self].columns
-  if known[sql] then
-    local done, result = pcall(send, self, d1_sql.wrap(filled, known[sql]), json, false, sql)
-    if done then return name_rows(self, sql, result, known[sql], false, d1_values.decode) end
-    if not errors.is_error(result, "SQL") then error(result, 0) end
-    known[sql] = nil
-  end
+  local exact = known[sql] and read_encoded(self, sql, filled, json, known[sql])
+  if exact then return exact end
+  known[sql] = nil
   local result = send(self, filled, json, false, sql)
-  if all_plain(result) then return name_rows(self, sql, result, result.columns, false, plain_value) end
-  if #result.columns > COLUMN_LIMIT then
+  local columns = result.columns
+  if all_plain(result) then return name_rows(self, sql, result, columns, false, plain_value) end
+  if #columns > COLUMN_LIMIT then
     errors.raise("TOO_LARGE", { sql = sql }, "%s has at most %d columns", tostring(self), COLUMN_LIMIT)
   end
-  known[sql] = result.columns
-  local exact = send(self, d1_sql.wrap(filled, result.columns), json, false, sql)
-  return name_rows(self, sql, exact, result.columns, false, d1_values.decode)
+  exact = read_encoded(self, sql, filled, json, columns)
+  if not exact then
+    fail(self, "UNSUPPORTED", sql, {}, "the columns of this statement can not be told apart: give each a name by AS")
+  end
+  known[sql] = columns
+  return exact
 end
 
 local function write_exactly(self, sql, filled, json, returning)
@@ -258,7 +267,7 @@ function d1.d1(given)
   local base = endpoint:gsub("/$", "") .. (account and "/accounts/" .. account or "")
   hidden[shard] = { database = database, token = token, ca_file = given.ca_file, deadline = given.deadline,
     url = ("%s/d1/database/%s/raw"):format(base, database),
-    budget = account and net.budget("cloudflare " .. account) or nil, columns = {} }
+    account = account, columns = {} }
   return shard
 end
 

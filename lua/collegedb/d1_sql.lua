@@ -111,9 +111,13 @@ function d1_sql.fill(sql, parsed, numbers, expressions)
   return table.concat(parts)
 end
 
--- A value as text whose first byte is its type; NULL stays NULL. hex() of a text is exact, also behind a NUL.
-local ENCODED <const> = "CASE typeof(%s) WHEN 'integer' THEN 'i'||(%s) WHEN 'real' THEN 'r'||printf('%!.17g',%s) "
-  .. "WHEN 'text' THEN CASE WHEN instr(CAST(%s AS BLOB),x'00') THEN 'h'||hex(%s) ELSE 't'||(%s) END "
+-- A value as text whose first byte is its type; NULL stays NULL. A real comes as the number that it is: a number's
+-- way through JavaScript is exact for reals, and SQLite's own way of writing them is not. Text that is not plain ASCII
+-- comes as its bytes, since JavaScript replaces what is no UTF-8. Only infinity times 0 is NULL.
+local ENCODED <const> = "CASE typeof(%s) WHEN 'integer' THEN 'i'||(%s) "
+  .. "WHEN 'real' THEN CASE WHEN (%s)*0.0 IS NULL THEN CASE WHEN (%s)>0 THEN 'r+' ELSE 'r-' END ELSE (%s) END "
+  .. "WHEN 'text' THEN CASE WHEN (%s) GLOB '*[^'||char(1)||'-'||char(127)||']*' OR instr(CAST(%s AS BLOB),x'00') "
+  .. "THEN 'h'||hex(%s) ELSE 't'||(%s) END "
   .. "WHEN 'blob' THEN 'b'||hex(%s) END"
 
 local function encoded(expression) return (ENCODED:gsub("%%s", (expression:gsub("%%", "%%%%")))) end

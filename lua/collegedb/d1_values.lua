@@ -22,12 +22,17 @@ function d1_values.json_string(text)
   return '"' .. text:gsub('[%c"\\]', function(c) return escapes[c] or ("\\u%04x"):format(c:byte()) end) .. '"'
 end
 
-local function json_number(value)
-  if math.type(value) == "integer" then return ("%d"):format(value) end
-  if value == math.huge then return "9e999" end
-  if value == -math.huge then return "-9e999" end
-  local text = ("%.17g"):format(value)
-  return text:find "[.e]" and text or text .. ".0"
+-- A real as an integer, and what to multiply it by: SQLite reads decimal digits as a real that may be off by the
+-- last bit, while whole numbers and powers of two are exact.
+local function scaled(value)
+  local mantissa, exponent = value, 0
+  while mantissa % 1 ~= 0 do mantissa, exponent = mantissa * 2, exponent - 1 end
+  while math.abs(mantissa) >= 2 ^ 53 do mantissa, exponent = mantissa / 2, exponent + 1 end
+  local factor = "*1.0"
+  for _ = 1, math.abs(exponent) // 62 do factor = factor .. (exponent > 0 and "*" or "/") .. "(1<<62)" end
+  local rest = math.abs(exponent) % 62
+  if rest > 0 then factor = ("%s%s(1<<%d)"):format(factor, exponent > 0 and "*" or "/", rest) end
+  return ("%d"):format(mantissa), "(json_extract(?1,'$[%d]')" .. factor .. ")"
 end
 
 -- How SQL reads the n-th item of the array back. A bare parameter has no affinity, and neither have these.
@@ -39,7 +44,9 @@ local function encode(value)
   local kind = type(value)
   if value == core.null then return "null", plain end
   if kind == "boolean" then return value and "1" or "0", plain end
-  if kind == "number" and value == value then return json_number(value), plain end
+  if math.type(value) == "integer" then return ("%d"):format(value), plain end
+  if value == math.huge or value == -math.huge then return value > 0 and "9e999" or "-9e999", plain end
+  if kind == "number" and value == value then return scaled(value) end
   if kind == "string" then
     if utf8.len(value) and not value:find "\0" then return d1_values.json_string(value), plain end
     return '"' .. hex(value) .. '"', text_of_bytes
@@ -88,24 +95,27 @@ function d1_values.encode(params, count, names)
   return "[" .. table.concat(items, ",") .. "]", expressions
 end
 
-local function real(text)
-  if text:find "Inf" then return text:find "^-" and -math.huge or math.huge end
-  return tonumber(text) + 0.0
-end
+local function infinity(sign) return sign == "+" and math.huge or -math.huge end
 
-local decoders <const> = { i = math.tointeger, r = real, t = function(text) return text end, h = unhex, b = unhex }
+local decoders <const> = { i = math.tointeger, r = infinity, t = function(text) return text end, h = unhex, b = unhex }
 
 --- A value that came encoded; nil for NULL. Returns false and why for anything else.
 function d1_values.decode(value)
   if value == core.null then return nil end
+  if type(value) == "number" then return value + 0.0 end
   local decoder = type(value) == "string" and decoders[value:sub(1, 1)]
   local decoded = decoder and decoder(value:sub(2))
   if decoded == nil then return false, "a value came in another form than it was asked for" end
   return decoded
 end
 
---- May the value of an answer be taken as it is? Numbers may be either kind, and blobs come as arrays.
-function d1_values.is_plain(value) return type(value) == "string" or value == core.null end
+local REPLACED <const> = "\u{FFFD}"
+
+--- May the value of an answer be taken as it is? Numbers may be either kind, blobs come as arrays, and where text
+-- was no UTF-8, it now has the mark for that.
+function d1_values.is_plain(value)
+  return value == core.null or (type(value) == "string" and not value:find(REPLACED, 1, true))
+end
 
 --- The value of an answer that could not be asked for encoded (PRAGMA, EXPLAIN): whole numbers are integers.
 function d1_values.guess(value)

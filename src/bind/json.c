@@ -14,8 +14,10 @@ typedef struct {
 
 /* The document that is being read: a raised error frees it. */
 typedef struct {
+  const reader *reader; /* which must be alive while it is read */
   json_t *root;
   __typeof__(json_delete) *end;
+  bool too_deep;
 } document;
 
 static void forget(document *d) {
@@ -28,42 +30,46 @@ static int end_document(lua_State *L) {
   return 0;
 }
 
-static void push_json(lua_State *L, const reader *r, const json_t *value, int depth);
+static void push_json(lua_State *L, document *d, const json_t *value, int depth);
 
-static void push_array(lua_State *L, const reader *r, const json_t *array, int depth) {
-  const size_t count = r->jansson.array_size(array);
+static void push_array(lua_State *L, document *d, const json_t *array, int depth) {
+  const cdb__jansson *jansson = &d->reader->jansson;
+  const size_t count = jansson->array_size(array);
   lua_createtable(L, count < 1 << 20 ? (int)count : 1 << 20, 0);
   for (size_t i = 0; i < count; i++) {
-    push_json(L, r, r->jansson.array_get(array, i), depth);
+    push_json(L, d, jansson->array_get(array, i), depth);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
 }
 
-static void push_object(lua_State *L, const reader *r, json_t *object, int depth) {
-  const cdb__jansson *jansson = &r->jansson;
+static void push_object(lua_State *L, document *d, json_t *object, int depth) {
+  const cdb__jansson *jansson = &d->reader->jansson;
   lua_createtable(L, 0, (int)jansson->object_size(object));
   for (void *each = jansson->object_iter(object); each; each = jansson->object_iter_next(object, each)) {
     lua_pushstring(L, jansson->object_iter_key(each));
-    push_json(L, r, jansson->object_iter_value(each), depth);
+    push_json(L, d, jansson->object_iter_value(each), depth);
     lua_rawset(L, -3);
   }
 }
 
-static void push_json(lua_State *L, const reader *r, const json_t *value, int depth) {
+static void push_json(lua_State *L, document *d, const json_t *value, int depth) {
+  const cdb__jansson *jansson = &d->reader->jansson;
   luaL_checkstack(L, 4, "JSON that is nested deeply");
-  if (depth >= DEPTH_LIMIT)
-    cdb__lua_fail(L, CDB_TOO_LARGE, "the JSON is nested more than %d levels deep", DEPTH_LIMIT);
-  switch (json_typeof(value)) {
-    case JSON_OBJECT: push_object(L, r, (json_t *)value, depth + 1); return;
-    case JSON_ARRAY: push_array(L, r, value, depth + 1); return;
-    case JSON_STRING:
-      lua_pushlstring(L, r->jansson.string_value(value), r->jansson.string_length(value));
-      return;
-    case JSON_INTEGER: lua_pushinteger(L, r->jansson.integer_value(value)); return;
-    case JSON_REAL: lua_pushnumber(L, r->jansson.real_value(value)); return;
+  const int type = json_typeof(value);
+  d->too_deep = d->too_deep || (depth >= DEPTH_LIMIT && (type == JSON_OBJECT || type == JSON_ARRAY));
+  if (d->too_deep) {
+    lua_pushnil(L);
+    return;
+  }
+  switch (type) {
+    case JSON_OBJECT: push_object(L, d, (json_t *)value, depth + 1); return;
+    case JSON_ARRAY: push_array(L, d, value, depth + 1); return;
+    case JSON_STRING: lua_pushlstring(L, jansson->string_value(value), jansson->string_length(value)); return;
+    case JSON_INTEGER: lua_pushinteger(L, jansson->integer_value(value)); return;
+    case JSON_REAL: lua_pushnumber(L, jansson->real_value(value)); return;
     case JSON_TRUE: lua_pushboolean(L, 1); return;
     case JSON_FALSE: lua_pushboolean(L, 0); return;
-    case JSON_NULL: cdb__lua_push_null(L); return;
+    default: cdb__lua_push_null(L); return;
   }
 }
 
@@ -92,7 +98,7 @@ static int decode(lua_State *L) {
   const char *text = luaL_checklstring(L, 2, &size);
   json_error_t error;
   document *d = lua_newuserdatauv(L, sizeof *d, 0);
-  *d = (document){NULL, r->jansson.delete};
+  *d = (document){.reader = r, .end = r->jansson.delete};
   luaL_setmetatable(L, DOCUMENT_CLASS);
   d->root = load(r, text, size, lua_toboolean(L, 3), &error);
   if (!d->root) {
@@ -100,9 +106,12 @@ static int decode(lua_State *L) {
     lua_pushfstring(L, "%s (byte %d)", error.text, error.position);
     return 2;
   }
-  push_json(L, r, d->root, 0);
+  push_json(L, d, d->root, 0);
   forget(d);
-  return 1;
+  if (!d->too_deep) return 1;
+  lua_pushnil(L);
+  lua_pushfstring(L, "it is nested more than %d levels deep", DEPTH_LIMIT);
+  return 2;
 }
 
 void cdb__lua_open_json(lua_State *L) {

@@ -47,8 +47,9 @@ static int take(lua_State *L) {
   return 1;
 }
 
-static int is_shared(lua_State *L) {
-  lua_pushboolean(L, cdb__budget_is_shared(check_budget(L, 1)));
+/* budget:file(): the path of what other programs share it by, or nil. */
+static int budget_file(lua_State *L) {
+  lua_pushstring(L, cdb__budget_file(check_budget(L, 1)));
   return 1;
 }
 
@@ -251,7 +252,7 @@ static void new_class(lua_State *L, const char *name, lua_CFunction end, const l
 void cdb__lua_open_net(lua_State *L) {
   static const luaL_Reg client[] = {{"perform", perform}, {"close", close_client}, {NULL, NULL}};
   static const luaL_Reg budget[] = {
-      {"take", take}, {"is_shared", is_shared}, {"close", close_budget}, {NULL, NULL}};
+      {"take", take}, {"file", budget_file}, {"close", close_budget}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
   new_class(L, CLIENT_CLASS, close_client, client);
   new_class(L, BUDGET_CLASS, close_budget, budget);

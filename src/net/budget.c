@@ -28,6 +28,7 @@ struct cdb__budget {
   uint64_t limit;
   int64_t window;
   bool shared;
+  char file[128];
 };
 
 /* The file is another program's, or no plain file: it is not touched. */
@@ -53,10 +54,10 @@ int cdb__budget_open(cdb__budget **out, const char *name, int limit, int64_t win
   budget->limit = (uint64_t)limit;
   budget->window = window_ms;
   budget->size = sizeof(ring) + sizeof(int64_t) * (size_t)limit;
-  char path[128];
-  snprintf(path, sizeof path, "/dev/shm/collegedb-rate-%u-%016llx-%d-%lld", (unsigned)geteuid(),
-           (unsigned long long)XXH3_64bits(name, strlen(name)), limit, (long long)window_ms);
-  budget->ring = map_file(path, budget->size);
+  snprintf(budget->file, sizeof budget->file, "/dev/shm/collegedb-rate-%u-%016llx-%d-%lld",
+           (unsigned)geteuid(), (unsigned long long)XXH3_64bits(name, strlen(name)), limit,
+           (long long)window_ms);
+  budget->ring = map_file(budget->file, budget->size);
   budget->shared = budget->ring != NULL;
   if (!budget->ring) budget->ring = calloc(1, budget->size);
   if (!budget->ring) {
@@ -74,7 +75,7 @@ void cdb__budget_close(cdb__budget *budget) {
   free(budget);
 }
 
-bool cdb__budget_is_shared(const cdb__budget *budget) { return budget->shared; }
+const char *cdb__budget_file(const cdb__budget *budget) { return budget->shared ? budget->file : NULL; }
 
 int64_t cdb__budget_take(cdb__budget *budget, int64_t now) {
   ring *r = budget->ring;

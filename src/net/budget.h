@@ -22,6 +22,7 @@ int64_t cdb__budget_take(cdb__budget *budget, int64_t now_ms);
 /* The service says that nothing will be answered for so long. */
 void cdb__budget_block(cdb__budget *budget, int64_t now_ms, int64_t pause_ms);
 
-bool cdb__budget_is_shared(const cdb__budget *budget);
+/* The file that it is shared by; NULL where it is this process's alone. */
+const char *cdb__budget_file(const cdb__budget *budget);
 
 #endif
