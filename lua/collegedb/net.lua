@@ -143,7 +143,7 @@ function net.request(request)
   return answer
 end
 
-local budgets = setmetatable({}, { __mode = "v" })
+local budgets = {} -- kept for good: where there is no file to share, the counts are here alone
 
 ---The requests that an account is still allowed, shared with other programs of this user on this machine.
 ---@param account string

@@ -55,7 +55,7 @@ static void push_object(lua_State *L, document *d, json_t *object, int depth) {
 static void push_json(lua_State *L, document *d, const json_t *value, int depth) {
   const cdb__jansson *jansson = &d->reader->jansson;
   luaL_checkstack(L, 4, "JSON that is nested deeply");
-  const int type = json_typeof(value);
+  const json_type type = json_typeof(value);
   d->too_deep = d->too_deep || (depth >= DEPTH_LIMIT && (type == JSON_OBJECT || type == JSON_ARRAY));
   if (d->too_deep) {
     lua_pushnil(L);
@@ -69,7 +69,7 @@ static void push_json(lua_State *L, document *d, const json_t *value, int depth)
     case JSON_REAL: lua_pushnumber(L, jansson->real_value(value)); return;
     case JSON_TRUE: lua_pushboolean(L, 1); return;
     case JSON_FALSE: lua_pushboolean(L, 0); return;
-    default: cdb__lua_push_null(L); return;
+    case JSON_NULL: cdb__lua_push_null(L); return;
   }
 }
 
