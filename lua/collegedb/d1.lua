@@ -90,20 +90,12 @@ local function refuse(self, sql, answer, write)
   fail(self, answer.error.code, sql, answer, "%s%s", answer.error.message, message and ": " .. message or "")
 end
 
-local function is_list(value) return type(value) == "table" and (next(value) == nil or value[1] ~= nil) end
-
--- The columns, rows and meta of a good answer; nil for any other form.
+-- The document, columns and meta of a good answer; nil for any other form.
 local function read_answer(answer)
-  local document = answer.cause == "OK" and decode(answer)
-  if not document or document.success ~= true or not is_list(document.result) then return nil end
-  local last = document.result[#document.result]
-  if type(last) ~= "table" or last.success == false or type(last.results) ~= "table" then return nil end
-  local columns, rows = last.results.columns or {}, last.results.rows or {}
-  if not is_list(columns) or not is_list(rows) then return nil end
-  for _, row in ipairs(rows) do
-    if type(row) ~= "table" or #row ~= #columns then return nil end
-  end
-  return { columns = columns, rows = rows, meta = type(last.meta) == "table" and last.meta or {} }
+  if answer.cause ~= "OK" or not answer.body then return nil end
+  reader = reader or core.json_reader()
+  local document, columns, meta, plain = reader:d1(answer.body)
+  return document and { document = document, columns = columns, meta = meta, plain = plain }
 end
 
 local function send(self, sql, json, write, original)
@@ -124,39 +116,21 @@ end
 
 -- --- statements -----------------------------------------------------------------------
 
-local function name_rows(self, original, result, columns, write, decode_value)
-  local rows = {}
-  for i, cells in ipairs(result.rows) do
-    local row = {}
-    for k, name in ipairs(columns) do
-      local value, why = decode_value(cells[k])
-      if why then fail(self, write and "OUTCOME_UNKNOWN" or "UNSUPPORTED", original, {}, "%s", why) end
-      row[name] = value
-    end
-    rows[i] = row
+-- Turns the answer into rows by these names. A value in another form than it was asked for is not believed.
+local function name_rows(self, original, result, columns, write, encoded)
+  local rows = result.document:rows(columns, encoded)
+  if not rows then
+    fail(self, write and "OUTCOME_UNKNOWN" or "UNSUPPORTED", original, {},
+      "a value of the answer can not be told exactly%s", write and "; the write was done" or "")
   end
   result.rows, result.columns = rows, columns
   return result
 end
 
-local function all_plain(result)
-  for _, cells in ipairs(result.rows) do
-    for _, value in ipairs(cells) do
-      if not d1_values.is_plain(value) then return false end
-    end
-  end
-  return true
-end
-
-local function plain_value(value)
-  if value == core.null then return nil end
-  return value
-end
-
 -- Runs a reading statement so that its values come encoded. Nil: its columns are others than these.
 local function read_encoded(self, sql, filled, json, columns)
   local done, result = pcall(send, self, d1_sql.wrap(filled, columns), json, false, sql)
-  if done then return name_rows(self, sql, result, columns, false, d1_values.decode) end
+  if done then return name_rows(self, sql, result, columns, false, true) end
   if not errors.is_error(result, "SQL") then error(result, 0) end
 end
 
@@ -169,7 +143,7 @@ local function read_exactly(self, sql, filled, json)
   known[sql] = nil
   local result = send(self, filled, json, false, sql)
   local columns = result.columns
-  if all_plain(result) then return name_rows(self, sql, result, columns, false, plain_value) end
+  if result.plain then return name_rows(self, sql, result, columns, false, false) end
   if #columns > COLUMN_LIMIT then
     errors.raise("TOO_LARGE", { sql = sql }, "%s has at most %d columns", tostring(self), COLUMN_LIMIT)
   end
@@ -182,10 +156,13 @@ local function read_exactly(self, sql, filled, json)
 end
 
 local function write_exactly(self, sql, filled, json, returning)
-  if not returning then return send(self, filled, json, true, sql) end
+  if not returning then
+    local result = send(self, filled, json, true, sql)
+    return name_rows(self, sql, result, result.columns, true, true)
+  end
   local wrapped = d1_sql.wrap_returning(filled, d1_sql.read(filled))
   local result = send(self, wrapped, json, true, sql)
-  return name_rows(self, sql, result, result.columns, true, d1_values.decode)
+  return name_rows(self, sql, result, result.columns, true, true)
 end
 
 local function check_text(sql)
@@ -207,7 +184,7 @@ local function run(self, sql, params)
   if parsed.kind == "read" then return read_exactly(self, sql, filled, json) end
   if parsed.kind == "write" then return write_exactly(self, sql, filled, json, parsed.returning) end
   local result = send(self, filled, json, true, sql)
-  return name_rows(self, sql, result, result.columns, true, d1_values.guess)
+  return name_rows(self, sql, result, result.columns, true, false)
 end
 
 -- A count or id that was not rounded on its way.

@@ -1,5 +1,6 @@
---- Values on their way to D1 and back, exactly: in as one JSON array that SQL takes apart, out as text that begins
--- with its type.
+--- Values on their way to D1, exactly: as one JSON array that SQL takes apart. They come back as d1_sql.wrap asks for
+-- them: NULL as null, a real as a number, anything else as text whose first byte is its type. `i` an integer in digits,
+-- `t` text, `h` text and `b` a blob in hexadecimal digits, `r+` and `r-` infinity. src/bind/d1_rows.c reads them.
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
@@ -9,10 +10,6 @@ local d1_values = {}
 local function usage(...) errors.raise("USAGE", nil, ...) end
 
 local function hex(bytes) return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) end
-
-local function unhex(digits)
-  return (digits:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
-end
 
 local escapes <const> = { ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
@@ -93,36 +90,6 @@ function d1_values.encode(params, count, names)
     items[i], expressions[i] = item, form:format(i - 1)
   end
   return "[" .. table.concat(items, ",") .. "]", expressions
-end
-
-local function infinity(sign) return sign == "+" and math.huge or -math.huge end
-
-local decoders <const> = { i = math.tointeger, r = infinity, t = function(text) return text end, h = unhex, b = unhex }
-
---- A value that came encoded; nil for NULL. Returns false and why for anything else.
-function d1_values.decode(value)
-  if value == core.null then return nil end
-  if type(value) == "number" then return value + 0.0 end
-  local decoder = type(value) == "string" and decoders[value:sub(1, 1)]
-  local decoded = decoder and decoder(value:sub(2))
-  if decoded == nil then return false, "a value came in another form than it was asked for" end
-  return decoded
-end
-
-local REPLACED <const> = "\u{FFFD}"
-
---- May the value of an answer be taken as it is? Numbers may be either kind, blobs come as arrays, and where text
--- was no UTF-8, it now has the mark for that.
-function d1_values.is_plain(value)
-  return value == core.null or (type(value) == "string" and not value:find(REPLACED, 1, true))
-end
-
---- The value of an answer that could not be asked for encoded (PRAGMA, EXPLAIN): whole numbers are integers.
-function d1_values.guess(value)
-  if type(value) == "string" then return value end
-  if type(value) == "number" and math.abs(value) < 2 ^ 53 then return math.tointeger(value) or value end
-  if value == core.null then return nil end
-  return false, "a value of this statement can not be read exactly from D1"
 end
 
 return d1_values
