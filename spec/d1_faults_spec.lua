@@ -117,4 +117,27 @@ describe("a D1 database that", function()
     check("UNSUPPORTED", shard.first, "SELECT id FROM t")
     check("OUTCOME_UNKNOWN", shard.first, "INSERT INTO t VALUES (1) RETURNING id")
   end)
+
+  it("has many others beside it is asked together with them", function()
+    local step = { send = faults.answer(200, good), delay = 50, ending = "keep" }
+    local calls = {}
+    for i = 1, 16 do
+      local name = "many" .. i
+      faults.play_at("/d1/database/" .. name .. "/raw", i == 5 and faults.html(404) or step)
+      local each = collegedb.d1 { database = name, endpoint = faults.origin(), deadline = 2 }
+      calls[i] = function() return each:first("SELECT id FROM t").id end
+    end
+    net.together(calls) -- makes the connections
+    local began = core.now()
+    calls[1]()
+    local one = core.now() - began
+    began = core.now()
+    local results = net.together(calls)
+    local all = core.now() - began
+    assert(all <= 1.5 * one, ("%d ms, and %d ms for one"):format(all, one))
+    for i, each in ipairs(results) do
+      assert.equal(i ~= 5, each.done)
+      assert.equal(i == 5 and "UNAVAILABLE" or "a", each.done and each.value or each.value.code)
+    end
+  end)
 end)

@@ -106,11 +106,11 @@ local function send(self, sql, json, write, original)
   local to = hidden[self]
   local body = ('{"sql":%s,"params":[%s]}'):format(d1_values.json_string(sql), d1_values.json_string(json))
   if not sql:find("?1", 1, true) then body = ('{"sql":%s}'):format(d1_values.json_string(sql)) end
-  local answer = net.perform { { url = to.url, token = to.token, body = body, write = write, d1 = true,
+  local answer = net.exchange { url = to.url, token = to.token, body = body, write = write, d1 = true,
     headers = { ["Content-Type"] = "application/json" }, limit = ANSWER_LIMIT, deadline = to.deadline or DEADLINE,
-    budget = to.account and net.budget("cloudflare " .. to.account) or nil, ca_file = to.ca_file } }
-  local result = read_answer(answer[1])
-  if not result then refuse(self, original, answer[1], write) end
+    budget = to.account and net.budget("cloudflare " .. to.account) or nil, ca_file = to.ca_file }
+  local result = read_answer(answer)
+  if not result then refuse(self, original, answer, write) end
   return result
 end
 

@@ -131,16 +131,57 @@ function net.perform(requests, options)
   return answers
 end
 
+local overlapping = setmetatable({}, { __mode = "k" }) -- the threads of net.together
+
+---Sends one request and gives its answer back, with its error in it. Inside net.together those of the others are sent
+---at the same time.
+---@param request collegedb.net.Request
+---@return collegedb.net.Answer
+function net.exchange(request)
+  if overlapping[coroutine.running()] then return coroutine.yield(request) end
+  return net.perform({ request }, { parallel = 1 })[1]
+end
+
 ---Sends one request.
 ---@param request collegedb.net.Request
 ---@return collegedb.net.Answer
 ---Raises what would be the answer's error.
 function net.request(request)
-  local answer = net.perform({ request }, { parallel = 1 })[1]
+  local answer = net.exchange(request)
   if answer.error then
     error(answer.error, 0)
   end
   return answer
+end
+
+-- Lets each thread go on with its answer until it asks again or ends; returns what is asked.
+local function resume_all(threads, answers, results)
+  local waiting, requests = {}, {}
+  for i, each in ipairs(threads) do
+    local done, value = coroutine.resume(each.thread, answers[i])
+    if coroutine.status(each.thread) == "dead" then
+      results[each.number] = { done = done, value = value }
+    else
+      waiting[#waiting + 1], requests[#requests + 1] = each, value
+    end
+  end
+  return waiting, requests
+end
+
+---Runs functions so that their requests overlap: each goes on until it needs an answer, then all that wait are sent
+---together.
+---@param functions (fun(): any)[]
+---@param options { parallel: integer? }?
+---@return { done: boolean, value: any }[] # what each returned, or raised
+function net.together(functions, options)
+  local threads, results = {}, {}
+  for i, f in ipairs(functions) do
+    threads[i] = { thread = coroutine.create(f), number = i }
+    overlapping[threads[i].thread] = true
+  end
+  local waiting, requests = resume_all(threads, {}, results)
+  while #waiting > 0 do waiting, requests = resume_all(waiting, net.perform(requests, options), results) end
+  return results
 end
 
 local budgets = {} -- kept for good: where there is no file to share, the counts are here alone
