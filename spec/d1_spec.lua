@@ -195,6 +195,10 @@ describe("collegedb.d1", function()
     for name, value in pairs(shard) do error(tostring(name) .. tostring(value)) end
     raises("CONFIG", "database", collegedb.d1, { account = "a", token = "t" })
     raises("CONFIG", "account", collegedb.d1, { account = "../x", database = "d", token = "t" })
+    for field, value in pairs { endpoint = 5, token = "two words", deadline = 0, account = true, ca_file = {} } do
+      local given = { database = "d", endpoint = "https://localhost", [field] = value }
+      assert.is_nil(raises("CONFIG", field, collegedb.d1, given).message:find("words", 1, true))
+    end
     raises("CONFIG", "no field tokn", collegedb.d1, { tokn = "t" })
     raises("CONFIG", "takes a table", collegedb.d1, "d")
     if not os.getenv "CLOUDFLARE_API_TOKEN" then

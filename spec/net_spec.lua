@@ -4,6 +4,7 @@
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local faults = require "spec.support.faults"
+local forks = require "forks"
 local net = require "collegedb.net"
 local process = require "spec.support.process"
 
@@ -259,6 +260,38 @@ describe("several requests", function()
     requests[2].url, requests[2].deadline = faults.origin() .. bad, 0.3
     local got = net.perform(requests)
     assert.same({ "good", "TIMEOUT", "good" }, { got[1].body, got[2].error.code, got[3].body })
+  end)
+
+  it("of a child process leave the connections of its parent alone", function()
+    local path = faults.play(answers(200, "yes"))
+    net.perform(many(1, path))
+    local child = forks.start(function()
+      for _ = 1, 3 do
+        local got = net.perform(many(1, path))[1]
+        if got.body ~= "yes" then return 3 end
+      end
+      net.close()
+      return 0
+    end)
+    assert.equal(0, forks.wait(child))
+    local got = net.perform(many(1, path))[1]
+    assert.same({ true, "yes", 1 }, { got.reused, got.body, got.attempts })
+    assert.equal(5, faults.count(path))
+  end)
+
+  it("overlap where functions make them", function()
+    local path = faults.play { send = answer(200, "a"), delay = 60, ending = "keep" }
+    local function ask_twice()
+      net.request(many(1, path)[1])
+      return net.request(many(1, path)[1]).body
+    end
+    local began = core.now()
+    local results = net.together { ask_twice, ask_twice, function() return "none" end, ask_twice,
+      function() error("mine", 0) end, function() return net.request { url = "http://example.com" } end }
+    assert(core.now() - began < 300)
+    assert.same({ { done = true, value = "a" }, { done = true, value = "a" }, { done = true, value = "none" },
+      { done = true, value = "a" }, { done = false, value = "mine" } }, { table.unpack(results, 1, 5) })
+    assert.equal("USAGE", results[6].value.code)
   end)
 
   it("may be none", function() assert.same({}, net.perform {}) end)

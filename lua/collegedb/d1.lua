@@ -214,37 +214,48 @@ function D1:all(sql, params) return run(self, sql, params).rows end
 
 local CLOUDFLARE <const> = "https://api.cloudflare.com/client/v4"
 
-local function check_name(field, value)
-  if type(value) ~= "string" or not value:find "^[%w_-]+$" then
-    errors.raise("CONFIG", { field = field }, "d1: %s takes an id of letters, digits and dashes", field)
-  end
-  return value
-end
+local function is_id(value) return type(value) == "string" and value:find "^[%w_-]+$" ~= nil end
+local function is_text(value) return type(value) == "string" and value:find "^[\33-\126]+$" ~= nil end
+local function is_seconds(value) return type(value) == "number" and value > 0 and value <= 86400 end
 
-local known_fields <const> = { account = true, database = true, token = true, endpoint = true, ca_file = true,
-  deadline = true }
+-- Each field: a test, and what it takes. The value itself is never shown: it may be a secret.
+local fields <const> = {
+  account = { is_id, "an id of letters, digits and dashes" },
+  database = { is_id, "an id of letters, digits and dashes" },
+  token = { is_text, "printable characters without spaces" }, endpoint = { is_text, "a URL" },
+  ca_file = { is_text, "a file's path" }, deadline = { is_seconds, "seconds, above 0 and up to 86,400" },
+}
+
+local function check_fields(given)
+  if type(given) ~= "table" then errors.raise("CONFIG", nil, "d1 takes a table, not a %s", type(given)) end
+  for field, value in pairs(given) do
+    if not fields[field] then errors.raise("CONFIG", nil, "d1 has no field %s", tostring(field)) end
+    if not fields[field][1](value) then
+      errors.raise("CONFIG", { field = field }, "d1: %s takes %s", field, fields[field][2])
+    end
+  end
+  local needed = { "database", not given.endpoint and "account" or nil, not given.endpoint and "token" or nil }
+  for i = 1, 3 do
+    if needed[i] and not given[needed[i]] then
+      errors.raise("CONFIG", { field = needed[i] }, "d1: %s is missing%s", needed[i],
+        needed[i] == "token" and " (or CLOUDFLARE_API_TOKEN)" or "")
+    end
+  end
+end
 
 ---A D1 database as a shard value.
 ---@param given { account: string?, database: string, token: string?, endpoint: string?, deadline: number? }
 -- `token` from CLOUDFLARE_API_TOKEN if it is left out; `account` may be where `endpoint` names another service
 ---@return collegedb.D1
 function d1.d1(given)
-  if type(given) ~= "table" then errors.raise("CONFIG", nil, "d1 takes a table, not a %s", type(given)) end
-  for field in pairs(given) do
-    if not known_fields[field] then errors.raise("CONFIG", nil, "d1 has no field %s", tostring(field)) end
-  end
-  local database = check_name("database", given.database)
-  local endpoint = given.endpoint or CLOUDFLARE
-  local account = (given.account ~= nil or not given.endpoint) and check_name("account", given.account)
-  local token = given.token or os.getenv "CLOUDFLARE_API_TOKEN"
-  if not token and not given.endpoint then
-    errors.raise("CONFIG", { field = "token" }, "d1: token is missing (or CLOUDFLARE_API_TOKEN)")
-  end
+  local out = {}
+  for field, value in pairs(type(given) == "table" and given or {}) do out[field] = value end
+  out.token = out.token or os.getenv "CLOUDFLARE_API_TOKEN"
+  check_fields(type(given) == "table" and out or given)
+  local base = (out.endpoint or CLOUDFLARE):gsub("/$", "") .. (out.account and "/accounts/" .. out.account or "")
+  out.url, out.columns = ("%s/d1/database/%s/raw"):format(base, out.database), {}
   local shard = setmetatable({}, D1)
-  local base = endpoint:gsub("/$", "") .. (account and "/accounts/" .. account or "")
-  hidden[shard] = { database = database, token = token, ca_file = given.ca_file, deadline = given.deadline,
-    url = ("%s/d1/database/%s/raw"):format(base, database),
-    account = account, columns = {} }
+  hidden[shard] = out
   return shard
 end
 
