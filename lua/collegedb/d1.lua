@@ -30,11 +30,10 @@ function D1:__tostring() return "d1 " .. hidden[self].database end
 
 -- --- requests -------------------------------------------------------------------------
 
-local reader
+local reader -- made before the first statement is sent: a write whose answer nobody can read would be lost
 
 ---The answer's document; nil and why.
 local function decode(answer)
-  reader = reader or core.json_reader()
   if not (answer.body or ""):find "^%s*{" then return nil, "it is no JSON" end
   -- Its numbers were floats on their way: one of 2^63 or more is of no use, but must not spoil the rest.
   local document, why = reader:decode(answer.body, true)
@@ -93,7 +92,6 @@ end
 -- The document, columns and meta of a good answer; nil for any other form.
 local function read_answer(answer)
   if answer.cause ~= "OK" or not answer.body then return nil end
-  reader = reader or core.json_reader()
   local document, columns, meta, plain = reader:d1(answer.body)
   return document and { document = document, columns = columns, meta = meta, plain = plain }
 end
@@ -104,6 +102,7 @@ local function send(self, sql, json, write, original)
       .. "%d and %d", tostring(self), SQL_LIMIT, VALUES_LIMIT, #sql, #json)
   end
   local to = hidden[self]
+  reader = reader or core.json_reader()
   local body = ('{"sql":%s,"params":[%s]}'):format(d1_values.json_string(sql), d1_values.json_string(json))
   if not sql:find("?1", 1, true) then body = ('{"sql":%s}'):format(d1_values.json_string(sql)) end
   local answer = net.exchange { url = to.url, token = to.token, body = body, write = write, d1 = true,
