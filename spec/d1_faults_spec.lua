@@ -84,7 +84,7 @@ describe("a D1 database that", function()
   local function check(code, call, ...)
     local began = core.now()
     local err = fixture.raises(code, nil, call, shard, ...)
-    assert(core.now() - began < 900)
+    assert(core.now() - began < 3000)
     for _, text in pairs(err) do assert.is_nil(tostring(text):find(TOKEN, 1, true), tostring(text)) end
     return err
   end
@@ -127,14 +127,9 @@ describe("a D1 database that", function()
       local each = collegedb.d1 { database = name, endpoint = faults.origin(), deadline = 2 }
       calls[i] = function() return each:first("SELECT id FROM t").id end
     end
-    net.together(calls) -- makes the connections
     local began = core.now()
-    calls[1]()
-    local one = core.now() - began
-    began = core.now()
     local results = net.together(calls)
-    local all = core.now() - began
-    assert(all <= 1.5 * one, ("%d ms, and %d ms for one"):format(all, one))
+    assert(core.now() - began < 16 * 50 / 2, core.now() - began)
     for i, each in ipairs(results) do
       assert.equal(i ~= 5, each.done)
       assert.equal(i == 5 and "UNAVAILABLE" or "a", each.done and each.value or each.value.code)

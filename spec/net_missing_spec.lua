@@ -23,10 +23,10 @@ describe("without libcurl", function()
       local collegedb = require "collegedb"
       local db <close> = collegedb.open { kv = "memory:", shards = { { name = "a", ":memory:" } } }
       print(db:first("k", "SELECT 1 AS one").one)
-      local d1 = collegedb.d1 { database = "d", endpoint = "http://127.0.0.1:1" }
-      local done, err = pcall(d1.first, d1, "SELECT 1")
+      local done, err = pcall(require "collegedb.net".request, { url = "https://127.0.0.1:1" })
       print(done, err.code, err.message)
-      done, err = pcall(require "collegedb.core".json_reader)
+      local d1 = collegedb.d1 { database = "d", endpoint = "https://127.0.0.1:1" }
+      done, err = pcall(d1.first, d1, "SELECT 1")
       print(done, err.code, err.message)
     ]])
     local result = process.run({ process.collegedb, folder .. "/try.lua" },

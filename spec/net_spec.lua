@@ -21,7 +21,7 @@ local function ask(path, fields)
   local began = core.now()
   local got = net.perform({ request })[1]
   local took = core.now() - began
-  assert(took < request.deadline * 1000 + 400, ("it took %d ms"):format(took))
+  assert(took < request.deadline * 1000 + 2000, ("it took %d ms"):format(took))
   assert(not tostring(got.error):find(TOKEN, 1, true), tostring(got.error))
   assert.is_nil(next(got, nil) and got.code)
   return got
@@ -246,7 +246,7 @@ describe("several requests", function()
     local began = core.now()
     for _, got in ipairs(net.perform(many(16, path))) do assert.is_nil(got.error) end
     local took = core.now() - began
-    assert(took < 400, took)
+    assert(took < 1200, took)
     began = core.now()
     net.perform(many(8, path), { parallel = 2 })
     took = core.now() - began
@@ -280,7 +280,7 @@ describe("several requests", function()
   end)
 
   it("overlap where functions make them", function()
-    local path = faults.play { send = answer(200, "a"), delay = 60, ending = "keep" }
+    local path = faults.play { send = answer(200, "a"), delay = 150, ending = "keep" }
     local function ask_twice()
       net.request(many(1, path)[1])
       return net.request(many(1, path)[1]).body
@@ -288,7 +288,7 @@ describe("several requests", function()
     local began = core.now()
     local results = net.together { ask_twice, ask_twice, function() return "none" end, ask_twice,
       function() error("mine", 0) end, function() return net.request { url = "http://example.com" } end }
-    assert(core.now() - began < 300)
+    assert(core.now() - began < 750)
     assert.same({ { done = true, value = "a" }, { done = true, value = "a" }, { done = true, value = "none" },
       { done = true, value = "a" }, { done = false, value = "mine" } }, { table.unpack(results, 1, 5) })
     assert.equal("USAGE", results[6].value.code)
@@ -329,10 +329,10 @@ describe("Ctrl-C", function()
       process.write(folder .. "/wait.lua", source)
       for _, where in ipairs { "outside", "inside" } do
         local began = core.now()
-        local result = process.run({ "timeout", "-s", "INT", "0.6", host, folder .. "/wait.lua", where },
+        local result = process.run({ "timeout", "-s", "INT", "0.8", host, folder .. "/wait.lua", where },
           { env = { LUA_PATH = os.getenv "LUA_PATH", LUA_CPATH = os.getenv "LUA_CPATH" } })
         assert.matches("interrupted!", result.stderr, 1, true)
-        assert(core.now() - began < 3000)
+        assert(core.now() - began < 15000)
       end
       process.remove(folder)
     end)

@@ -76,7 +76,8 @@ describe("TLS", function()
     local out = folder .. "/http2"
     local pipe = assert(io.popen(("exec env -u LD_PRELOAD timeout 60 node spec/support/http2_server.mjs %s.key %s.pem "
       .. ">%s 2>&1"):format(base, base, out), "w"))
-    local port, tries = nil, 0
+    local port
+    local tries = 0
     repeat
       core.pause(20)
       tries = tries + 1
