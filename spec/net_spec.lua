@@ -263,6 +263,7 @@ describe("several requests", function()
   end)
 
   it("of a child process leave the connections of its parent alone", function()
+    if os.getenv "CDB_VALGRIND" then return pending "what a child leaves alone, valgrind counts as lost" end
     local path = faults.play(answers(200, "yes"))
     net.perform(many(1, path))
     local child = forks.start(function()

@@ -97,16 +97,21 @@ static void note_limits(cdb__transfer *t, int64_t now) {
   if (pause > 0 && t->request->budget) cdb__budget_block(t->request->budget, now, pause);
 }
 
+/* When the attempt after this one may begin. */
+static int64_t next_begin(const cdb__transfer *t, int64_t now) {
+  const int64_t pause = cdb__net_backoff(t->answer->attempts + 1, cdb__random_seed());
+  return now + (t->answer->retry_after_ms > pause ? t->answer->retry_after_ms : pause);
+}
+
 /* An attempt has ended: it is sent again, later, or that was all. */
 static void settle(cdb__transfer *t, CURLcode code, int64_t now) {
   const cdb__net_cause cause = cdb__transfer_end(t, code, now >= t->ends);
-  const cdb__net_rule rule = cdb__net_rule_for(cause, t->request->write);
   note_limits(t, now);
-  int64_t pause = cdb__net_backoff(t->answer->attempts + 1, cdb__random_seed());
-  if (t->answer->retry_after_ms > pause) pause = t->answer->retry_after_ms;
-  if (rule.again && t->answer->attempts < t->request->attempts && now + pause < t->ends)
-    t->begins = now + pause;
-  else finish(t, cause);
+  if (cdb__net_rule_for(cause, t->request->write).again && t->answer->attempts < t->request->attempts) {
+    t->begins = next_begin(t, now);
+    if (t->begins < t->ends) return;
+  }
+  finish(t, cause);
 }
 
 /* --- the loop ---------------------------------------------------------------------- */
