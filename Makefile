@@ -35,7 +35,8 @@ B := build
 endif
 
 PACKAGES := lua5.4 sqlite3 libxxhash nettle
-PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+# libcurl and jansson are loaded when they are needed: only their headers count here.
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) libcurl jansson 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs sqlite3 nettle 2>/dev/null) -lm
 VERSION := $(shell sed -n 's/^\#define CDB_VERSION "\(.*\)"/\1/p' include/collegedb.h)
 
@@ -50,7 +51,7 @@ NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
 say = @printf '%-5s %s\n' '$(1)' '$(2)'
 Q := $(if $(V),,@)
 
-core_src := $(wildcard src/core/*.c src/shard/*.c src/directory/*.c src/bind/*.c)
+core_src := $(wildcard src/core/*.c src/shard/*.c src/directory/*.c src/net/*.c src/bind/*.c)
 lib_src := $(wildcard src/*.c)
 bin_src := $(wildcard src/bin/*.c)
 core_obj := $(core_src:%.c=$(B)/obj/%.o)
@@ -106,11 +107,12 @@ $(B)/gen/files: FORCE
 	@mkdir -p $(@D)
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
-# Modules that only tests load: a VFS that fails, and processes.
-spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so
+# Modules that only tests load: a VFS that fails, processes, and a web server that goes wrong.
+spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
+$(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o
 
 $(spec_modules):
 	@mkdir -p $(@D)

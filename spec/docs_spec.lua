@@ -159,6 +159,7 @@ describe("the documentation", function()
       text = text:gsub("\n#+ Not yet.-\n#", "\n#"):gsub("\n#+ Not yet.*$", "")
       -- Keys of a table KV, and what a trigger says, are no methods.
       for _, name in ipairs { "record", "users", "turn", "moved" } do text = text:gsub("`collegedb:" .. name, "") end
+      text = text:gsub('require "collegedb%.[%l_%d]+"', "require")
       text = text:gsub("collegedb%.lua%f[^%w]", ""):gsub("collegedb[%w_]*%.h", ""):gsub("collegedb%.%l+%.", "")
       local names = {}
       for object, name in text:gmatch "%f[%w_](%l+)[.:]([%l_]+)%f[^%w_]" do

@@ -197,6 +197,8 @@ static inline void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
 }
 /* Pushes the current row; `names` is the index of the array above. */
 void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names);
+/* Pushes collegedb.null. */
+void cdb__lua_push_null(lua_State *L);
 
 /* --- running (run.c, cursor.c) -------------------------------------------- */
 
@@ -355,5 +357,7 @@ void cdb__lua_open_limit(lua_State *L);
 void cdb__lua_open_copy(lua_State *L);
 void cdb__lua_open_pause(lua_State *L);
 void cdb__lua_open_background(lua_State *L);
+void cdb__lua_open_net(lua_State *L);
+void cdb__lua_open_json(lua_State *L);
 
 #endif

@@ -203,6 +203,8 @@ void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names) {
 
 /* --- null and blob --------------------------------------------------------- */
 
+void cdb__lua_push_null(lua_State *L) { lua_pushlightuserdata(L, (void *)&NULL_VALUE); }
+
 static int new_blob(lua_State *L) {
   size_t size;
   const char *data = cdb__lua_check_string(L, 1, "a blob's bytes", &size);
@@ -234,6 +236,6 @@ void cdb__lua_open_values(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, new_blob);
   lua_setfield(L, -2, "blob");
-  lua_pushlightuserdata(L, (void *)&NULL_VALUE);
+  cdb__lua_push_null(L);
   lua_setfield(L, -2, "null");
 }
