@@ -30,7 +30,7 @@ end
 -- A way that ends at a shard which was closed since, or nowhere, says nothing: what it was for is gone.
 ---@param keyspace string without a shard's tag
 ---@return integer index, boolean told
----@return boolean? void the way ends at a closed shard, or in a circle
+---@return integer? void the way ends at a closed shard, or in a circle: the shard before that one, or one of the circle
 function forward.follow(state, index, keyspace, text)
   local first, told, last, from = index, false, nil, nil
   for _ = 1, 2 * #state.shards do
@@ -39,8 +39,9 @@ function forward.follow(state, index, keyspace, text)
       end_circle(state.shards[index], keyspace, text, own)
       return index, true
     end
+    if told and index == first then return first, false, first end
     local stays = not own or own.state == "active" or own.state == "sending"
-    if stays and told and state.epoch.sealed[index] then return first, false, true end
+    if stays and told and state.epoch.sealed[index] then return first, false, state.by_name[from.name] end
     if stays then return index, told or own ~= nil end
     local peer = state.by_name[own.peer]
     if not peer then
@@ -51,17 +52,20 @@ function forward.follow(state, index, keyspace, text)
     last, from = own, state.shards[index]
     index, told = peer, true
   end
-  return first, false, true
+  return first, false, index
 end
 
---- A key that a shard has sent to where nothing can be of it any more: it may live there again.
----@param index integer where a key would be by the directory and the placements
+--- A key that a shard has sent to where nothing can be of it any more: it may live there again. Two programs that each
+-- revived it on another shard of a circle would not see each other: so it is done inside a transaction on the directory.
+---@param index integer what follow said
 function forward.revive(state, index, keyspace, text)
-  fence.step(state.shards[index], function(tx)
+  local function try(tx)
     local own = fence.own_row(tx, keyspace, text)
-    if not own or own.state ~= "tomb" or not select(3, forward.follow(state, index, keyspace, text)) then return end
+    if not own or own.state ~= "tomb" then return end
+    if select(3, forward.follow(state, index, keyspace, text)) ~= index then return end
     tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ?", { keyspace, text })
-  end)
+  end
+  state.directory.shard:transaction(function() fence.step(state.shards[index], try) end)
 end
 
 -- A key that is not here, but would be looked for here. That it went without a move is told by `before`.

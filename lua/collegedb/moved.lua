@@ -39,7 +39,7 @@ local function place(state, db, key, sql, kind, space, text)
     forward.send_ahead(state, at, index, keyspace, text)
     at, told, void = forward.follow(state, index, keyspace, text)
   end
-  if void and kind == "insert" then forward.revive(state, index, keyspace, text) end
+  if void then forward.revive(state, void, keyspace, text) end -- or who reads nothing would wait for a move to end
   if told then core.remember(db, space, text, at) end
   return at
 end

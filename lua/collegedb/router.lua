@@ -177,7 +177,7 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
   if decider then
     local at, told, void = forward.follow(state, decider, keyspace, text)
     if void and insert then
-      forward.revive(state, decider, keyspace, text)
+      forward.revive(state, void, keyspace, text)
       return nil
     end
     -- Without rows it goes home: when the earlier placements are dropped, nobody looks for it elsewhere.

@@ -22,11 +22,15 @@
 
 byte oldest = 1; /* placement that is not retired */
 byte newest = 1;
-byte holders[4]; /* of the lock on a placement */
+byte holders[PLACEMENTS + 1]; /* of the lock on a placement */
 bit up[SHARDS];  /* the fence's triggers are there */
+bit reviving;    /* a transaction on the directory, around it */
 byte busy;       /* movers, recoverers and calls under way */
 
-#define HOME(n) (n == 1 -> 0 : (n == 2 -> 1 : THIRD_HOME))
+#ifndef FOURTH_HOME
+#define FOURTH_HOME 1
+#endif
+#define HOME(n) (n == 1 -> 0 : (n == 2 -> 1 : (n == 3 -> THIRD_HOME : FOURTH_HOME)))
 #define DIFFER(o, n) (o != n) /* placements that follow each other have other homes */
 #define LIVES(i) (s[i].rows != ABSENT || s[i].state == ACTIVE || s[i].state == SENDING)
 #define GONE(i) (s[i].state == SENT || s[i].state == TOMB || s[i].state == RECEIVING)
@@ -50,107 +54,231 @@ inline statement() {
   check_copies()
 }
 
-#define RESET at = 0; n = 0; o = 0; answer = 0; hops = 0; told = 0; insert = 0; known = 0; busy--
+#define LIMIT (2 * SHARDS)
 
-/* A call that ends, or whose process does, gives the lock on its placement back. */
+/* The key is sent on from a shard that has no rows of it; the fence goes up with that. */
+#define MAY_GO(i) ((s[i].state == NONE || s[i].state == ACTIVE) && s[i].rows == ABSENT)
+
+inline go(i, to) {
+  s[i].state = TOMB; s[i].peer = to;
+#ifndef FENCE_LATE
+  up[i] = true
+#endif
+}
+
+inline enter() {
+  if
+  :: n > 0 -> holders[n]--
+  :: else
+  fi;
+  n = newest; o = oldest; holders[n]++; told = false; hops = 0; index = 0
+}
+
+/* Does the way from i end nowhere? Into ok1. */
+inline look_void(i) {
+  x = i; y = 0;
+  do
+  :: y < LIMIT && GONE(x) -> x = s[x].peer; y++
+  :: else -> break
+  od;
+  ok1 = y == LIMIT; x = 0; y = 0
+}
+
+#define RESET at = 0; index = 0; n = 0; o = 0; hops = 0; told = 0; insert = 0; phase = 0; answer = 0; busy--
+#define LEAVE_CALL holders[n]--; RESET
+#define STAYS(i) (s[i].state == NONE || s[i].state == ACTIVE || s[i].state == SENDING)
+
+/* What a call is at: the router's look, the same after a refusal (moved.place), place's own look, and the one after it
+ * has sent the key back. */
+#define FIRST 0
+#define ANEW 1
+#define PLACE 2
+#define SENT_BACK 3
+#define START (phase < PLACE -> HOME(o) : index)
+
+#ifdef NO_RETURN
+#define SENDS_BACK false
+#else
+#define SENDS_BACK true
+#endif
+
+/* A call that ends, or whose process does, gives the lock on its placement back. What is local is one step with the
+ * look before it. */
 proctype Caller() {
-  byte at, n, o, answer, hops, m;
-  bit told, insert, known;
+  byte at, index, n, o, hops, m, phase, answer;
+  bit told, insert;
 
 end:
   if
-  :: d_step { insert = true; known = truth; busy++ }
-  :: d_step { truth -> known = true; busy++ } /* a read before the insert says nothing */
+  :: d_step { insert = true; busy++ }
+  :: d_step { truth -> busy++ } /* a read before the insert says nothing */
   fi;
 look_up:
   /* That there is no entry, and the placement, in one statement; the lock is taken, and then both were still so. */
-  if
-  :: d_step {
-      n = newest; o = oldest; holders[n]++;
-      at = (DIFFER(o, n) -> HOME(o) : HOME(n));
-      told = !DIFFER(o, n)
-    }
-  fi;
-  if
-  :: d_step { told -> told = false } goto ask
-  :: !told /* `at` is the decider */
-  fi;
-  /* One look at rows and own row. */
-  if
-  :: d_step { LIVES(at) && !GONE(at) -> told = false } goto ask
-  :: GONE(at) -> goto follow
-  :: d_step { !LIVES(at) && !GONE(at) && (!insert || HOME(n) == HOME(o)) -> at = HOME(n) } goto ask
-#ifdef NO_FORWARD
-  :: d_step { !LIVES(at) && !GONE(at) && insert && HOME(n) != HOME(o) -> at = HOME(n) } goto ask
-#else
-  :: !LIVES(at) && !GONE(at) && insert && HOME(n) != HOME(o)
-#endif
-  fi;
-  if
-#ifdef UNCONDITIONAL
-  :: d_step { s[at].state = TOMB; s[at].peer = HOME(n); at = HOME(n) }
-#else
-  :: d_step {
-      s[at].state == NONE && s[at].rows == ABSENT -> s[at].state = TOMB; s[at].peer = HOME(n); at = HOME(n)
-    }
-  :: d_step { s[at].state != NONE || s[at].rows != ABSENT -> holders[n]-- } goto look_up
-#endif
-  :: d_step { holders[n]--; RESET } goto end /* dies */
-  fi;
-ask:
-  if
-  :: d_step { statement() }
-  :: d_step { holders[n]--; RESET } goto end /* dies */
-  fi;
-  if
-  :: d_step { answer == DONE -> holders[n]--; RESET } goto end
-  :: d_step { answer == NOTHING && s[at].state == NONE -> assert(!known); holders[n]--; RESET } goto end
-  :: d_step { answer == NOTHING && s[at].state != NONE -> answer = 0 }
-  :: d_step { answer == REFUSED -> answer = 0 }
-  fi;
-follow:
-  do
-  :: d_step {
-      hops == 2 * SHARDS || (s[at].state == NONE && !told) -> hops = 0; told = false; holders[n]--
-    } goto look_up
-  :: hops < 2 * SHARDS && (s[at].state == NONE && told || s[at].state == ACTIVE || s[at].state == SENDING) -> break
-  :: d_step {
-      hops < 2 * SHARDS && (s[at].state == TOMB || s[at].state == RECEIVING) ->
-      at = s[at].peer; told = true; hops++
-    }
-  :: d_step { hops < 2 * SHARDS && s[at].state == SENT -> m = s[at].move; at = s[at].peer; told = true; hops++ }
+  atomic {
     if
-    :: d_step { activate(at, m); m = 0; check_copies() }
+    :: d_step { oldest == newest -> enter(); at = HOME(n); o = 0 } goto routed
+    :: d_step { oldest != newest -> enter(); at = HOME(o) } goto follow /* the decider */
     fi
-  od;
-  /* A look at the own row and the statement, in one transaction. */
-  if
-  :: d_step {
+  };
+follow:
+  atomic {
+    if
+    :: d_step { STAYS(at) -> told = told || s[at].state != NONE; hops = 0 } goto decide
+    :: d_step {
+        s[at].state == TOMB || s[at].state == RECEIVING ->
+        at = s[at].peer; told = true; hops++
+      } goto on
+    :: d_step { s[at].state == SENT -> m = s[at].move; at = s[at].peer; told = true; hops++ }
+    fi
+  };
+  atomic { activate(at, m); m = 0; check_copies(); goto on };
+on:
+  atomic {
+    if
+    :: hops == LIMIT || at == START -> hops = 0; told = false; at = START; goto circle
+    :: hops < LIMIT && at != START -> goto follow
+    fi
+  };
+decide:
+  atomic {
+    if
+    :: phase >= PLACE ->
       if
-      :: !GONE(at) -> statement()
-      :: else -> answer = REFUSED
-      fi;
-      hops = 0; told = false
-    }
-  :: d_step { holders[n]--; RESET } goto end /* dies */
-  fi;
-  if
-  :: d_step { answer == DONE -> holders[n]--; RESET } goto end
-  :: d_step { answer == NOTHING -> assert(!known); holders[n]--; RESET } goto end
-  :: d_step { answer == REFUSED -> holders[n]--; RESET } goto end /* MOVING */
-  :: d_step { answer == REFUSED -> answer = 0 } goto follow
-  fi
+      :: SENDS_BACK && phase == PLACE && insert && told && at != index -> goto back
+      :: else -> goto there
+      fi
+    :: phase < PLACE && !told -> goto look
+    :: phase < PLACE && told ->
+      told = false;
+      if
+      :: SENDS_BACK && insert && at != HOME(n) -> goto ahead /* without rows it goes home */
+      :: else -> goto routed
+      fi
+    fi
+  };
+circle:
+  atomic {
+    if
+    :: phase >= PLACE && !insert -> goto there
+    :: phase < PLACE && !insert -> goto look
+    :: insert -> goto revive
+    fi
+  };
+revive: /* in a transaction at the start of the way, inside one on the directory */
+  atomic {
+    if
+#ifdef REVIVE_UNLOCKED
+    :: d_step { look_void(at); told = ok1 && s[at].state == TOMB }
+#else
+    :: d_step { !reviving -> look_void(at); told = ok1 && s[at].state == TOMB; reviving = told }
+#endif
+    fi;
+    if
+    :: told
+    :: !told && phase < PLACE -> goto look_up
+    :: !told && phase >= PLACE -> goto there
+    fi
+  };
+  atomic {
+    if
+    :: d_step { s[at].state == TOMB -> s[at].state = ACTIVE; told = false; reviving = false }
+    :: d_step { s[at].state != TOMB -> told = false; reviving = false }
+    fi;
+    if
+    :: phase < PLACE -> goto look_up
+    :: phase >= PLACE -> goto there
+    fi
+  };
+back: /* from `at` to where the router looks for it; then the way is gone once more */
+  atomic {
+    if
+    :: s[at].rows != ABSENT -> goto there
+    :: s[at].rows == ABSENT
+    fi
+  };
+  atomic {
+    if
+    :: d_step { MAY_GO(at) -> go(at, index) }
+    :: !MAY_GO(at)
+    fi;
+    at = index; told = false; phase = SENT_BACK; goto follow
+  };
+look: /* The decider, `at`, has no own row: rows there? */
+  atomic {
+    if
+    :: s[at].rows != ABSENT -> goto routed
+    :: d_step { s[at].rows == ABSENT && (!insert || HOME(n) == at) -> at = HOME(n) } goto routed
+#ifdef NO_FORWARD
+    :: d_step { s[at].rows == ABSENT && insert && HOME(n) != at -> at = HOME(n) } goto routed
+#else
+    :: s[at].rows == ABSENT && insert && HOME(n) != at -> goto sends
+#endif
+    fi
+  };
+ahead: /* Its way led to `at`: rows there? */
+  atomic {
+    if
+    :: s[at].rows != ABSENT -> goto routed
+    :: s[at].rows == ABSENT -> goto sends
+    fi
+  };
+sends:
+  atomic {
+    if
+#ifdef UNCONDITIONAL
+    :: d_step { go(at, HOME(n)); at = HOME(n) } goto routed
+#else
+    :: d_step { MAY_GO(at) -> go(at, HOME(n)); at = HOME(n) } goto routed
+    :: !MAY_GO(at) -> goto look_up
+#endif
+    :: d_step { LEAVE_CALL } goto end /* dies */
+    fi
+  };
+routed:
+  atomic {
+    if
+    :: phase == ANEW -> o = 0; index = at; told = false; phase = PLACE; goto follow
+    :: phase == FIRST -> o = 0
+    fi
+  };
+  atomic {
+    if
+    :: d_step { statement() }
+    :: d_step { LEAVE_CALL } goto end /* dies, or its row breaks a constraint */
+    fi;
+    if
+    :: answer == DONE -> LEAVE_CALL; goto end
+    :: answer == NOTHING && s[at].state == NONE -> assert(false) /* the key has rows */
+    :: answer == REFUSED || answer == NOTHING && s[at].state != NONE -> goto anew
+    fi
+  };
+there: /* a look at the own row and the statement, in one transaction */
+  atomic {
+    if
+    :: d_step {
+        told = false; index = 0;
+        if
+        :: !GONE(at) -> statement()
+        :: else -> answer = REFUSED
+        fi
+      }
+    :: d_step { LEAVE_CALL } goto end /* dies */
+    fi;
+    if
+    :: answer == DONE -> LEAVE_CALL; goto end
+    :: answer == NOTHING -> assert(false) /* the key has rows */
+    :: answer == REFUSED -> LEAVE_CALL; goto end /* MOVING */
+    :: answer == REFUSED -> goto anew
+    fi
+  };
+anew:
+  atomic { answer = 0; at = 0; phase = ANEW; goto look_up }
 }
 
 /* --- moving what is not at its newest home ---------------------------------------------------------------- */
 
-/* The key is here, or a forwarding row leads here though it has no rows yet, and its home is elsewhere. */
-#ifdef SCAN_ROWS_ONLY
-#define LED(i) false
-#else
-#define LED(i) (s[0].state == TOMB && s[0].peer == i || s[1].state == TOMB && s[1].peer == i)
-#endif
-#define MOVABLE(i) (HOME(newest) != i && !GONE(i) && (s[i].rows != ABSENT || LED(i)))
+#define MOVABLE(i) (HOME(newest) != i && !GONE(i) && s[i].rows != ABSENT)
 
 inline begin_move(i) {
   newest > oldest && MOVABLE(i) -> from = i; n = newest; to = HOME(newest); holders[n]++; numbers++; m = numbers; busy++
@@ -237,21 +365,17 @@ end:
 
 /* --- adding and retiring placements -------------------------------------------------------------------------- */
 
-/* What the last scan looks for on each shard: rows to move, a move that is not over, a row that leads
- * to a shard which is not the newest home, and has not sent the key on. */
-#define MISPLACED(i) (HOME(newest) != i && s[i].rows != ABSENT)
-#ifdef SCAN_ROWS_ONLY
-#define LEADS(i) false
-#else
-#define LEADS(i) (s[i].state == TOMB && s[i].peer != HOME(newest) && s[s[i].peer].state != TOMB)
-#endif
+/* What the last look is for on each shard: rows to move, and a move that is not over. */
+#define LEFT(i) (OPEN(i) || HOME(newest) != i && s[i].rows != ABSENT)
 
 #ifdef NO_LOCK
 #define OTHERS_GONE true
 #elif PLACEMENTS == 2
 #define OTHERS_GONE (holders[1] == 0)
-#else
+#elif PLACEMENTS == 3
 #define OTHERS_GONE (holders[1] == 0 && holders[2] == 0)
+#else
+#define OTHERS_GONE (holders[1] == 0 && holders[2] == 0 && holders[3] == 0)
 #endif
 
 proctype Grower() {
@@ -261,19 +385,20 @@ proctype Grower() {
   newest = 2;
   up[0] = true;
 #else
-  up[0] = true;
   newest = 2;
 #endif
-#if PLACEMENTS == 3
-  up[1] = true;
+#if PLACEMENTS > 2
   newest = 3;
+#endif
+#if PLACEMENTS > 3
+  newest = 4;
 #endif
 end:
   OTHERS_GONE;
   do
   :: i == SHARDS -> break
-  :: i < SHARDS && (OPEN(i) || MISPLACED(i) || LEADS(i)) -> i = 0
-  :: i < SHARDS && !(OPEN(i) || MISPLACED(i) || LEADS(i)) -> i++
+  :: i < SHARDS && LEFT(i) -> i = 0
+  :: i < SHARDS && !LEFT(i) -> i++
   od;
   oldest = newest
 }
@@ -319,7 +444,9 @@ init {
 #if CALLERS > 2
     run Caller();
 #endif
+#if MOVES > 0
     run Mover();
+#endif
 #if MOVES > 1
     run Mover();
 #endif
