@@ -11,6 +11,6 @@ describe("the model of moving and growing", function()
     end
     local pipe <close> = assert(io.popen "spec/model/check quick 2>&1")
     local text = pipe:read "a"
-    assert.matches("\n17 passed, 0 failed\n$", "\n" .. text)
+    assert.matches("\n22 passed, 0 failed\n$", "\n" .. text)
   end)
 end)

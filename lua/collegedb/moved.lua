@@ -37,7 +37,8 @@ local function place(state, db, key, sql, kind, space, text)
   -- Without rows there it comes back: the own rows may go, and nobody would find it elsewhere then.
   if kind == "insert" and told and at ~= index and not probe.has_rows(state, at, tag, keyspace, text) then
     forward.send_ahead(state, at, index, keyspace, text)
-    at, told, void = forward.follow(state, index, keyspace, text)
+    void = select(3, forward.follow(state, index, keyspace, text))
+    at, told = index, false -- where it is sent by then is decided anew, after it is refused here
   end
   if void then forward.revive(state, void, keyspace, text) end -- or who reads nothing would wait for a move to end
   if told then core.remember(db, space, text, at) end

@@ -1,8 +1,9 @@
 /* Growing: one key without an entry, whose homes differ between placements. README.md says what is assumed, and which
  * macros leave a rule out.
  *
- * The home in placement 1 is shard 0, in placement 2 shard 1, in placement 3 (if PLACEMENTS is 3) THIRD_HOME: 0 when
- * weights are changed and changed back. CALLERS insert and read, as often as they like, each in the placement that it
+ * The home in placement 1 is shard 0, in placement 2 shard 1, in placements 3 and 4 (PLACEMENTS: how many) THIRD_HOME and
+ * FOURTH_HOME: 0 and 1 when weights are changed and changed back. CALLERS insert and read (lua/collegedb/router.lua,
+ * forward.lua, moved.lua), as often as they like, each in the placement that it
  * has read; MOVES movers, one recoverer, and one program that adds the placements and retires the old ones. */
 #ifndef SHARDS
 #define SHARDS 2
@@ -32,7 +33,6 @@ byte busy;       /* movers, recoverers and calls under way */
 #endif
 #define HOME(n) (n == 1 -> 0 : (n == 2 -> 1 : (n == 3 -> THIRD_HOME : FOURTH_HOME)))
 #define DIFFER(o, n) (o != n) /* placements that follow each other have other homes */
-#define LIVES(i) (s[i].rows != ABSENT || s[i].state == ACTIVE || s[i].state == SENDING)
 #define GONE(i) (s[i].state == SENT || s[i].state == TOMB || s[i].state == RECEIVING)
 
 /* --- callers ------------------------------------------------------------------------------------- */
@@ -74,14 +74,20 @@ inline enter() {
   n = newest; o = oldest; holders[n]++; told = false; hops = 0; index = 0
 }
 
-/* Does the way from i end nowhere? Into ok1. */
+#ifdef REVIVE_START
+#define ON_CIRCLE(i) (y == LIMIT)
+#else
+#define ON_CIRCLE(i) (x == i)
+#endif
+
+/* Does the way from i come back to it? Into ok1. */
 inline look_void(i) {
-  x = i; y = 0;
+  x = i; y = 0; ok1 = false;
   do
-  :: y < LIMIT && GONE(x) -> x = s[x].peer; y++
+  :: y < LIMIT && !ok1 && GONE(x) -> x = s[x].peer; y++; ok1 = ON_CIRCLE(i)
   :: else -> break
   od;
-  ok1 = y == LIMIT; x = 0; y = 0
+  x = 0; y = 0
 }
 
 #define RESET at = 0; index = 0; n = 0; o = 0; hops = 0; told = 0; insert = 0; phase = 0; answer = 0; busy--
@@ -136,7 +142,7 @@ follow:
 on:
   atomic {
     if
-    :: hops == LIMIT || at == START -> hops = 0; told = false; at = START; goto circle
+    :: hops == LIMIT || at == START -> hops = 0; told = false; goto circle
     :: hops < LIMIT && at != START -> goto follow
     fi
   };
@@ -146,7 +152,12 @@ decide:
     :: phase >= PLACE ->
       if
       :: SENDS_BACK && phase == PLACE && insert && told && at != index -> goto back
+#ifndef WHEREVER_SENT
+      :: phase == SENT_BACK && at != index -> at = index; goto there /* refused there: again */
       :: else -> goto there
+#else
+      :: phase == SENT_BACK || !(SENDS_BACK && insert && told && at != index) -> goto there
+#endif
       fi
     :: phase < PLACE && !told -> goto look
     :: phase < PLACE && told ->
@@ -160,12 +171,15 @@ decide:
 circle:
   atomic {
     if
-    :: phase >= PLACE && !insert -> goto there
-    :: phase < PLACE && !insert -> goto look
-    :: insert -> goto revive
+    :: phase < PLACE && !insert -> at = START; goto look
+#ifdef REVIVE_START
+    :: phase >= PLACE || insert -> at = START; goto revive
+#else
+    :: phase >= PLACE || insert -> goto revive
+#endif
     fi
   };
-revive: /* in a transaction at the start of the way, inside one on the directory */
+revive: /* in a transaction on that shard of the circle, inside one on the directory */
   atomic {
     if
 #ifdef REVIVE_UNLOCKED
@@ -177,7 +191,7 @@ revive: /* in a transaction at the start of the way, inside one on the directory
     if
     :: told
     :: !told && phase < PLACE -> goto look_up
-    :: !told && phase >= PLACE -> goto there
+    :: !told && phase >= PLACE -> at = index; goto there
     fi
   };
   atomic {
@@ -187,7 +201,7 @@ revive: /* in a transaction at the start of the way, inside one on the directory
     fi;
     if
     :: phase < PLACE -> goto look_up
-    :: phase >= PLACE -> goto there
+    :: phase >= PLACE -> at = index; goto there
     fi
   };
 back: /* from `at` to where the router looks for it; then the way is gone once more */
