@@ -105,19 +105,34 @@ function recovery.clean(source, target, number, seen)
   return true
 end
 
---- The keys of a move that a shard has, or has had, for its own: their entries are written unless a later move's stand.
-local function entries_of(target, number)
-  local list = {}
-  for row in target.inner:each([[SELECT keyspace, key FROM _collegedb_own WHERE move = ? AND floor = move
-      AND state = 'active' AND instr(keyspace, char(1)) = 0]], { number }) do
-    local full = catalog.tag(row.keyspace ~= "" and target.keyspace or nil, row.keyspace)
-    list[#list + 1] = { keyspace = full, text = row.key, id = target.id, version = number }
+local function entry(target, row, number)
+  local full = catalog.tag(row.keyspace ~= "" and target.keyspace or nil, row.keyspace)
+  return { keyspace = full, text = row.key, id = target.id, version = number }
+end
+
+-- The keys of a move that its target says it has, or has had. By what the source has sent: at the target the key's row
+-- may have another move's number, of one that was undone.
+local function entries_of(source, target, number)
+  local whole, list = has_all(source, target, number), {}
+  for _, row in ipairs(keys_of(source, number, "sent")) do
+    local own = not whole and fence.own_row(target.inner, row.keyspace, row.key)
+    if whole or (own and own.floor >= number) then list[#list + 1] = entry(target, row, number) end
   end
   return list
 end
 
-local function publish(state, target, number)
-  local list = fence.is_up(target.inner) and fence.reading(entries_of, target, number)
+-- The keys that came to a shard by a move and are there.
+local function arrived(target, number)
+  local list = {}
+  for row in target.inner:each([[SELECT keyspace, key FROM _collegedb_own WHERE move = ? AND floor = move
+      AND state = 'active' AND instr(keyspace, char(1)) = 0]], { number }) do
+    list[#list + 1] = entry(target, row, number)
+  end
+  return list
+end
+
+-- Entries of keys are written unless a later move's stand.
+local function publish(state, list)
   if list and #list > 0 then state.directory:publish_all(list) end
 end
 
@@ -125,7 +140,7 @@ end
 ---@return boolean done
 function recovery.finish(state, source, target, number)
   recovery.activate(target, number)
-  publish(state, target, number)
+  publish(state, entries_of(source, target, number))
   return recovery.clean(source, target, number)
 end
 
@@ -230,7 +245,9 @@ local function close_dead(state)
   for _, number in ipairs(moves.dead(state.directory)) do
     stuck = stuck or open_moves(state)
     if not stuck[number] then
-      for _, shard in ipairs(state.shards) do publish(state, shard, number) end
+      for _, shard in ipairs(state.shards) do
+        publish(state, fence.is_up(shard.inner) and fence.reading(arrived, shard, number))
+      end
       moves.close(state.directory, number)
     end
   end
