@@ -190,6 +190,8 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
   if decider then table.insert(places, 1, decider) end -- of two rows its row stands, as before the newer placement
   if tag and keyspace == "" then add_tagged(state, places, tag) end
   local found, rooted = find(state, places, tag, keyspace, text), false
+  -- It may have left between the looks at its own row and at its rows.
+  if decider and not found and select(2, forward.follow(state, decider, keyspace, text)) then return nil end
   if not found and may_be then
     found, rooted = resolve_either(state, home and home.index, tag, text, own, name, insert)
     if found and not rooted then return found, FOUND, true end

@@ -171,7 +171,7 @@ decide:
 circle:
   atomic {
     if
-    :: phase < PLACE && !insert -> at = START; goto look
+    :: phase < PLACE && !insert -> at = HOME(n); goto routed /* nothing is anywhere */
 #ifdef REVIVE_START
     :: phase >= PLACE || insert -> at = START; goto revive
 #else
@@ -222,12 +222,19 @@ look: /* The decider, `at`, has no own row: rows there? */
   atomic {
     if
     :: s[at].rows != ABSENT -> goto routed
-    :: d_step { s[at].rows == ABSENT && (!insert || HOME(n) == at) -> at = HOME(n) } goto routed
+    :: s[at].rows == ABSENT && (!insert || HOME(n) == at) -> goto confirm
 #ifdef NO_FORWARD
     :: d_step { s[at].rows == ABSENT && insert && HOME(n) != at -> at = HOME(n) } goto routed
 #else
     :: s[at].rows == ABSENT && insert && HOME(n) != at -> goto sends
 #endif
+    fi
+  };
+confirm: /* It may have left between the two looks. */
+  atomic {
+    if
+    :: d_step { s[at].state == NONE -> at = HOME(n) } goto routed
+    :: s[at].state != NONE -> goto look_up
     fi
   };
 ahead: /* Its way led to `at`: rows there? */
