@@ -56,7 +56,7 @@ function forward.follow(state, index, keyspace, text)
 end
 
 --- A key that a shard has sent to where nothing can be of it any more: it may live there again. Two programs that each
--- revived it on another shard of a circle would not see each other: so it is done inside a transaction on the directory.
+-- revived it on another shard of a circle would not see each other: it is done inside a transaction on the directory.
 ---@param index integer what follow said
 function forward.revive(state, index, keyspace, text)
   local function try(tx)
