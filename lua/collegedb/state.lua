@@ -202,17 +202,21 @@ local function read_epoch(self)
     more = true
     self.epoch = epochs.read(self.directory, self.shards)
   end
-  if more then schema.welcome(self) end
   return more
 end
 
 --- Reads the current epoch, and tells C which way is open in it.
 function State:read_epoch()
   local before = self.epoch
-  if read_epoch(self) then self:refresh_catalog(true) end
+  local more = read_epoch(self)
   if before and before.number ~= self.epoch.number then self.scripts_due = true end
+  -- First, so that nothing that fails later leaves homes of an older placement in the cache.
   local placed = before and before.placement == self.epoch.placement and before.oldest == self.epoch.oldest
   if self.weak.db and not placed then self.weak.db:flush_cache() end
+  if more then
+    schema.welcome(self)
+    self:refresh_catalog(true)
+  end
   -- The short way does not come by where the scripts are looked after.
   if self.weak.db then core.set_homes(self.weak.db, not self.scripts_due and homes(self) or nil) end
 end

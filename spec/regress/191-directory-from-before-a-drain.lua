@@ -3,7 +3,7 @@
 
 local fixture = require "spec.support.fixture"
 
-describe("regression 190:", function()
+describe("regression 191:", function()
   before_each(fixture.start)
   after_each(fixture.stop)
 
