@@ -9,6 +9,7 @@ local instance = require "collegedb.instance"
 local leftovers = require "collegedb.verify_leftovers"
 local moves = require "collegedb.moves"
 local quote = require "collegedb.quote"
+local shards = require "collegedb.shards"
 local reports = require "collegedb.verify_report"
 local verify = require "collegedb.workflows.verify"
 require "collegedb.database" -- the methods of what instance.open gives
@@ -61,11 +62,9 @@ local function look_at_file(add, about, path)
   add(about, "fault", err.message, mend_of(err))
 end
 
-local function is_file(path) return type(path) == "string" and path ~= ":memory:" and path ~= "memory:" end
-
 -- False when the file is not there.
 local function check_file(add, about, path, mend)
-  if not is_file(path) then return true end
+  if not shards.is_file(path) then return true end
   if core.file_id(path) then
     look_at_file(add, about, path)
     return true
