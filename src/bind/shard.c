@@ -43,6 +43,7 @@ static int open_sqlite(lua_State *L) {
       .mmap_size = cdb__lua_integer_field(L, 2, "mmap_size", 0),
       .cache_size = cdb__lua_integer_field(L, 2, "cache_size", 0),
       .must_exist = cdb__lua_integer_field(L, 2, "must_exist", 0) != 0,
+      .single = cdb__lua_boolean_field(L, 2, "single"),
   };
   cdb__lua_shard *shard = new_shard(L, name ? name : path);
   cdb__fault fault;
@@ -221,6 +222,12 @@ static int collation(lua_State *L) {
   return 1;
 }
 
+/* core.is_single(shard): has it no transactions over several statements? */
+static int is_single(lua_State *L) {
+  lua_pushboolean(L, cdb__lua_check_shard(L, 1)->handle->single);
+  return 1;
+}
+
 /* --- transactions ---------------------------------------------------------- */
 
 static void control(lua_State *L, cdb__lua_shard *shard, const char *sql) {
@@ -235,6 +242,12 @@ static int begin(lua_State *L) {
   int index;
   lua_settop(L, 3);
   cdb__lua_shard *shard = target(L, &index);
+  if (shard->handle->single)
+    return cdb__lua_fail(
+        L, CDB_UNSUPPORTED,
+        "shard %s has no transactions, and no batch, over several statements: each statement "
+        "is one by itself",
+        shard->name);
   cdb__lua_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
   *tx = (cdb__lua_tx){.shard = shard};
   const cdb__lua_tx *outer = luaL_testudata(L, 1, CDB__TX_CLASS);
@@ -298,10 +311,16 @@ void cdb__lua_open_shard(lua_State *L) {
   static const luaL_Reg calls[] = {{"run", method_run},   {"first", method_first}, {"all", method_all},
                                    {"each", method_each}, {"exec", method_exec},   {NULL, NULL}};
   static const luaL_Reg methods[] = {{"size", method_size}, {NULL, NULL}};
-  static const luaL_Reg functions[] = {
-      {"sqlite", open_sqlite}, {"close", method_close},  {"shard_name", method_name},
-      {"begin", begin},        {"commit", commit},       {"rollback", rollback},
-      {"inner", inner},        {"collation", collation}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sqlite", open_sqlite},
+                                       {"close", method_close},
+                                       {"shard_name", method_name},
+                                       {"begin", begin},
+                                       {"commit", commit},
+                                       {"rollback", rollback},
+                                       {"inner", inner},
+                                       {"collation", collation},
+                                       {"is_single", is_single},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);
   lua_setfield(L, -2, "__gc");

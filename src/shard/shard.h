@@ -58,7 +58,8 @@ struct cdb__shard {
   void *host_context;
   cdb__stmt *buckets[CDB__STATEMENT_BUCKETS];
   cdb__stmt *newest, *oldest;
-  int idle; /* statements that are not taken */
+  int idle;    /* statements that are not taken */
+  bool single; /* no transaction goes over several statements */
 };
 
 struct cdb__stmt {

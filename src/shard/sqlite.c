@@ -341,6 +341,7 @@ int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_optio
   sqlite_shard *shard = calloc(1, sizeof *shard);
   if (!shard) return cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
   cdb__shard_init(&shard->base, &sqlite_ops);
+  shard->base.single = options->single;
   shard->path = plain_path(path);
   if (!shard->path) {
     free(shard);
