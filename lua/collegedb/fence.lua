@@ -351,30 +351,9 @@ function fence.hold(state, tx, index, keyspace)
   if inspect.version(tx) == version then state.fences[id] = version end
 end
 
--- --- a shard that is closed for good -------------------------------------------------------
-
-local function seal_name(name) return quote.name("_collegedb_sealed_" .. name) end
-
---- Refuses every new row in a table.
-function fence.seal(tx, name)
-  tx:exec(("CREATE TRIGGER IF NOT EXISTS %s BEFORE INSERT ON %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); END")
-    :format(seal_name(name), quote.name(name)))
-end
-
-local SEALS <const> = [[SELECT name FROM sqlite_schema WHERE type = 'trigger'
-  AND substr(name, 1, 18) = '_collegedb_sealed_']]
-
---- Does the shard refuse new rows for good?
-function fence.is_sealed(tx) return tx:first(SEALS) ~= nil end
-
---- Lets rows in again, in every table.
-function fence.unseal(tx)
-  for _, row in ipairs(tx:all(SEALS)) do tx:exec("DROP TRIGGER " .. quote.name(row.name)) end
-end
-
 --- Is a move under way here?
 function fence.is_open(tx)
-  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
+  return fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
 end
 
 --- Forgets keys that went, or came, before a time; the fence goes with the last.

@@ -82,6 +82,9 @@ local INSTALL <const> = ([[INSERT INTO _collegedb_fence SELECT ?1, ?2 WHERE %s =
   AND coalesce((SELECT text FROM _collegedb_fence WHERE keyspace = ?1), '') = ?5
   ON CONFLICT DO UPDATE SET text = excluded.text]]):format(procedures.SCHEMA, procedures.count "?2")
 
+--- SQL of a condition: a fence stands as it was seen (?5 its tag, ?6 how many triggers, ?7 the schema) for keyspace ?1.
+single_fence.STANDS = ("%s AND %s = ?7"):format(procedures.stands("?1", "?5", "?6"), procedures.SCHEMA)
+
 -- Triggers of fences that stand no more.
 local function drop_retired(shard)
   local script = {}

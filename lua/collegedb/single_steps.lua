@@ -3,6 +3,7 @@
 -- back: from the step on the fence keeps all as it is looked at.
 
 local checks = require "collegedb.move_checks"
+local core = require "collegedb.core"
 local fence = require "collegedb.fence"
 local procedures = require "collegedb.procedures"
 local references = require "collegedb.references"
@@ -135,6 +136,15 @@ end
 --- Deletes the rows of a committed move, unless rows that stay refer to them.
 function single_steps.clean(source, number)
   run_if_up(source, "UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
+end
+
+--- A key that a shard had sent to where nothing can be of it any more may live there again, if its own row is still
+-- this.
+---@param own { move: integer, floor: integer, peer: string? }
+function single_steps.live_again(shard, keyspace, text, own)
+  procedures.sure(shard, "run", [[UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ?
+    AND state = 'tomb' AND move = ? AND floor = ? AND peer IS ?]],
+    { keyspace, text, own.move, own.floor, own.peer or core.null })
 end
 
 --- Forgets keys that went, or came, before a time. The fence stays.

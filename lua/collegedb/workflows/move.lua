@@ -11,6 +11,7 @@ local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 local recovery = require "collegedb.recovery"
 local references = require "collegedb.references"
+local seals = require "collegedb.seals"
 local single_fence = require "collegedb.single_fence"
 local single_staging = require "collegedb.single_staging"
 local single_steps = require "collegedb.single_steps"
@@ -83,7 +84,7 @@ end
 function steps.receive(job)
   if job.target.single then return single_steps.receive(job) end
   fence.step(job.target, function(tx)
-    if fence.is_sealed(tx) then checks.fail_sealed(job.target) end
+    if seals.is_sealed(job.target, tx) then checks.fail_sealed(job.target) end
     fence.hold(job.state, tx, job.target_index, job.keyspace)
     take_keys(job, tx, job.target, "receiving", job.source)
     checks.check_absent(job, tx)
