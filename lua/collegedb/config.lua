@@ -1,6 +1,7 @@
 --- Checks a configuration and fills in what it leaves out. Every mistake is a
 -- CONFIG error that names the field and what it takes.
 
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 
 local config = {}
@@ -79,6 +80,7 @@ check.synchronous = one_of("full", "normal", "off", "extra")
 check.auto_migrate = one_of("background", true, false)
 check.directory = one_of("sparse", "full")
 check.consistency = one_of("cached", "strict")
+check.limits = one_of("d1")
 
 function check.name(field, value)
   if type(value) ~= "string" or value == "" or #value > 127 or value:find "%c" then
@@ -153,7 +155,7 @@ local shard_fields = {
   name = check.name, region = check.region, max_size = check.bytes, priority = check.integer, weight = check.weight,
   allocate = check.boolean, integrate = check.boolean, external_writers = check.boolean, keyspace = check.name,
   journal_mode = check.journal_mode, synchronous = check.synchronous, busy_timeout = check.seconds,
-  mmap_size = check.bytes, cache_size = check.integer, [1] = true,
+  mmap_size = check.bytes, cache_size = check.integer, limits = check.limits, [1] = true,
 }
 
 local function known(list)
@@ -175,7 +177,12 @@ local function check_fields(given, allowed, prefix)
   return out
 end
 
---- A shard value as { path = … } or { handle = … }.
+local function is_d1(value)
+  local class = type(value) == "table" and getmetatable(value)
+  return class and class.__name == "collegedb.d1" or false
+end
+
+--- A shard value as { path = … }, { handle = … } or { remote = … }.
 ---@param field string for the error
 ---@param value any
 function config.shard_value(field, value)
@@ -183,10 +190,15 @@ function config.shard_value(field, value)
   if getmetatable(value) == ShardValue then return { path = value.path } end
   local class = type(value) == "userdata" and getmetatable(value)
   if class and class.__name == "collegedb.shard" then return { handle = value } end
-  fail(field, "takes a path, collegedb.sqlite(path) or db:shard(name), not %s", describe(value))
+  if is_d1(value) then return { remote = value } end
+  fail(field, "takes a path, collegedb.sqlite(path), collegedb.d1{…} or db:shard(name), not %s", describe(value))
 end
 
-local function is_shard_table(value) return type(value) == "table" and getmetatable(value) ~= ShardValue end
+local function is_shard_table(value)
+  return type(value) == "table" and getmetatable(value) ~= ShardValue and not is_d1(value)
+end
+
+local FILE_FIELDS <const> = { "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size", "limits" }
 
 local function normalize_shard(prefix, given, name)
   local shard = check_fields(is_shard_table(given) and given or { given }, shard_fields, prefix)
@@ -195,8 +207,13 @@ local function normalize_shard(prefix, given, name)
   end
   shard.name = shard.name or name
   if not shard.name then fail(prefix .. "name", "is missing; every shard has a name") end
-  if shard[1] == nil then fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path) or db:shard(name)") end
+  if shard[1] == nil then
+    fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path), collegedb.d1{…} or db:shard(name)")
+  end
   shard.value = config.shard_value(prefix .. "[1]", shard[1])
+  for _, field in ipairs(shard.value.remote and FILE_FIELDS or {}) do
+    if shard[field] ~= nil then fail(prefix .. field, "is for a file, not for %s", tostring(shard.value.remote)) end
+  end
   shard[1] = nil
   shard.weight = shard.weight or 1
   for _, flag in ipairs { "allocate", "integrate" } do
@@ -246,9 +263,10 @@ local function check_distinct(shards, kv)
     local field = ("shards[%d]"):format(i)
     if names[shard.name] then fail(field .. ".name", "is %q a second time", shard.name) end
     names[shard.name] = true
-    local path = shard.value.path
+    local path = shard.value.path or (shard.value.remote and shard.value.remote:id())
     if path and path ~= ":memory:" then
-      if paths[path] then fail(field, "has the file %s, which %s has already", path, paths[path]) end
+      if paths[path] then fail(field, "has %s, which %s has already", shard.value.path and "the file " .. path
+        or tostring(shard.value.remote), paths[path]) end
       paths[path] = field
     end
   end
@@ -268,11 +286,27 @@ local function add_locations(out)
   end
 end
 
---- Checks a directory as a config names it: a path, "memory:", or a table KV, which is told by its function get.
+--- Is it a shard value that is no path, such as collegedb.d1{…}?
+function config.is_shard_value(value)
+  return type(value) == "table" and type(value.get) ~= "function" and type(value.open) == "function"
+end
+
+--- Is it a table with the functions of a KV?
+function config.is_table_kv(value) return type(value) == "table" and not config.is_shard_value(value) end
+
+-- A handle that another database, or a program, has opened; one of a file would be locked twice.
+local function is_single(value)
+  local class = type(value) == "userdata" and getmetatable(value)
+  return class and class.__name == "collegedb.shard" and core.is_single(value)
+end
+
+--- Checks a directory as a config names it: a path, "memory:", a shard value or handle without transactions over
+-- several statements, or a table KV, which is told by its function get.
 ---@param value any
----@return string|table
+---@return string|table|userdata
 function config.kv(value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return value end
+  if config.is_shard_value(value) or is_single(value) then return value end
   local missing = {}
   for _, name in ipairs { "get", "put", "delete", "list" } do
     if type(value) == "table" and type(value[name]) ~= "function" then missing[#missing + 1] = name end
@@ -292,8 +326,9 @@ end
 ---@param given table with kv, hash_shard_mappings, keyspaces, mapping_secret
 function config.check_naming(given)
   for _, field in ipairs { "hash_shard_mappings", "keyspaces" } do
-    if given[field] == false and type(given.kv) ~= "table" then
-      fail(field, "= false is for a table KV only; this directory is a file")
+    if given[field] == false and not config.is_table_kv(given.kv) then
+      fail(field, "= false is for a table KV only; this directory is %s", type(given.kv) == "string" and "a file"
+        or "a database")
     end
   end
   if given.hash_shard_mappings == false and given.mapping_secret then

@@ -17,6 +17,8 @@ local integration = {}
 local CONFLICTS_SHOWN = reports.CONFLICTS_SHOWN
 local DRAINED_AT_ONCE = 1000
 
+local FAR_PAGE <const> = 20000 -- keys: of a shard that is far away, a page is one answer
+
 -- --- plans ----------------------------------------------------------------------------
 
 -- Pages of keys in the order of their index: all, those behind ?2, those up to ?3, and between both. Where a key may
@@ -40,7 +42,8 @@ local function place(run, index, found, when)
   local shard = state.shards[index]
   for _, each in ipairs(tables) do
     if shard.inner:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
-      return { id = shard.id, shard = run.handle_of(index), probe = catalog.probe_sql(tables), when = when }
+      return { id = shard.id, shard = run.handle_of(index), probe = catalog.probe_sql(tables),
+        probe_many = catalog.probe_many_sql(tables), when = when }
     end
   end
   return { id = shard.id }
@@ -91,7 +94,8 @@ function integration.plan(run, i)
     keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
     shard_id = shard.id, placement = epoch.placement, generation = epoch.generations[run.index],
     homes = homes(run, found, tag), others = others(run, found, tag),
-    dry_run = run.opts.dry_run, page = run.opts.page, batch = run.opts.batch,
+    dry_run = run.opts.dry_run, batch = run.opts.batch,
+    page = run.opts.page or (core.kind(shard.inner) == "d1" and FAR_PAGE or nil),
     job = reports.job(run) or 0, item = i, keep = run.policy and math.maxinteger or CONFLICTS_SHOWN,
   }
 end
@@ -159,28 +163,18 @@ end
 
 -- One transaction's worth of what the journal has queued; false when there is nothing more.
 local function judge_some(run)
-  local dir = run.instance.directory.shard
-  local rows = dir:all([[SELECT id, item, key, other FROM _collegedb_conflicts WHERE job = ? AND verdict IS NULL
+  local dir = run.instance.directory
+  local rows = dir.journal:all([[SELECT id, item, key, other FROM _collegedb_conflicts WHERE job = ? AND verdict IS NULL
     ORDER BY id LIMIT ?]], { run.job.id, DRAINED_AT_ONCE })
   if #rows == 0 then return false end
-  for _, row in ipairs(rows) do row.resolved = is_resolved(run, row.item, row.key, row.other) end
-  dir:transaction(function(tx)
-    local shown = tx:first("SELECT count(*) AS n FROM _collegedb_conflicts WHERE job = ? AND verdict IS NOT NULL",
-      { run.job.id }).n
-    for _, row in ipairs(rows) do
-      shown = shown + 1
-      if shown > CONFLICTS_SHOWN then
-        tx:run("DELETE FROM _collegedb_conflicts WHERE id = ?", { row.id })
-      else
-        tx:run("UPDATE _collegedb_conflicts SET verdict = ? WHERE id = ?",
-          { row.resolved and "keep" or "error", row.id })
-      end
-      if row.resolved then
-        tx:run("UPDATE _collegedb_takes SET resolved = resolved + 1 WHERE job = ? AND item = ?",
-          { run.job.id, row.item })
-      end
-    end
-  end)
+  local shown = dir.journal:first("SELECT count(*) AS n FROM _collegedb_conflicts WHERE job = ? "
+    .. "AND verdict IS NOT NULL", { run.job.id }).n
+  local verdicts, judged = {}, {}
+  for i, row in ipairs(rows) do
+    verdicts[i] = { row.id, is_resolved(run, row.item, row.key, row.other) and "keep" or "error" }
+    if shown + i > CONFLICTS_SHOWN then judged[#judged + 1] = row.id end
+  end
+  dir:note_verdicts(run.job.id, verdicts, judged)
   return #rows == DRAINED_AT_ONCE
 end
 
