@@ -187,7 +187,7 @@ end
 ---@param value any
 function config.shard_value(field, value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return { path = value } end
-  if getmetatable(value) == ShardValue then return { path = value.path } end
+  if getmetatable(value) == ShardValue then return { path = value.path, single = value.single } end -- as core.sqlite
   local class = type(value) == "userdata" and getmetatable(value)
   if class and class.__name == "collegedb.shard" then return { handle = value } end
   if is_d1(value) then return { remote = value } end
