@@ -420,12 +420,13 @@ end
 local ANY_TYPE = [[%s IN (?1, CAST(?1 AS BLOB),
   CASE WHEN CAST(?1 AS TEXT) = CAST(CAST(?1 AS INTEGER) AS TEXT) THEN CAST(?1 AS INTEGER) END)]]
 
---- SQL of a condition: the column holds the key ?1.
+--- SQL of a condition: the column holds the key.
 ---@param column collegedb.Table
-function catalog.holds_sql(column)
+---@param key string? what stands for it, ?1 if it is not given
+function catalog.holds_sql(column, key)
   local name = quote.name(column.key_column)
   if column.collation then name = name .. " COLLATE " .. column.collation end
-  return (column.kind == "blob" and ANY_TYPE or "%s = ?1"):format(name)
+  return (column.kind == "blob" and ANY_TYPE or "%s = ?1"):gsub("%?1", key or "?1"):format(name)
 end
 
 -- The conditions joined by OR, as a balanced tree: SQLite takes expressions up to a depth of 1,000.
@@ -435,15 +436,24 @@ local function any_of(conditions, first, last)
   return ("(%s OR %s)"):format(any_of(conditions, first, middle), any_of(conditions, middle + 1, last))
 end
 
+local function any_holds(columns, key)
+  local parts = {}
+  for i, each in ipairs(columns) do
+    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each, key))
+  end
+  return any_of(parts, 1, #parts)
+end
+
 --- SQL that gives a row when one of the columns holds the key ?1, or nil without columns.
 ---@param columns collegedb.Table[]
 function catalog.probe_sql(columns)
-  if #columns == 0 then return nil end
-  local parts = {}
-  for i, each in ipairs(columns) do
-    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each))
-  end
-  return "SELECT 1 AS found WHERE " .. any_of(parts, 1, #parts)
+  return #columns > 0 and "SELECT 1 AS found WHERE " .. any_holds(columns) or nil
+end
+
+--- The same for many keys, an array in JSON: the numbers of those that are there, from 0.
+---@param columns collegedb.Table[]
+function catalog.probe_many_sql(columns)
+  return #columns > 0 and "SELECT e.key AS i FROM json_each(?1) AS e WHERE " .. any_holds(columns, "e.value") or nil
 end
 
 -- --- keyspaces -------------------------------------------------------------------------

@@ -56,7 +56,7 @@ function forward.follow(state, index, keyspace, text)
 end
 
 --- A key that a shard has sent to where nothing can be of it any more: it may live there again. Two programs that each
--- revived it on another shard of a circle would not see each other: it is done inside a transaction on the directory.
+-- revived it on another shard of a circle would not see each other: the directory lets one at a time.
 ---@param index integer what follow said
 function forward.revive(state, index, keyspace, text)
   local function try(tx)
@@ -65,7 +65,7 @@ function forward.revive(state, index, keyspace, text)
     if select(3, forward.follow(state, index, keyspace, text)) ~= index then return end
     tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ?", { keyspace, text })
   end
-  state.directory.shard:transaction(function() fence.step(state.shards[index], try) end)
+  state.directory:exclusively(function() fence.step(state.shards[index], try) end)
 end
 
 -- A key that is not here, but would be looked for here. That it went without a move is told by `before`.

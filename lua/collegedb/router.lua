@@ -253,6 +253,7 @@ function router.resolve(state, full, text, name, insert)
     local index, why, keep = resolve_once(state, full, tag, keyspace, text, name, insert)
     if index then
       -- The cache keeps it for the key as it was given, which may stand for a row's own, but for no other group.
+      keep = keep and state.directory:lasts()
       return index, why, keep and (why == FOUND or members.root_text(state, keyspace, text, name) == text)
     end
     tries = tries + 1

@@ -54,7 +54,7 @@ end
 
 -- The folder of the directory's file, with its slash; nil of one in memory.
 local function folder_of(dir)
-  return shards.is_file(dir.path) and core.real_path(dir.path):match "^.*/" or nil
+  return dir.file and core.real_path(dir.file):match "^.*/" or nil
 end
 
 --- A file's path as the directory keeps it: one in its own folder, or below, is named from there, so that a copy of the

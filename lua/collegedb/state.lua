@@ -196,13 +196,15 @@ end
 
 -- The shards that the directory tells of, and the epoch of one moment with them.
 local function read_epoch(self)
-  local more = shards.take_up(self)
-  self.epoch = epochs.read(self.directory, self.shards)
-  while shards.take_up(self) do
-    more = true
+  return self.directory:hold(function()
+    local more = shards.take_up(self)
     self.epoch = epochs.read(self.directory, self.shards)
-  end
-  return more
+    while shards.take_up(self) do
+      more = true
+      self.epoch = epochs.read(self.directory, self.shards)
+    end
+    return more
+  end)
 end
 
 --- Reads the current epoch, and tells C which way is open in it.
