@@ -23,6 +23,15 @@ int cdb__takeover_fail_stopped(cdb__fault *fault) {
 
 /* --- files --------------------------------------------------------------------- */
 
+/* SQLite ends a text of JSON at a NUL: such a key is asked for by itself. */
+static bool has_nul(const cdb__takeover *t, const cdb__takeover_item *it) {
+  return memchr(t->text + it->offset, '\0', it->size) != NULL;
+}
+
+static bool is_wanted(const cdb__takeover_item *it, int node) {
+  return !it->elsewhere && (node < 0 || it->other == node);
+}
+
 /* Has the place a row of the key? */
 static int probe(const cdb__takeover *t, const cdb__takeover_place *place, cdb__takeover_item *it,
                  cdb__stmt *stmt, cdb__fault *fault) {
@@ -48,7 +57,7 @@ static int probe_some(cdb__takeover *t, const cdb__takeover_place *place, int no
   const int64_t end = cdb__clock_ticks() + HOLD;
   for (; *from < t->count && code == CDB_OK; ++*from) {
     cdb__takeover_item *it = &t->items[*from];
-    if (it->elsewhere || (node >= 0 && it->other != node)) continue;
+    if (!is_wanted(it, node)) continue;
     if (cdb__clock_ticks() > end) break;
     code = cdb__takeover_stopped(t) ? cdb__takeover_fail_stopped(fault) : probe(t, place, it, stmt, fault);
   }
@@ -91,14 +100,13 @@ static bool is_far(const cdb__takeover_place *place) {
   return place->asked && place->shard && place->shard->ops->fetch && place->probe_many;
 }
 
-/* Takes up the next keys. Those that JSON can not carry as they are come back as what they are not, and are
- * nowhere else: no such text is in D1, which keeps text as UTF-8. */
+/* Takes up the next keys. */
 static bool fill_round(const cdb__takeover *t, far_place *f) {
   cdb__text_clear(&f->keys);
   cdb__text_puts(&f->keys, "[");
   for (f->count = 0; f->next < t->count && f->count < ASK_KEYS && f->keys.size < ASK_BYTES; f->next++) {
     const cdb__takeover_item *it = &t->items[f->next];
-    if (it->elsewhere || (f->node >= 0 && it->other != f->node)) continue;
+    if (!is_wanted(it, f->node) || has_nul(t, it)) continue;
     if (f->count) cdb__text_puts(&f->keys, ",");
     cdb__text_json(&f->keys, t->text + it->offset, it->size);
     f->items[f->count++] = (uint32_t)f->next;
@@ -161,6 +169,22 @@ static int ask_round(cdb__takeover *t, far_place *far, size_t count, cdb__stmt *
   return code;
 }
 
+static int ask_rest(cdb__takeover *t, const far_place *f, cdb__fault *fault) {
+  const size_t size = strlen(f->place->probe);
+  cdb__stmt *stmt = NULL;
+  int code = CDB_OK;
+  for (size_t i = 0; i < t->count && code == CDB_OK; i++) {
+    cdb__takeover_item *it = &t->items[i];
+    if (!is_wanted(it, f->node) || !has_nul(t, it)) continue;
+    if (!stmt)
+      code = cdb__stmt_take(f->place->shard, f->place->probe, size, cdb__sql_hash(f->place->probe, size),
+                            &stmt, fault);
+    if (code == CDB_OK) code = probe(t, f->place, it, stmt, fault);
+  }
+  if (stmt) cdb__stmt_give(stmt);
+  return code;
+}
+
 static int ask_far(cdb__takeover *t, far_place *far, size_t count, cdb__fault *fault) {
   cdb__stmt **stmts = calloc(count + 1, sizeof *stmts);
   int code = stmts ? CDB_OK : cdb__fail(fault, CDB_NOMEM, "no memory for a page of keys");
@@ -169,6 +193,7 @@ static int ask_far(cdb__takeover *t, far_place *far, size_t count, cdb__fault *f
     if (!far[i].items) code = cdb__fail(fault, CDB_NOMEM, "no memory for a page of keys");
   }
   for (bool any = true; any && code == CDB_OK;) code = ask_round(t, far, count, stmts, &any, fault);
+  for (size_t i = 0; i < count && code == CDB_OK; i++) code = ask_rest(t, &far[i], fault);
   for (size_t i = 0; i < count; i++) {
     free(far[i].items);
     cdb__text_free(&far[i].keys);
