@@ -112,7 +112,7 @@ spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
-$(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o
+$(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o $(B)/obj/spec/support/fault_upstream.o
 
 $(spec_modules):
 	@mkdir -p $(@D)

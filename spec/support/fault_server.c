@@ -2,14 +2,17 @@
  *
  *     local server = fault_server.start()
  *     server:port()                    -- or "reset", "deaf", "refuse": see below
- *     server:play("/x", { step, … })   -- requests for /x do the steps in turn, the last one from then on
- *     server:count("/x")               --> how many requests for it arrived in full
- *     server:seen("/x")                --> the last one as it came
+ *     server:play("/x", { step, … })   -- requests for /x do the steps in turn, the last one from then on;
+ *                                         "*" is every path that has no play of its own. Played again, it
+ * begins anew server:count("/x")               --> how many requests for it arrived in full server:seen("/x")
+ * --> the last one as it came server:pass_to(port)             -- to whom steps with `pass` hand requests on
  *     server:stop()
  *
  * A step is { read = "head" | "all" (the default), delay = ms, send = bytes, drip = ms before each byte,
- * ending = "keep" | "close" (the default) | "reset" | "stall" }. Connections to the port "reset" are reset at
- * once, those to "deaf" never get an answer, and on "refuse" nobody listens until server:listen(ms). */
+ * ending = "keep" | "close" (the default) | "reset" | "stall", times = how often it is done in turn (1) }.
+ * With pass = true it hands the request on and sends the answer, or its first `part` bytes only. Connections
+ * to the port "reset" are reset at once, those to "deaf" never get an answer, and on "refuse" nobody listens
+ * until server:listen(ms). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <lauxlib.h>
@@ -23,15 +26,19 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault_upstream.h"
+
 #define CLASS "fault_server"
 
-enum { PATHS = 200, STEPS = 16, PORTS = 4, REQUEST_MAX = 1 << 20, CONNECTIONS = 512 };
+enum { PATHS = 1000, STEPS = 16, PORTS = 4, REQUEST_MAX = 1 << 23, CONNECTIONS = 20000 };
 enum { PLAIN, RESET, DEAF, REFUSE };
 enum { KEEP, CLOSE, RESET_IT, STALL };
 
 typedef struct {
   bool whole; /* the request is read to its end first */
-  int delay, drip, ending;
+  bool pass;
+  int delay, drip, ending, times;
+  size_t part; /* at most so many bytes of the answer that was passed on */
   char *send;
   size_t size;
 } step;
@@ -39,7 +46,8 @@ typedef struct {
 typedef struct {
   char *path;
   step steps[STEPS];
-  int step_count, begun, received;
+  int step_count, at, done; /* the step whose turn it is, and how often it was done */
+  int received;
   char *seen;
   size_t seen_size;
 } play;
@@ -57,6 +65,7 @@ struct server {
   pthread_mutex_t lock;
   atomic_bool stopping;
   _Atomic int64_t listen_at; /* ms; 0 never */
+  atomic_int upstream;       /* a port of this machine */
   bool running;
   play plays[PATHS];
   int play_count, connection_count;
@@ -89,17 +98,23 @@ static play *find_play(server *s, const char *path, size_t size) {
   return NULL;
 }
 
+static const step *take_step(play *p) {
+  if (p->done == p->steps[p->at].times && p->at < p->step_count - 1) {
+    p->at++;
+    p->done = 0;
+  }
+  p->done += p->done < p->steps[p->at].times;
+  return &p->steps[p->at];
+}
+
 /* The play for "METHOD /path HTTP/1.1", and the step it is at. */
 static const step *begin_step(server *s, const char *head, play **out) {
   const char *path = strchr(head, ' ');
   const size_t size = path ? strcspn(path + 1, " \r\n") : 0;
   pthread_mutex_lock(&s->lock);
   *out = path ? find_play(s, path + 1, size) : NULL;
-  const step *found = NULL;
-  if (*out) {
-    const int last = (*out)->step_count - 1, at = (*out)->begun++;
-    found = &(*out)->steps[at < last ? at : last];
-  }
+  if (path && !*out) *out = find_play(s, "*", 1);
+  const step *found = *out ? take_step(*out) : NULL;
   pthread_mutex_unlock(&s->lock);
   return found;
 }
@@ -132,17 +147,28 @@ static void note_received(server *s, play *p, const char *request, size_t size) 
   pthread_mutex_unlock(&s->lock);
 }
 
-static bool send_answer(connection *c, const step *now) {
-  if (!pause_ms(c->server, now->delay) && now->delay) return false;
-  const size_t piece = now->drip ? 1 : now->size;
-  for (size_t done = 0; done < now->size;) {
+static bool send_bytes(connection *c, const step *now, const char *bytes, size_t size) {
+  const size_t piece = now->drip ? 1 : size;
+  for (size_t done = 0; done < size;) {
     if (now->drip && !pause_ms(c->server, now->drip)) return false;
-    const size_t rest = now->size - done;
-    const ssize_t sent = send(c->socket, now->send + done, rest < piece ? rest : piece, MSG_NOSIGNAL);
+    const size_t rest = size - done;
+    const ssize_t sent = send(c->socket, bytes + done, rest < piece ? rest : piece, MSG_NOSIGNAL);
     if (sent <= 0) return false;
     done += (size_t)sent;
   }
   return true;
+}
+
+static bool send_answer(connection *c, const step *now, const char *request, size_t size) {
+  char *passed = NULL;
+  size_t passed_size = 0;
+  if (now->pass && !fault_upstream_ask(c->server->upstream, request, size, &passed, &passed_size))
+    return false;
+  bool sent = pause_ms(c->server, now->delay) || !now->delay;
+  if (sent && now->pass) sent = send_bytes(c, now, passed, passed_size < now->part ? passed_size : now->part);
+  else if (sent) sent = send_bytes(c, now, now->send, now->size);
+  free(passed);
+  return sent;
 }
 
 /* One request. False: the connection is to be closed. */
@@ -158,7 +184,7 @@ static bool serve(connection *c, char *room) {
     if (!size) return false;
     note_received(c->server, p, room, size);
   }
-  const bool sent = send_answer(c, now);
+  const bool sent = send_answer(c, now, room, size);
   if (now->ending == RESET_IT) reset(c->socket);
   if (now->ending == STALL)
     while (pause_ms(c->server, 1000)) {
@@ -191,8 +217,12 @@ static void take_connection(server *s, int kind) {
     return;
   }
   *c = (connection){.server = s, .socket = socket, .kind = kind == REFUSE ? PLAIN : kind};
-  if (pthread_create(&c->thread, NULL, run_connection, c) == 0) s->connections[s->connection_count++] = c;
+  pthread_attr_t small; /* a thread's stack is kept until it is joined, at the end */
+  pthread_attr_init(&small);
+  pthread_attr_setstacksize(&small, 1 << 17);
+  if (pthread_create(&c->thread, &small, run_connection, c) == 0) s->connections[s->connection_count++] = c;
   else free(c);
+  pthread_attr_destroy(&small);
 }
 
 static int64_t now_ms(void) {
@@ -221,6 +251,12 @@ static void *run_server(void *context) {
   return NULL;
 }
 
+static void free_play(play *p) {
+  for (int i = 0; i < p->step_count; i++) free(p->steps[i].send);
+  free(p->path);
+  free(p->seen);
+}
+
 static int stop(lua_State *L) {
   server *s = luaL_checkudata(L, 1, CLASS);
   s->stopping = true;
@@ -235,11 +271,7 @@ static int stop(lua_State *L) {
     if (s->listeners[i] >= 0) close(s->listeners[i]);
     s->listeners[i] = -1;
   }
-  for (int i = 0; i < s->play_count; i++) {
-    for (int k = 0; k < s->plays[i].step_count; k++) free(s->plays[i].steps[k].send);
-    free(s->plays[i].path);
-    free(s->plays[i].seen);
-  }
+  for (int i = 0; i < s->play_count; i++) free_play(&s->plays[i]);
   s->play_count = 0;
   return 0;
 }
@@ -281,6 +313,13 @@ static int get_port(lua_State *L) {
   return 1;
 }
 
+/* server:pass_to(port) */
+static int pass_to(lua_State *L) {
+  server *s = luaL_checkudata(L, 1, CLASS);
+  s->upstream = (int)luaL_checkinteger(L, 2);
+  return 0;
+}
+
 /* server:listen(ms): on the port "refuse", in so many ms. */
 static int listen_later(lua_State *L) {
   server *s = luaL_checkudata(L, 1, CLASS);
@@ -296,15 +335,21 @@ static void read_step(lua_State *L, step *out) {
   lua_getfield(L, -2, "ending");
   lua_getfield(L, -3, "delay");
   lua_getfield(L, -4, "drip");
-  lua_getfield(L, -5, "send");
+  lua_getfield(L, -5, "pass");
+  lua_getfield(L, -6, "part");
+  lua_getfield(L, -7, "times");
+  lua_getfield(L, -8, "send");
   const char *send = lua_tolstring(L, -1, &out->size);
-  out->whole = luaL_checkoption(L, -5, "all", reads) == 1;
-  out->ending = luaL_checkoption(L, -4, "close", endings);
-  out->delay = (int)lua_tointeger(L, -3);
-  out->drip = (int)lua_tointeger(L, -2);
+  out->whole = luaL_checkoption(L, -8, "all", reads) == 1;
+  out->ending = luaL_checkoption(L, -7, "close", endings);
+  out->delay = (int)lua_tointeger(L, -6);
+  out->drip = (int)lua_tointeger(L, -5);
+  out->pass = lua_toboolean(L, -4);
+  out->part = (size_t)luaL_optinteger(L, -3, PTRDIFF_MAX);
+  out->times = (int)luaL_optinteger(L, -2, 1);
   out->send = out->size ? malloc(out->size) : NULL;
   if (out->send) memcpy(out->send, send, out->size);
-  lua_pop(L, 5);
+  lua_pop(L, 8);
 }
 
 static int add_play(lua_State *L) {
@@ -319,6 +364,12 @@ static int add_play(lua_State *L) {
     lua_pop(L, 1);
   }
   pthread_mutex_lock(&s->lock);
+  play *before = find_play(s, path, strlen(path));
+  if (before) {
+    /* A connection may be at one of its steps still. */
+    added.received = before->received;
+    before->path[0] = '\0';
+  }
   s->plays[s->play_count++] = added;
   pthread_mutex_unlock(&s->lock);
   return 0;
@@ -349,9 +400,9 @@ static int get_seen(lua_State *L) {
 __attribute__((visibility("default"))) int luaopen_fault_server(lua_State *L);
 
 int luaopen_fault_server(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"port", get_port}, {"listen", listen_later}, {"play", add_play}, {"count", get_count},
-      {"seen", get_seen}, {"stop", stop},           {"__gc", stop},     {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"port", get_port},   {"listen", listen_later}, {"play", add_play},
+                                     {"count", get_count}, {"seen", get_seen},       {"pass_to", pass_to},
+                                     {"stop", stop},       {"__gc", stop},           {NULL, NULL}};
   luaL_newmetatable(L, CLASS);
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);

@@ -37,6 +37,29 @@ end
 ---Plays the steps on exactly this path.
 function faults.play_at(path, ...) server:play(path, { ... }) end
 
+---Stands before a real service: what has no play of its own is handed on to it, until the network is told otherwise.
+---@param endpoint string of the service, on this machine
+---@return string # the same of this server
+function faults.stand_before(endpoint)
+  local port, path = endpoint:match "^http://[^/:]+:(%d+)(.*)$"
+  server:pass_to(tonumber(port))
+  faults.network()
+  return faults.origin() .. path
+end
+
+---The steps that requests from now on take in turn; then all is well.
+function faults.network(...)
+  local steps = { ... }
+  steps[#steps + 1] = { pass = true }
+  server:play("*", steps)
+end
+
+---The n-th request from now on meets the step, those before and after it are handed on.
+function faults.at(n, step)
+  if n == 1 then return faults.network(step) end
+  faults.network({ pass = true, times = n - 1 }, step)
+end
+
 ---How many requests for the path arrived in full, and the last one.
 function faults.count(path) return server:count(path) end
 function faults.seen(path) return server:seen(path) end
