@@ -1,0 +1,156 @@
+-- The token of a D1 database is seen by nobody but Cloudflare: not in errors, not by who prints or walks over values, not
+-- in events, reports, the output of commands, files, or the command line of the process.
+
+local core = require "collegedb.core"
+local faults = require "spec.support.faults"
+local fixture = require "spec.support.fixture"
+local process = require "spec.support.process"
+
+local TOKEN <const> = ("t0ken-%x.Qq_secret"):format(core.random()) -- this run's own: others may run beside it
+
+local function said(message)
+  return ('{"success":false,"errors":[{"code":7500,"message":"%s"}],"messages":[],"result":null}'):format(message)
+end
+
+-- What goes wrong, on a database each. Some services repeat what they were sent.
+local failures <const> = {
+  closes = {}, stalls = { ending = "stall" }, page = faults.html(502), html = faults.html(200),
+  reset = { send = "HTTP/1.1 200 OK\r\n", ending = "reset" },
+  refused = faults.answers(401, said("Authentication error: Bearer " .. TOKEN)),
+  forbidden = faults.answers(403, said("no access for " .. TOKEN)),
+  statement = faults.answers(400, said("near " .. TOKEN .. ": syntax error at offset 0: SQLITE_ERROR")),
+  twice = faults.answers(500, said(TOKEN .. TOKEN .. " UNIQUE: SQLITE_CONSTRAINT " .. TOKEN)),
+  echo = faults.answers(500, "Authorization: Bearer " .. TOKEN),
+  echo_json = faults.answers(200, '{"token":"' .. TOKEN .. '"}'),
+  limited = faults.answers(429, said(TOKEN), "Retry-After: 60\r\n"),
+  elsewhere = faults.answers(307, TOKEN, "Location: /" .. TOKEN .. "\r\n"),
+  good = faults.answers(200, '{"success":true,"errors":[],"messages":[],"result":[{"success":true,"meta":{},'
+    .. '"results":{"columns":["v"],"rows":[["' .. TOKEN:reverse() .. '"]]}}]}'),
+}
+
+-- Prints all that can be reached from a value by pairs, metatables and tostring; and what debug tells of its userdata.
+local WALK <const> = [[
+  local seen = {}
+  local function walk(value, depth)
+    print(tostring(value), math.type(value) or type(value))
+    if (type(value) ~= "table" and type(value) ~= "userdata") or seen[value] or depth > 12 then return end
+    seen[value] = true
+    if type(value) == "table" then
+      for key, each in next, value do
+        walk(key, depth + 1)
+        walk(each, depth + 1)
+      end
+    else
+      for i = 1, 8 do walk(debug.getuservalue(value, i), depth + 1) end
+    end
+    walk(debug.getmetatable(value), depth + 1)
+  end
+]]
+
+describe("the token of a D1 database", function()
+  before_each(function()
+    fixture.start()
+    faults.start()
+    for name, step in pairs(failures) do faults.play_at("/accounts/acc/d1/database/" .. name .. "/raw", step) end
+  end)
+  after_each(function()
+    faults.stop()
+    fixture.stop()
+  end)
+
+  local function names()
+    local list = {}
+    for name in pairs(failures) do list[#list + 1] = name end
+    table.sort(list)
+    return list
+  end
+
+  local function check(text, what)
+    assert.is_string(text)
+    local at = text:find(TOKEN, 1, true)
+    assert(not at, what .. " shows the token: " .. text:sub((at or 1) - 200, (at or 1) + 60))
+  end
+
+  it("is in no error, value, event or report", function()
+    local pipe = fixture.spawn(WALK .. ([[
+      local endpoint, token = %q, %q
+      local function try(f, ...)
+        local results = table.pack(pcall(f, ...))
+        for i = 2, results.n do walk(results[i], 0) end
+      end
+      for _, name in ipairs(arg) do
+        local given = { account = "acc", database = name, token = token, endpoint = endpoint, deadline = 0.3 }
+        local value = collegedb.d1(given)
+        walk(value, 0)
+        for _, method in ipairs { "run", "first", "all", "each", "exec", "size" } do
+          try(function() return value[method](value, "SELECT v FROM t WHERE v = ?", { 1 }) end)
+          try(function() return value[method](value, "UPDATE t SET v = 'token'") end)
+        end
+        local config = { kv = folder .. "/" .. name .. ".db", auto_migrate = false,
+          shards = { { name = "a", folder .. "/a.db" }, { name = "d", value } },
+          on_event = function(event) walk(event, 0) end }
+        walk(config, 0)
+        local opened, db = pcall(collegedb.open, config)
+        walk(db, 0)
+        for _, call in ipairs(opened and { "run_all_shards", "count", "verify", "health", "metrics", "integrate",
+            "get_shard_stats", "locate", "first", "insert", "ensure_schema", "list_known_shards" } or {}) do
+          try(function() return db[call](db, "t", "SELECT v FROM t") end)
+        end
+        if opened then try(db.close, db) end
+      end
+      for _, bad in ipairs { { token = token .. " x" }, { token = { token } }, { tokn = token }, { database = token .. "!" } } do
+        local given = { account = "acc", database = "good", token = token, endpoint = endpoint }
+        for field, each in pairs(bad) do given[field] = each end
+        local done, err = pcall(collegedb.d1, given)
+        if not done then print(err, err.message, err.field) end
+      end
+      print(io.open "/proc/self/cmdline":read "a")
+      print "the end"
+    ]]):format(faults.origin(), TOKEN), table.unpack(names()))
+    local output = pipe:read "a"
+    assert(pipe:close(), output)
+    assert.matches("the end", output)
+    assert.matches(TOKEN:reverse(), output, 1, true) -- the answer of the good one was read
+    check(output, "the output")
+    assert.matches("Bearer " .. TOKEN, faults.seen "/accounts/acc/d1/database/good/raw", 1, true)
+  end)
+
+  it("is in no output of commands, and in no file", function()
+    local shm = process.run { "sh", "-c", "ls /dev/shm /tmp" }.stdout
+    for _, name in ipairs(names()) do
+      fixture.write("collegedb.lua", ([[local collegedb = require "collegedb"
+        return { kv = "directory.db", auto_migrate = false, shards = { { name = "a", "a.db" }, { name = "d", collegedb.d1 {
+          account = "acc", database = %q, token = os.getenv "THE_TOKEN", endpoint = %q, deadline = 0.3 } } } }]]):format(
+        name, faults.origin()))
+      for _, words in ipairs { { "status" }, { "doctor" }, { "validate" }, { "query", "--all", "SELECT 1" }, { "integrate" },
+        { "verify", "--repair" }, { "query", "k", "SELECT :x", "x=1" } } do
+        for _, json in ipairs { true, false } do
+          local line = { process.collegedb, table.unpack(words) }
+          if json then table.insert(line, 3, "--json") end
+          local result = process.run(line, { folder = fixture.path "", env = { THE_TOKEN = TOKEN } })
+          check(result.stdout .. result.stderr, table.concat(line, " "))
+          assert(result.status < 124, result.stderr)
+        end
+      end
+    end
+    local found = process.run { "grep", "-rlaF", TOKEN, fixture.path "" }
+    assert.equal("", found.stdout)
+    for name in process.run({ "sh", "-c", "ls /dev/shm /tmp" }).stdout:gmatch "[^\n]+" do
+      if not shm:find("\n" .. name .. "\n", 1, true) then
+        assert.equal("", process.run({ "sh", "-c", "grep -rlaF " .. TOKEN .. " /tmp/" .. name .. " /dev/shm/" .. name }).stdout)
+      end
+    end
+  end)
+
+  it("is not shown where values are shown: at the prompt, and by -e", function()
+    local source = ('local v = collegedb.d1 { account = "acc", database = "good", token = os.getenv "THE_TOKEN", endpoint = %q }')
+      :format(faults.origin())
+    for _, input in ipairs { "return v", "v", "{ v }", "v:first('SELECT v')", "error(v)", "v.token", "for k, x in pairs(v) do "
+      .. "print(k, x) end", "collegedb.open { kv = v, shards = { v } }" } do
+      local result = process.run({ process.collegedb, "-i" }, { input = source:gsub("^local ", "") .. "\n" .. input .. "\n",
+        env = { THE_TOKEN = TOKEN } })
+      check(result.stdout .. result.stderr, input)
+      assert.equal(0, result.status)
+    end
+  end)
+end)
