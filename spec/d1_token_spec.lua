@@ -4,6 +4,7 @@
 local core = require "collegedb.core"
 local faults = require "spec.support.faults"
 local fixture = require "spec.support.fixture"
+local net = require "collegedb.net"
 local process = require "spec.support.process"
 
 local TOKEN <const> = ("t0ken-%x.Qq_secret"):format(core.random()) -- this run's own: others may run beside it
@@ -28,6 +29,9 @@ local failures <const> = {
     .. '"results":{"columns":["v"],"rows":[["' .. TOKEN:reverse() .. '"]]}}]}'),
 }
 
+-- The rate limit of an account is kept to by all programs of this machine: each database has an account of its own.
+local function account(name) return ("%s-%x"):format(name, core.random()) end
+
 -- Prints all that can be reached from a value by pairs, metatables and tostring; and what debug tells of its userdata.
 local WALK <const> = [[
   local seen = {}
@@ -48,22 +52,26 @@ local WALK <const> = [[
 ]]
 
 describe("the token of a D1 database", function()
+  local accounts, list
+
   before_each(function()
     fixture.start()
     faults.start()
-    for name, step in pairs(failures) do faults.play_at("/accounts/acc/d1/database/" .. name .. "/raw", step) end
+    accounts, list = {}, {}
+    for name, step in pairs(failures) do
+      list[#list + 1], accounts[name] = name, account(name)
+      faults.play_at(("/accounts/%s/d1/database/%s/raw"):format(accounts[name], name), step)
+    end
+    table.sort(list)
   end)
   after_each(function()
     faults.stop()
+    for _, each in pairs(accounts) do
+      local file = net.budget("cloudflare " .. each):file()
+      if file then os.remove(file) end
+    end
     fixture.stop()
   end)
-
-  local function names()
-    local list = {}
-    for name in pairs(failures) do list[#list + 1] = name end
-    table.sort(list)
-    return list
-  end
 
   local function check(text, what)
     assert.is_string(text)
@@ -72,14 +80,17 @@ describe("the token of a D1 database", function()
   end
 
   it("is in no error, value, event or report", function()
+    local words = {}
+    for i, name in ipairs(list) do words[i] = accounts[name] .. "/" .. name end
     local pipe = fixture.spawn(WALK .. ([[
       local endpoint, token = %q, %q
       local function try(f, ...)
         local results = table.pack(pcall(f, ...))
         for i = 2, results.n do walk(results[i], 0) end
       end
-      for _, name in ipairs(arg) do
-        local given = { account = "acc", database = name, token = token, endpoint = endpoint, deadline = 0.3 }
+      for _, word in ipairs(arg) do
+        local account, name = word:match "^(.*)/(.*)$"
+        local given = { account = account, database = name, token = token, endpoint = endpoint, deadline = 0.3 }
         local value = collegedb.d1(given)
         walk(value, 0)
         for _, method in ipairs { "run", "first", "all", "each", "exec", "size" } do
@@ -106,22 +117,22 @@ describe("the token of a D1 database", function()
       end
       print(io.open "/proc/self/cmdline":read "a")
       print "the end"
-    ]]):format(faults.origin(), TOKEN), table.unpack(names()))
+    ]]):format(faults.origin(), TOKEN), table.unpack(words))
     local output = pipe:read "a"
     assert(pipe:close(), output)
     assert.matches("the end", output)
     assert.matches(TOKEN:reverse(), output, 1, true) -- the answer of the good one was read
     check(output, "the output")
-    assert.matches("Bearer " .. TOKEN, faults.seen "/accounts/acc/d1/database/good/raw", 1, true)
+    assert.matches("Bearer " .. TOKEN, faults.seen("/accounts/" .. accounts.good .. "/d1/database/good/raw"), 1, true)
   end)
 
   it("is in no output of commands, and in no file", function()
     local shm = process.run { "sh", "-c", "ls /dev/shm /tmp" }.stdout
-    for _, name in ipairs(names()) do
+    for _, name in ipairs(list) do
       fixture.write("collegedb.lua", ([[local collegedb = require "collegedb"
         return { kv = "directory.db", auto_migrate = false, shards = { { name = "a", "a.db" }, { name = "d", collegedb.d1 {
-          account = "acc", database = %q, token = os.getenv "THE_TOKEN", endpoint = %q, deadline = 0.3 } } } }]]):format(
-        name, faults.origin()))
+          account = %q, database = %q, token = os.getenv "THE_TOKEN", endpoint = %q, deadline = 0.3 } } } }]]):format(
+        accounts[name], name, faults.origin()))
       for _, words in ipairs { { "status" }, { "doctor" }, { "validate" }, { "query", "--all", "SELECT 1" }, { "integrate" },
         { "verify", "--repair" }, { "query", "k", "SELECT :x", "x=1" } } do
         for _, json in ipairs { true, false } do
@@ -143,8 +154,8 @@ describe("the token of a D1 database", function()
   end)
 
   it("is not shown where values are shown: at the prompt, and by -e", function()
-    local source = ('local v = collegedb.d1 { account = "acc", database = "good", token = os.getenv "THE_TOKEN", endpoint = %q }')
-      :format(faults.origin())
+    local source = ('local v = collegedb.d1 { account = %q, database = "good", token = os.getenv "THE_TOKEN", endpoint = %q }')
+      :format(accounts.good, faults.origin())
     for _, input in ipairs { "return v", "v", "{ v }", "v:first('SELECT v')", "error(v)", "v.token", "for k, x in pairs(v) do "
       .. "print(k, x) end", "collegedb.open { kv = v, shards = { v } }" } do
       local result = process.run({ process.collegedb, "-i" }, { input = source:gsub("^local ", "") .. "\n" .. input .. "\n",
