@@ -255,6 +255,8 @@ int luaopen_floor(lua_State *L) {
                                        {"close", close_connection},
                                        {"prepare", prepare},
                                        {"integrate", bench_integrate},
+                                       {"json", bench_json},
+                                       {"processor", bench_processor},
                                        {"now", now},
                                        {"counted", counted},
                                        {"spawn", spawn},

@@ -5,7 +5,7 @@ local report = require "bench.report"
 
 local ALL <const> = {
   "first", "update", "insert", "cold", "luasql", "locate", "cache", "integrate", "processes", "placement", "startup",
-  "rebalance", "moving",
+  "rebalance", "moving", "d1",
 }
 
 local chosen = #arg > 0 and arg or ALL

@@ -1,0 +1,298 @@
+-- A database with D1 shards on a network that fails at one request of a call: the n-th one of each operation, in every
+-- way, with Cloudflare's own engine behind it. What is promised: the right result, or an error that says what is known;
+-- no write that is done twice; no call that hangs; and the operation goes through when it is tried again.
+
+local collegedb = require "collegedb"
+local core = require "collegedb.core"
+local engine = require "spec.support.engine"
+local faults = require "spec.support.faults"
+local fixture = require "spec.support.fixture"
+local kinds = require "spec.support.kinds"
+local net = require "collegedb.net"
+
+local DEADLINE <const> = 0.6
+local overloaded = faults.answers(429, '{"success":false,"errors":[{"code":7500,"message":"D1 DB is overloaded. '
+  .. 'Requests queued for too long."}],"messages":[],"result":null}')
+
+-- The ways to fail: what happens, and what is known of a write then.
+local ways <const> = {
+  { "the answer is lost", { pass = true, part = 0 }, "OUTCOME_UNKNOWN" },
+  { "the answer is cut off", { pass = true, part = 90 }, "OUTCOME_UNKNOWN" },
+  { "the answer is reset", { pass = true, part = 90, ending = "reset" }, "OUTCOME_UNKNOWN" },
+  { "the request is lost", {}, "OUTCOME_UNKNOWN" },
+  { "a gateway answers", faults.html(502), "OUTCOME_UNKNOWN" },
+  { "D1 is overloaded", overloaded, "BUSY" },
+  { "the answer never comes", { pass = true, part = 0, ending = "stall" }, "OUTCOME_UNKNOWN", slow = true },
+}
+
+local rest = kinds[3]
+
+describe("a database with D1 shards, when at one request", function()
+  if kinds.skip(rest, it, function(why) pending(why) end) then return end
+  local endpoint, names, used, through, db, config, values
+
+  setup(function()
+    endpoint, names = engine.start(900)
+    used = 0
+  end)
+  teardown(engine.stop)
+  before_each(function()
+    fixture.start()
+    faults.start()
+    through = faults.stand_before(endpoint)
+  end)
+  after_each(function()
+    faults.network()
+    if db then db:close() end
+    db = nil
+    net.close()
+    faults.stop()
+    fixture.stop()
+  end)
+
+  -- Two new databases, each with a table of users of whom some live there already; not yet opened.
+  local function new_world()
+    if db then db:close() end
+    db, values, config = nil, {}, { kv = "memory:", auto_migrate = true, shards = {} }
+    for i, name in ipairs { "a", "b" } do
+      used = used + 1
+      local database = assert(names[used], "no database is left")
+      values[name] = collegedb.d1 { database = database, endpoint = endpoint }
+      values[name]:run "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER)"
+      values[name]:run(("INSERT INTO users SELECT 'old-%s-' || value, 0 FROM json_each('[1,2,3]')"):format(name))
+      config.shards[i] = { name = name, collegedb.d1 { database = database, endpoint = through, deadline = DEADLINE } }
+    end
+    config.kv = fixture.path(("directory%d.db"):format(used))
+  end
+
+  local function open() db = collegedb.open(config) end
+
+  -- What the database holds, past the network.
+  local function look(sql, ...) return values.a:first(sql, ...), values.b:first(sql, ...) end
+  local function sum(sql, params)
+    local a, b = look(sql, params)
+    return (a.n or 0) + (b.n or 0)
+  end
+
+  local key, number = nil, 0 -- a new key, on the shard a
+
+  local function new_key()
+    repeat number = number + 1 until db:locate("k" .. number) == "a"
+    key = "k" .. number
+  end
+
+  local function user() return sum("SELECT n FROM users WHERE id = ?", { key }) end
+
+  -- Operations on an open database. `before` prepares one; `check(done, code)` looks at what has become of it.
+  -- { what, write?, f, before?, check? }
+  local operations = {
+    { "insert", true, function() db:insert(key, "INSERT INTO users VALUES (?, 1)", { key }) end, nil,
+      function(done, code)
+        local n = sum("SELECT count(*) AS n FROM users WHERE id = ?", { key })
+        assert(done and n == 1 or code == "OUTCOME_UNKNOWN" and n <= 1 or code == "BUSY" and n == 0, n)
+      end },
+    { "update", true, function() assert.equal(1, db:run(key, "UPDATE users SET n = n + 1 WHERE id = ?", { key }).meta.changes) end,
+      "row", function(done, code)
+        assert(done and user() == 1 or code == "OUTCOME_UNKNOWN" and user() <= 1 or code == "BUSY" and user() == 0)
+      end },
+    { "write that returns a row", true, function()
+      assert.equal(1, db:first(key, "UPDATE users SET n = n + 1 WHERE id = ? RETURNING n", { key }).n)
+    end, "row", function(done, code)
+      assert(done and user() == 1 or code == "OUTCOME_UNKNOWN" and user() <= 1 or code == "BUSY" and user() == 0)
+    end },
+    { "write in a loop", true, function()
+      for row in db:each(key, "UPDATE users SET n = n + 1 WHERE id = ? RETURNING n", { key }) do assert.equal(1, row.n) end
+    end, "row", function(done, code)
+      assert(done and user() == 1 or code == "OUTCOME_UNKNOWN" and user() <= 1 or code == "BUSY" and user() == 0)
+    end },
+    { "write to a shard", true, function() db:shard("a"):run("UPDATE users SET n = n + 1 WHERE id = ?", { key }) end, "row",
+      function(done) assert(done and user() == 1 or user() <= 1) end },
+    { "script", true, function() db:shard("a"):exec(("UPDATE users SET n = n + 1 WHERE id = '%s'; SELECT 1"):format(key)) end,
+      "row", function(done) assert(done and user() == 1 or user() <= 1) end },
+    { "write to all shards", true, function() db:run_all_shards("UPDATE users SET n = n + 1 WHERE id = ?", { key }) end, "row",
+      function(done) assert(done and user() == 1 or user() <= 1) end },
+    { "first", false, function()
+      assert.equal(0, db:first(key, "SELECT n FROM users WHERE id = ?", { key }).n)
+    end, "row" },
+    { "first of no row", false, function()
+      assert.is_nil(db:first("nobody" .. number, "SELECT n FROM users WHERE id = ?", { "nobody" .. number }))
+    end },
+    { "all", false, function() assert.same({ { n = 0 } }, db:all(key, "SELECT n FROM users WHERE id = ?", { key })) end, "row" },
+    { "select", false, function()
+      assert.same({ { n = 0 } }, db:run(key, "SELECT n FROM users WHERE id = ?", { key }).results)
+    end, "row" },
+    { "each", false, function()
+      local seen = 0
+      for row in db:each(key, "SELECT id, n FROM users WHERE id = ?", { key }) do
+        assert.equal(key, row.id)
+        seen = seen + 1
+      end
+      assert.equal(1, seen)
+    end, "row" },
+    { "read of all shards", false, function()
+      local results = db:run_all_shards "SELECT count(*) AS n FROM users WHERE id LIKE 'old-%'"
+      assert.same({ 3, 3 }, { results.a.results[1].n, results.b.results[1].n })
+    end },
+    { "count", false, function() assert.equal(sum "SELECT count(*) AS n FROM users", (db:count "users")) end },
+    { "locate", false, function() assert.equal("a", (db:locate("old-a-2"))) end },
+    { "statistics", false, function() assert.equal(2, #db:get_shard_stats()) end },
+    { "size", false, function() assert(db:shard("a"):size() > 0) end },
+    { "verify", false, function()
+      local report = db:verify()
+      assert.same({ true, {} }, { report.success, report.findings })
+    end },
+  }
+
+  -- Runs f with the fault at its n-th request. Returns whether it was done, the error's code, and how many requests came.
+  local function attempt(f, n, step)
+    faults.at(n, step)
+    local before, began = faults.count "*", core.now()
+    local done, err = pcall(f)
+    local took = core.now() - began
+    local requests = faults.count "*" - before
+    faults.network()
+    if not done and not collegedb.is_error(err) then error(err, 0) end
+    assert(took < (DEADLINE + 1) * 1000, ("it took %d ms: %s"):format(took, tostring(err)))
+    return done, not done and err.code or nil, requests
+  end
+
+  local function requests_of(f) return select(3, attempt(f, 1000)) end
+
+  local READ_CODES <const> = { UNAVAILABLE = true, TIMEOUT = true, BUSY = true }
+
+  for _, way in ipairs(ways) do
+    local what, step, of_write = table.unpack(way)
+    describe(what, function()
+      it("is right in every call", function()
+        new_world()
+        open()
+        for _, operation in ipairs(operations) do
+          local name, write, f, before, check = table.unpack(operation, 1, 5)
+          local function prepare()
+            new_key()
+            if before then values.a:run("INSERT INTO users VALUES (?, 0)", { key }) end
+          end
+          prepare()
+          local count = requests_of(f)
+          assert(count >= 1 and count < 60, name .. count)
+          for n = 1, way.slow and math.min(count, 2) or count do
+            prepare()
+            local done, code = attempt(f, n, step)
+            local label = ("%s, request %d of %d: %s"):format(name, n, count, done and "done" or code)
+            if not done then
+              assert(READ_CODES[code] or (write and code == of_write), label)
+              -- A single failure of a read is made good, unless it took all the time there is.
+              assert(write or way.slow, label)
+            end
+            if check then
+              local held, why = pcall(check, done, code)
+              assert(held, label .. ": " .. tostring(why))
+            end
+          end
+        end
+        assert.is_true(db:verify().success)
+      end)
+
+      it("opens, takes over and makes tables, or does so the next time", function()
+        local function integrated()
+          for _, name in ipairs { "a", "b" } do
+            for i = 1, 3 do
+              local old = ("old-%s-%d"):format(name, i)
+              assert.equal(name, (db:locate(old)))
+              assert.equal(0, db:first(old, "SELECT n FROM users WHERE id = ?", { old }).n)
+            end
+          end
+          assert.is_true(db:verify().success)
+        end
+        local function by_hand()
+          new_world()
+          config.auto_migrate = false
+          open()
+        end
+        local schema = "CREATE TABLE IF NOT EXISTS more (id TEXT PRIMARY KEY); CREATE INDEX IF NOT EXISTS more_i ON more (id)"
+        for _, operation in ipairs {
+          { "open", new_world, open, integrated },
+          { "integrate", by_hand, function()
+            for _, name in ipairs { "a", "b" } do
+              local report = db:integrate(name)
+              assert.same({ true, 3 }, { report.success, report.total_records })
+            end
+          end, integrated },
+          { "ensure_schema", function()
+            new_world()
+            open()
+          end, function() db:ensure_schema(schema) end, function()
+            assert.equal(4, sum "SELECT count(*) AS n FROM sqlite_schema WHERE name LIKE 'more%'")
+            db:insert("m", "INSERT INTO more VALUES ('m')")
+          end },
+        } do
+          local name, prepare, f, check = table.unpack(operation)
+          prepare()
+          local count = requests_of(f)
+          check()
+          for n = 1, count, way.slow and math.max(1, count // 3) or 1 do
+            prepare()
+            local done, code = attempt(f, n, step)
+            local label = ("%s, request %d of %d: %s"):format(name, n, count, done and "done" or code)
+            assert(done or READ_CODES[code] or code == of_write, label)
+            local again, why = pcall(function()
+              if not done then f() end
+              check()
+            end)
+            assert(again, label .. ": " .. tostring(why))
+          end
+        end
+      end)
+    end)
+  end
+
+  it("one answer in three is lost, does each of 200 writes once at most, and each it says is done", function()
+    new_world()
+    open()
+    values.a:run "CREATE TABLE log (op INTEGER)"
+    new_key()
+    values.a:run("INSERT INTO users VALUES (?, 0)", { key })
+    local acknowledged = {}
+    for i = 1, 200 do
+      if i % 3 == 0 then faults.at(1, { pass = true, part = i % 2 == 0 and 0 or 70 }) end
+      local sql = i % 5 == 0 and "INSERT INTO log VALUES (?) RETURNING op" or "INSERT INTO log VALUES (?)"
+      local done, err = pcall(db.run, db, key, sql, { i })
+      if done then acknowledged[#acknowledged + 1] = i else assert.equal("OUTCOME_UNKNOWN", err.code) end
+    end
+    assert.equal(134, #acknowledged)
+    assert.equal(0, #values.a:all "SELECT op FROM log GROUP BY op HAVING count(*) > 1")
+    local applied = {}
+    for _, row in ipairs(values.a:all "SELECT op FROM log") do applied[row.op] = true end
+    for _, i in ipairs(acknowledged) do assert.is_true(applied[i]) end
+  end)
+
+  it("and all that follow a shard is away, says so for its keys, and serves the others", function()
+    new_world()
+    config.shards[2][1] = fixture.path "b.db"
+    fixture.sqlite("b.db", "CREATE TABLE users (id TEXT PRIMARY KEY, n INTEGER); INSERT INTO users VALUES ('old-b-1', 0)")
+    open()
+    faults.network({ times = 100000 })
+    local function fails(f, ...)
+      local began = core.now()
+      local done, err = pcall(f, ...)
+      assert(core.now() - began < (DEADLINE + 1) * 1000)
+      assert(not done and (err.code == "UNAVAILABLE" or err.code == "TIMEOUT"), tostring(err))
+      assert.equal("a", err.shard)
+      return err
+    end
+    fails(db.first, db, "old-a-1", "SELECT n FROM users WHERE id = 'old-a-1'")
+    fails(db.count, db, "users")
+    fails(db.get_shard_stats, db)
+    local err = fails(db.run_all_shards, db, "SELECT count(*) AS n FROM users")
+    assert.equal(1, err.results.b.results[1].n)
+    fails(db.verify, db)
+    assert.equal(0, db:first("old-b-1", "SELECT n FROM users WHERE id = 'old-b-1'").n)
+    err = fixture.raises("OUTCOME_UNKNOWN", nil, db.run, db, "old-a-1", "UPDATE users SET n = 1 WHERE id = 'old-a-1'")
+    assert.equal("a", err.shard)
+    db:close()
+    fails(open)
+    faults.network()
+    open()
+    assert.equal(0, db:first("old-a-1", "SELECT n FROM users WHERE id = 'old-a-1'").n)
+  end)
+end)
