@@ -125,14 +125,14 @@ describe("a D1 database that", function()
       local name = "many" .. i
       faults.play_at("/d1/database/" .. name .. "/raw", i == 5 and faults.html(404) or step)
       local each = collegedb.d1 { database = name, endpoint = faults.origin(), deadline = 2 }
-      calls[i] = function() return each:first("SELECT id FROM t").id end
+      calls[i] = { each:open(name), "SELECT id FROM t" }
     end
     local began = core.now()
-    local results = net.together(calls)
+    local results, failures = core.together(calls, "first")
     assert(core.now() - began < 16 * 50 / 2, core.now() - began)
-    for i, each in ipairs(results) do
-      assert.equal(i ~= 5, each.done)
-      assert.equal(i == 5 and "UNAVAILABLE" or "a", each.done and each.value or each.value.code)
+    for i, result in ipairs(results) do
+      assert.equal(i ~= 5 and "a", result and result.id)
+      assert.equal(i == 5 and "UNAVAILABLE" or nil, failures[i] and failures[i].code)
     end
   end)
 end)

@@ -175,7 +175,12 @@ local function check_fields(given, allowed, prefix)
   return out
 end
 
---- A shard value as { path = … } or { handle = … }.
+local function is_d1(value)
+  local class = type(value) == "table" and getmetatable(value)
+  return class and class.__name == "collegedb.d1" or false
+end
+
+--- A shard value as { path = … }, { handle = … } or { remote = … }.
 ---@param field string for the error
 ---@param value any
 function config.shard_value(field, value)
@@ -183,10 +188,15 @@ function config.shard_value(field, value)
   if getmetatable(value) == ShardValue then return { path = value.path } end
   local class = type(value) == "userdata" and getmetatable(value)
   if class and class.__name == "collegedb.shard" then return { handle = value } end
-  fail(field, "takes a path, collegedb.sqlite(path) or db:shard(name), not %s", describe(value))
+  if is_d1(value) then return { remote = value } end
+  fail(field, "takes a path, collegedb.sqlite(path), collegedb.d1{…} or db:shard(name), not %s", describe(value))
 end
 
-local function is_shard_table(value) return type(value) == "table" and getmetatable(value) ~= ShardValue end
+local function is_shard_table(value)
+  return type(value) == "table" and getmetatable(value) ~= ShardValue and not is_d1(value)
+end
+
+local FILE_FIELDS <const> = { "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size" }
 
 local function normalize_shard(prefix, given, name)
   local shard = check_fields(is_shard_table(given) and given or { given }, shard_fields, prefix)
@@ -195,8 +205,13 @@ local function normalize_shard(prefix, given, name)
   end
   shard.name = shard.name or name
   if not shard.name then fail(prefix .. "name", "is missing; every shard has a name") end
-  if shard[1] == nil then fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path) or db:shard(name)") end
+  if shard[1] == nil then
+    fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path), collegedb.d1{…} or db:shard(name)")
+  end
   shard.value = config.shard_value(prefix .. "[1]", shard[1])
+  for _, field in ipairs(shard.value.remote and FILE_FIELDS or {}) do
+    if shard[field] ~= nil then fail(prefix .. field, "is for a file, not for %s", tostring(shard.value.remote)) end
+  end
   shard[1] = nil
   shard.weight = shard.weight or 1
   for _, flag in ipairs { "allocate", "integrate" } do
@@ -246,9 +261,10 @@ local function check_distinct(shards, kv)
     local field = ("shards[%d]"):format(i)
     if names[shard.name] then fail(field .. ".name", "is %q a second time", shard.name) end
     names[shard.name] = true
-    local path = shard.value.path
+    local path = shard.value.path or (shard.value.remote and shard.value.remote:id())
     if path and path ~= ":memory:" then
-      if paths[path] then fail(field, "has the file %s, which %s has already", path, paths[path]) end
+      if paths[path] then fail(field, "has %s, which %s has already", shard.value.path and "the file " .. path
+        or tostring(shard.value.remote), paths[path]) end
       paths[path] = field
     end
   end

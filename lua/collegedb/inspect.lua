@@ -35,14 +35,20 @@ local function shadows(shard, rows)
   return found
 end
 
---- The shard's own tables and views, without SQLite's and CollegeDB's.
+-- D1 has tables of its own, which may not be asked about.
+local function without_d1s(shard, name)
+  return core.kind(shard) == "d1" and (" AND substr(%s, 1, 4) <> '_cf_'"):format(name) or ""
+end
+
+--- The shard's own tables and views, without SQLite's, D1's and CollegeDB's.
 ---@param shard userdata
 ---@return { name: string, kind: "table"|"view"|"virtual"|"shadow" }[]
 function inspect.list(shard)
-  local rows, virtuals = shard:all [[SELECT name, CASE WHEN type = 'view' THEN 'view'
+  local rows, virtuals = shard:all([[SELECT name, CASE WHEN type = 'view' THEN 'view'
       WHEN sql LIKE 'create virtual%' THEN 'virtual' ELSE 'table' END AS kind
     FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_' ORDER BY name]], false
+    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_']] .. without_d1s(shard, "name")
+    .. " ORDER BY name"), false
   for _, row in ipairs(rows) do virtuals = virtuals or row.kind == "virtual" end
   local shadow = virtuals and shadows(shard, rows) or {}
   for _, row in ipairs(rows) do
@@ -58,9 +64,17 @@ function inspect.find(shard, name)
   return row and row.name
 end
 
+-- D1 keeps its schema's number to itself: the schema tells.
+local SCHEMA_TEXT <const> = [[SELECT group_concat(name || char(0) || coalesce(sql, ''), char(1)) AS text
+  FROM (SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 4) <> '_cf_' ORDER BY name)]]
+
 --- Changes whenever the shard's schema does.
 ---@param shard userdata
-function inspect.version(shard) return shard:first("PRAGMA schema_version").schema_version end
+---@return integer
+function inspect.version(shard)
+  if core.kind(shard) ~= "d1" then return shard:first("PRAGMA schema_version").schema_version end
+  return (string.unpack("<i8", core.digest("", shard:first(SCHEMA_TEXT).text or "none")))
+end
 
 local function column_of(row)
   return {
@@ -69,17 +83,36 @@ local function column_of(row)
   }
 end
 
-local function columns_of(shard, name)
-  local columns, keys = {}, {}
-  -- A column's collation is asked for when a rule looks at it.
-  local lazy = { __index = function(column, field)
+-- Whether a value that the column holds is another's equal tells by what it compares them.
+local COMPARED <const> = "SELECT x FROM (SELECT %s AS x FROM %s WHERE 0 UNION ALL SELECT 'a') WHERE x = '%s'"
+
+local function collation_of(shard, table_name, column)
+  if core.kind(shard) ~= "d1" then return core.collation(shard, table_name, column):upper() end
+  local name, of = quote.name(column), quote.name(table_name)
+  if shard:first(COMPARED:format(name, of, "A")) then return "NOCASE" end
+  return shard:first(COMPARED:format(name, of, "a ")) and "RTRIM" or "BINARY"
+end
+
+-- A column's collation is asked for when a rule looks at it.
+local function lazy_column(shard, table_name)
+  return { __index = function(column, field)
     if field ~= "collation" then return nil end
-    column.collation = core.collation(shard, name, column.name):upper()
+    column.collation = collation_of(shard, table_name, column.name)
     return column.collation
   end }
-  for row in shard:each("SELECT name, type, \"notnull\", pk, hidden FROM pragma_table_xinfo(?)", { name }) do
-    columns[#columns + 1] = setmetatable(column_of(row), lazy)
-    if row.pk > 0 then keys[row.pk] = row.name end
+end
+
+-- Of all tables at once: columns, and primary keys, by table.
+local function columns_of(shard)
+  local columns, keys, lazy = {}, {}, {}
+  for row in shard:each([[SELECT s.name AS "table", c.name, c.type, c."notnull", c.pk, c.hidden
+      FROM sqlite_schema AS s, pragma_table_xinfo(s.name) AS c WHERE s.type = 'table'
+      AND s.sql NOT LIKE 'create virtual%' AND substr(s.name, 1, 11) <> '_collegedb_']]
+      .. without_d1s(shard, "s.name") .. " ORDER BY s.name, c.cid") do
+    local name = row.table
+    if not lazy[name] then columns[name], keys[name], lazy[name] = {}, {}, lazy_column(shard, name) end
+    table.insert(columns[name], setmetatable(column_of(row), lazy[name]))
+    if row.pk > 0 then keys[name][row.pk] = row.name end
   end
   return columns, keys
 end
@@ -87,9 +120,9 @@ end
 -- Those of all tables at once: most have none.
 local function foreign_keys(shard)
   local by_table = {}
-  for row in shard:each [[SELECT s.name AS child, f.id, f."table" AS parent, f."from" AS "column",
+  for row in shard:each([[SELECT s.name AS child, f.id, f."table" AS parent, f."from" AS "column",
       f."to" AS target, f.on_delete FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
-      WHERE s.type = 'table' ORDER BY s.name, f.id DESC, f.seq]] do
+      WHERE s.type = 'table']] .. without_d1s(shard, "s.name") .. " ORDER BY s.name, f.id DESC, f.seq") do
     local list = by_table[row.child] or {}
     by_table[row.child] = list
     local key = list[#list]
@@ -106,15 +139,21 @@ end
 local function unique_of(shard, info)
   local list = {}
   if #info.primary_key > 0 then list[1] = { columns = info.primary_key } end
-  for _, index in ipairs(shard:all([[SELECT name FROM pragma_index_list(?) WHERE "unique" AND NOT partial
-      AND origin <> 'pk' ORDER BY name]], { info.name })) do
-    local columns, plain = {}, true
-    for row in shard:each("SELECT cid, name FROM pragma_index_info(?) ORDER BY seqno", { index.name }) do
-      plain = plain and row.cid >= 0
-      columns[#columns + 1] = row.name
-    end
+  local name, columns, plain
+  local function add()
     if plain then list[#list + 1] = { columns = columns } end
   end
+  for row in shard:each([[SELECT l.name AS "index", i.cid, i.name FROM pragma_index_list(?) AS l,
+      pragma_index_info(l.name) AS i WHERE l."unique" AND NOT l.partial AND l.origin <> 'pk'
+      ORDER BY l.name, i.seqno]], { info.name }) do
+    if row.index ~= name then
+      add()
+      name, columns, plain = row.index, {}, true
+    end
+    plain = plain and row.cid >= 0
+    columns[#columns + 1] = row.name
+  end
+  add()
   return list
 end
 
@@ -133,10 +172,10 @@ end
 
 local asked_for = { unique = unique_of, triggers = triggers_of, row_count = count_of }
 
-local function info_of(shard, row, shard_name, keys)
+local function info_of(shard, row, shard_name, keys, columns, primary)
   local info = { name = row.name, shard = shard_name, kind = row.kind, columns = {}, primary_key = {},
     foreign_keys = keys[row.name] or {} }
-  if row.kind == "table" then info.columns, info.primary_key = columns_of(shard, row.name) end
+  if row.kind == "table" then info.columns, info.primary_key = columns[row.name] or {}, primary[row.name] or {} end
   return setmetatable(info, { __index = function(_, field)
     local read = asked_for[field]
     if not read then return nil end
@@ -164,11 +203,11 @@ local function by_any_case(infos, name) return type(name) == "string" and rawget
 ---@param shard_name string
 ---@return collegedb.TableInfo[]
 function inspect.tables(shard, shard_name)
-  local keys = foreign_keys(shard)
+  local keys, columns, primary = foreign_keys(shard), columns_of(shard)
   local infos = setmetatable({}, { __index = by_any_case })
   for _, row in ipairs(inspect.list(shard)) do
     if row.kind ~= "shadow" then
-      local info = info_of(shard, row, shard_name, keys)
+      local info = info_of(shard, row, shard_name, keys, columns, primary)
       infos[#infos + 1] = info
       infos[quote.fold(row.name)] = info
     end

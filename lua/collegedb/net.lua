@@ -23,7 +23,6 @@ local net = {}
 ---@field attempts integer? at most so often (5)
 ---@field budget userdata? of net.budget
 ---@field ca_file string? certificates to trust instead of the system's
----@field d1 boolean? its answers are D1's: what they say decides what is tried again
 
 ---@class collegedb.net.Answer
 ---@field status integer? nil: there was no answer
@@ -59,7 +58,6 @@ local fields <const> = {
   connect = { is_seconds, "seconds, above 0 and up to 86,400" },
   limit = { is_count, "bytes, a whole number from 1" },
   attempts = { is_count, "a whole number from 1" },
-  d1 = { is_boolean, "a boolean" },
   budget = { function(value) return type(value) == "userdata" end, "what net.budget returned" },
   ca_file = { is_text, "a file's path" },
 }
@@ -97,7 +95,6 @@ local function prepare(request)
   if write == nil then write = not asks end
   return {
     url = request.url, method = method, token = request.token, ca_file = request.ca_file, budget = request.budget,
-    d1 = request.d1,
     headers = header_lines(request.headers), write = write, attempts = math.min(request.attempts or 5, 100),
     body = request.body or (not asks and "" or nil), limit = request.limit or 16 << 20,
     deadline_ms = milliseconds(request.deadline or 30), connect_ms = milliseconds(request.connect or 10),

@@ -43,7 +43,8 @@ local function is_empty(shard) return stats.is_empty(shard.inner) end
 ---@param state table of lua/collegedb/state.lua
 ---@param shard table of a normalized config
 function shards.open(state, shard)
-  shard.handle = shard.value.handle or core.sqlite(shard.value.path, {
+  if shard.value.remote then shard.handle = shard.value.remote:open(shard.name) end
+  shard.handle = shard.handle or shard.value.handle or core.sqlite(shard.value.path, {
     name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
     busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
     mmap_size = shard.mmap_size, cache_size = shard.cache_size,

@@ -32,7 +32,7 @@
 typedef struct cdb__lua_cursor cdb__lua_cursor;
 typedef struct cdb__lua_db cdb__lua_db;
 
-/* A connection to one shard. `handle` is NULL once closed. */
+/* A connection to one shard. `handle` is NULL once closed. Its user values keep alive what the shard uses. */
 typedef struct {
   cdb__shard *handle;
   bool closing;             /* close was called from inside a call; it ends when that one does */
@@ -218,6 +218,11 @@ typedef int (*cdb__lua_runner)(lua_State *, cdb__lua_shard *, const cdb__lua_cal
 int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call);
 int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call);
 int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call);
+/* The same of a statement that was begun by cdb__lua_begin; `start`: cdb__clock_ticks before that. */
+int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt);
+int cdb__lua_finish_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt);
+int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
+                        int64_t start);
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call);
 
 /* After a statement that changed the schema, or met a changed one, plans ask the catalog again. */
@@ -293,6 +298,12 @@ cdb__lua_db *cdb__lua_test_db(lua_State *L, int arg);
 /* Keeps in the mapping cache where a key is. */
 void cdb__lua_keep(cdb__lua_db *db, cdb__hash hash, int index, int why);
 cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg);
+/* Pushes a shard that is still closed, and opens it with what a backend made. */
+cdb__lua_shard *cdb__lua_new_shard(lua_State *L, const char *name, int user_values);
+void cdb__lua_adopt_shard(lua_State *L, cdb__lua_shard *shard);
+/* The shard of a shard, a transaction or core.inner at `arg`; its own index in *index, pushed where it is
+ * none. */
+cdb__lua_shard *cdb__lua_shard_of(lua_State *L, int arg, int *index);
 cdb__lua_directory *cdb__lua_check_directory(lua_State *L, int arg);
 
 /* --- homes (home.c) -------------------------------------------------------- */
@@ -358,6 +369,7 @@ void cdb__lua_open_copy(lua_State *L);
 void cdb__lua_open_pause(lua_State *L);
 void cdb__lua_open_background(lua_State *L);
 void cdb__lua_open_net(lua_State *L);
-void cdb__lua_open_json(lua_State *L);
+void cdb__lua_open_d1(lua_State *L);
+void cdb__lua_open_together(lua_State *L);
 
 #endif

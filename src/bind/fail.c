@@ -17,6 +17,11 @@ int cdb__lua_raise(lua_State *L, const cdb__fault *fault, const char *shard, con
     lua_pushinteger(L, fault->sqlite_code);
     lua_setfield(L, -2, "sqlite_code");
   }
+  if (fault->http_status) cdb__lua_set_integer(L, "http_status", fault->http_status);
+  if (fault->retry_after_ms) {
+    lua_pushnumber(L, (lua_Number)fault->retry_after_ms / 1000);
+    lua_setfield(L, -2, "retry_after");
+  }
   if (shard && *shard) {
     lua_pushstring(L, shard);
     lua_setfield(L, -2, "shard");

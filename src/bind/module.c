@@ -68,7 +68,8 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_pause(L);
   cdb__lua_open_background(L);
   cdb__lua_open_net(L);
-  cdb__lua_open_json(L);
+  cdb__lua_open_d1(L);
+  cdb__lua_open_together(L);
   push_codes(L);
   lua_setfield(L, -2, "codes");
   lua_pushstring(L, CDB_VERSION);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "bind/bind.h"
-#include "net/d1.h"
+#include "bind/net.h"
 
 #define CLIENT_CLASS "collegedb.net.client"
 #define BUDGET_CLASS "collegedb.net.budget"
@@ -34,7 +34,7 @@ static int open_budget(lua_State *L) {
   return 1;
 }
 
-static cdb__budget *check_budget(lua_State *L, int arg) {
+cdb__budget *cdb__lua_check_budget(lua_State *L, int arg) {
   cdb__budget *budget = *(cdb__budget **)luaL_checkudata(L, arg, BUDGET_CLASS);
   if (!budget) cdb__lua_fail(L, CDB_CLOSED, "the rate budget was closed");
   return budget;
@@ -43,13 +43,13 @@ static cdb__budget *check_budget(lua_State *L, int arg) {
 /* budget:take(): 0, and a request is counted; or in how many ms one may be sent. */
 static int take(lua_State *L) {
   const cdb__clock clock = cdb__clock_system();
-  lua_pushinteger(L, cdb__budget_take(check_budget(L, 1), cdb__clock_now(&clock)));
+  lua_pushinteger(L, cdb__budget_take(cdb__lua_check_budget(L, 1), cdb__clock_now(&clock)));
   return 1;
 }
 
 /* budget:file(): the path of what other programs share it by, or nil. */
 static int budget_file(lua_State *L) {
-  lua_pushstring(L, cdb__budget_file(check_budget(L, 1)));
+  lua_pushstring(L, cdb__budget_file(cdb__lua_check_budget(L, 1)));
   return 1;
 }
 
@@ -147,10 +147,9 @@ static void read_request(lua_State *L, cdb__net_request *request) {
       .connect_ms = cdb__lua_integer_field(L, table, "connect_ms", 10000),
       .limit = (size_t)cdb__lua_integer_field(L, table, "limit", 1 << 20),
   };
-  if (cdb__lua_boolean_field(L, table, "d1")) request->judge = cdb__d1_judge;
   request->body = cdb__lua_text_field(L, table, "body", &request->body_size);
   lua_getfield(L, table, "budget");
-  if (!lua_isnil(L, -1)) request->budget = check_budget(L, -1);
+  if (!lua_isnil(L, -1)) request->budget = cdb__lua_check_budget(L, -1);
   lua_pop(L, 1);
   request->headers = read_headers(L, table);
 }

@@ -133,9 +133,9 @@ static int end_without_row(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt,
   return call->key_arg ? cdb__lua_look_after(L, shard, call, cdb__lua_first) : 1;
 }
 
-int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt) {
   cdb__fault fault;
-  cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
+  stmt->wanted = CDB__WANT_FIRST;
   int code = cdb__step(stmt, &fault);
   if (code != CDB__ROW) return end_without_row(L, shard, stmt, call, code, &fault);
   cdb__lua_push_names(L, stmt);
@@ -145,6 +145,10 @@ int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *cal
   if (code < 0) return fail_step(L, shard, stmt, &fault, call, "first");
   if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "first");
   return 1;
+}
+
+int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  return cdb__lua_finish_first(L, shard, call, begin(L, shard, call, CDB__FRAME));
 }
 
 /* Pushes the array of all rows; leaves the names below it. */
@@ -161,24 +165,38 @@ static int push_rows(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
   return code;
 }
 
-int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+int cdb__lua_finish_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt) {
   cdb__fault fault;
-  cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
   if (push_rows(L, stmt, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "all");
   if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "all");
   const bool nothing = call->key_arg && lua_rawlen(L, -1) == 0;
   return nothing ? cdb__lua_look_after(L, shard, call, cdb__lua_all) : 1;
 }
 
-static void push_meta(lua_State *L, const cdb__lua_shard *shard, double milliseconds, int64_t changes,
-                      int64_t row_id) {
+int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  return cdb__lua_finish_all(L, shard, call, begin(L, shard, call, CDB__FRAME));
+}
+
+/* A count that the shard did not tell is left out. */
+static void set_count(lua_State *L, const char *name, int64_t count) {
+  if (count != INT64_MIN) cdb__lua_set_integer(L, name, count);
+}
+
+/* The meta of a result, but for its duration; returns the changes. */
+static int64_t push_meta(lua_State *L, const cdb__lua_shard *shard, cdb__stmt *stmt) {
+  const cdb__shard_ops *ops = stmt->shard->ops;
+  const int64_t changes = ops->changes(stmt);
   lua_createtable(L, 0, 4);
-  lua_pushnumber(L, milliseconds);
-  lua_setfield(L, -2, "duration");
   cdb__lua_set_integer(L, "changes", changes);
-  cdb__lua_set_integer(L, "last_row_id", row_id);
+  set_count(L, "last_row_id", ops->last_row_id(stmt));
   lua_pushstring(L, shard->name);
   lua_setfield(L, -2, "served_by");
+  if (!ops->cost) return changes;
+  int64_t rows_read, rows_written;
+  ops->cost(stmt, &rows_read, &rows_written);
+  set_count(L, "rows_read", rows_read);
+  set_count(L, "rows_written", rows_written);
+  return changes;
 }
 
 static void push_copy(lua_State *L, int array, int count) {
@@ -189,14 +207,16 @@ static void push_copy(lua_State *L, int array, int count) {
   }
 }
 
-int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
+                        int64_t start) {
   cdb__fault fault;
-  const int64_t start = cdb__clock_ticks();
-  cdb__stmt *stmt = begin(L, shard, call, CDB__FRAME);
+  stmt->wanted = CDB__WANT_RESULT;
   if (push_rows(L, stmt, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "run");
-  const int rows = lua_gettop(L), names = rows - 1, columns = stmt->columns;
-  const int64_t changes = stmt->shard->ops->changes(stmt), row_id = stmt->shard->ops->last_row_id(stmt);
+  const int rows = lua_gettop(L), names = rows - 1, meta = rows + 1, columns = stmt->columns;
+  const int64_t changes = push_meta(L, shard, stmt);
   if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "run");
+  lua_pushnumber(L, (double)(cdb__clock_ticks() - start) / 1e6);
+  lua_setfield(L, meta, "duration");
   lua_createtable(L, 0, 4);
   lua_pushboolean(L, 1);
   lua_setfield(L, -2, "success");
@@ -204,8 +224,13 @@ int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call)
   lua_setfield(L, -2, "results");
   push_copy(L, names, columns);
   lua_setfield(L, -2, "columns");
-  push_meta(L, shard, (double)(cdb__clock_ticks() - start) / 1e6, changes, row_id);
+  lua_pushvalue(L, meta);
   lua_setfield(L, -2, "meta");
   const bool nothing = call->key_arg && changes == 0 && lua_rawlen(L, rows) == 0;
   return nothing ? cdb__lua_look_after(L, shard, call, cdb__lua_run) : 1;
+}
+
+int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  const int64_t start = cdb__clock_ticks();
+  return cdb__lua_finish_run(L, shard, call, begin(L, shard, call, CDB__FRAME), start);
 }

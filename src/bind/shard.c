@@ -7,8 +7,8 @@
 #include "bind/bind.h"
 #include "shard/sqlite.h"
 
-static cdb__lua_shard *new_shard(lua_State *L, const char *name) {
-  cdb__lua_shard *shard = lua_newuserdatauv(L, sizeof *shard, 0);
+cdb__lua_shard *cdb__lua_new_shard(lua_State *L, const char *name, int user_values) {
+  cdb__lua_shard *shard = lua_newuserdatauv(L, sizeof *shard, user_values);
   memset(shard, 0, sizeof *shard);
   snprintf(shard->name, sizeof shard->name, "%s", name);
   luaL_setmetatable(L, CDB__SHARD_CLASS);
@@ -24,6 +24,13 @@ cdb__lua_shard *cdb__lua_check_shard(lua_State *L, int arg) {
 }
 
 static void release_names(void *context, int host) { luaL_unref(context, LUA_REGISTRYINDEX, host); }
+
+void cdb__lua_adopt_shard(lua_State *L, cdb__lua_shard *shard) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  shard->handle->host_context = lua_tothread(L, -1);
+  shard->handle->release_host = release_names;
+  lua_pop(L, 1);
+}
 
 /* --- opening --------------------------------------------------------------- */
 
@@ -45,14 +52,11 @@ static int open_sqlite(lua_State *L) {
       .must_exist = cdb__lua_integer_field(L, 2, "must_exist", 0) != 0,
       .single = cdb__lua_boolean_field(L, 2, "single"),
   };
-  cdb__lua_shard *shard = new_shard(L, name ? name : path);
+  cdb__lua_shard *shard = cdb__lua_new_shard(L, name ? name : path, 0);
   cdb__fault fault;
   if (cdb__sqlite_open(&shard->handle, path, &options, &fault) != CDB_OK)
     return cdb__lua_raise(L, &fault, shard->name, NULL);
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  shard->handle->host_context = lua_tothread(L, -1);
-  shard->handle->release_host = release_names;
-  lua_pop(L, 1);
+  cdb__lua_adopt_shard(L, shard);
   return 1;
 }
 
@@ -87,13 +91,12 @@ static int inner(lua_State *L) {
   return 1;
 }
 
-/* The shard of `shard:run(…)` or `tx:run(…)`, pushed; its index in *index. */
-static cdb__lua_shard *target(lua_State *L, int *index) {
-  cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+cdb__lua_shard *cdb__lua_shard_of(lua_State *L, int arg, int *index) {
+  cdb__lua_tx *tx = luaL_testudata(L, arg, CDB__TX_CLASS);
   if (tx) {
     check_alive(L, tx);
     if (tx->inner) {
-      lua_getiuservalue(L, 1, 1);
+      lua_getiuservalue(L, arg, 1);
       *index = lua_gettop(L);
       return tx->shard;
     }
@@ -101,15 +104,18 @@ static cdb__lua_shard *target(lua_State *L, int *index) {
       cdb__lua_fail(L, CDB_CLOSED, "the transaction on %s has ended", tx->shard->name);
     if (tx->depth < tx->shard->tx_depth)
       cdb__lua_fail(L, CDB_BUSY, "an inner transaction of this one is open: use its tx until it ends");
-    lua_getiuservalue(L, 1, 1);
+    lua_getiuservalue(L, arg, 1);
     *index = lua_gettop(L);
     return tx->shard;
   }
-  cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
+  cdb__lua_shard *shard = cdb__lua_check_shard(L, arg);
   cdb__lua_check_free(L, shard);
-  *index = 1;
+  *index = arg;
   return shard;
 }
+
+/* The shard of `shard:run(…)` or `tx:run(…)`. */
+static cdb__lua_shard *target(lua_State *L, int *index) { return cdb__lua_shard_of(L, 1, index); }
 
 /* Arguments 2 and 3 of a call on a shard: sql, params. */
 static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index) {
@@ -222,6 +228,13 @@ static int collation(lua_State *L) {
   return 1;
 }
 
+/* core.kind(shard or what stands for one): "sqlite" or "d1" */
+static int kind(lua_State *L) {
+  int ignored;
+  lua_pushstring(L, cdb__lua_shard_of(L, 1, &ignored)->handle->ops->kind);
+  return 1;
+}
+
 /* core.is_single(shard): has it no transactions over several statements? */
 static int is_single(lua_State *L) {
   lua_pushboolean(L, cdb__lua_check_shard(L, 1)->handle->single);
@@ -319,7 +332,7 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"rollback", rollback},
                                        {"inner", inner},
                                        {"collation", collation},
-                                       {"is_single", is_single},
+                                       {"is_single", is_single}, {"kind", kind},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);

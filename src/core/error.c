@@ -7,6 +7,8 @@
 int cdb__fail(cdb__fault *fault, int code, const char *format, ...) {
   fault->code = code;
   fault->sqlite_code = 0;
+  fault->http_status = 0;
+  fault->retry_after_ms = 0;
   va_list args;
   va_start(args, format);
   vsnprintf(fault->message, sizeof fault->message, format, args);

@@ -8,6 +8,8 @@
 typedef struct {
   int code;
   int sqlite_code;
+  int http_status;        /* 0: none */
+  int64_t retry_after_ms; /* when a service lets it come again; 0: it did not say */
   char message[512];
 } cdb__fault;
 

@@ -17,8 +17,16 @@ typedef struct cdb__stmt cdb__stmt;
 
 enum { CDB__DONE = 0, CDB__ROW = 1 }; /* what step returns beside negative codes */
 
+/* What a statement's rows are for, of shards that are far away. */
+enum {
+  CDB__WANT_ALL,
+  CDB__WANT_RESULT, /* all, and the columns' names also where there are no rows */
+  CDB__WANT_FIRST,
+  CDB__WANT_PAGES /* one after the other, without an end that was known before */
+};
+
 typedef struct {
-  const char *kind; /* "sqlite"; later "d1", "gateway" */
+  const char *kind; /* "sqlite", "d1" */
 
   /* One statement; a text with nothing in it is CDB_USAGE. */
   int (*prepare)(cdb__shard *shard, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault);
@@ -34,6 +42,9 @@ typedef struct {
   /* Name of a column's collation; NULL when the backend can not tell. */
   const char *(*collation)(cdb__shard *shard, const char *table, const char *column);
   void (*close)(cdb__shard *shard);
+  /* For shards that are far away: asks for the answers of bound statements of several shards together, so
+   * that the first step of each finds its own; NULL elsewhere. */
+  void (*fetch)(cdb__stmt **stmts, size_t count);
 
   /* index from 1. TEXT and BLOB data must live until the statement is reset. */
   int (*bind)(cdb__stmt *stmt, int index, const cdb_value *value, cdb__fault *fault);
@@ -45,7 +56,9 @@ typedef struct {
   /* ":id", "?3", or NULL for a bare "?" */
   const char *(*parameter_name)(cdb__stmt *stmt, int index);
   int64_t (*changes)(cdb__stmt *stmt);
-  int64_t (*last_row_id)(cdb__stmt *stmt);
+  int64_t (*last_row_id)(cdb__stmt *stmt); /* INT64_MIN: it can not be told */
+  /* What the statement cost where that is paid for: INT64_MIN where it was not told; NULL elsewhere. */
+  void (*cost)(cdb__stmt *stmt, int64_t *rows_read, int64_t *rows_written);
   void (*finalize)(cdb__stmt *stmt);
 } cdb__shard_ops;
 
@@ -77,6 +90,7 @@ struct cdb__stmt {
   int prepared; /* changes whenever the database prepared the text anew */
   int host;     /* a reference of the host's to what it made of the columns; 0 is none */
   int host_prepared;
+  int wanted; /* CDB__WANT_… */
   cdb__stmt *bucket_next, *newer, *older;
   /* Of the host, while the statement is out; see src/bind/run.c. */
   cdb__stmt *running_next;

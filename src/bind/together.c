@@ -1,0 +1,110 @@
+/* core.together: statements on several shards, whose requests overlap where
+ * shards are far away. Those on files run one after the other. */
+#include <stdlib.h>
+
+#include "bind/bind.h"
+
+enum { FIRST, ALL, RUN };
+
+typedef struct {
+  cdb__lua_call call;
+  cdb__lua_shard *shard;
+  cdb__stmt *stmt; /* NULL: it could not be begun, and the error stands in its place */
+  bool later;      /* an earlier call is of the same shard: it is begun when that has ended */
+} started;
+
+typedef struct {
+  started *list;
+  size_t count;
+  int method;
+  int64_t start;
+  uintptr_t frame; /* of the call that outlives all statements */
+} work;
+
+/* One call of the list at 2: begins its statement. Arguments: the work, its position. */
+static int begin_one(lua_State *L) {
+  const work *w = lua_touserdata(L, 1);
+  started *each = &w->list[lua_tointeger(L, 3)];
+  int ignored;
+  lua_rawgeti(L, 2, lua_tointeger(L, 3) + 1); /* 4 */
+  luaL_checktype(L, 4, LUA_TTABLE);
+  for (int i = 1; i <= 3; i++) lua_rawgeti(L, 4, i); /* 5: shard, 6: sql, 7: params */
+  each->shard = cdb__lua_shard_of(L, 5, &ignored);
+  each->call = (cdb__lua_call){.params = 7};
+  each->call.sql = cdb__lua_check_string(L, 6, "the SQL text", &each->call.size);
+  each->call.hash = cdb__sql_hash(each->call.sql, each->call.size);
+  for (lua_Integer i = 0; i < lua_tointeger(L, 3); i++) each->later = each->later || w->list[i].shard == each->shard;
+  if (each->later) return 0;
+  each->stmt = cdb__lua_begin(L, each->shard, &each->call, w->frame);
+  each->stmt->wanted = w->method == FIRST ? CDB__WANT_FIRST
+                       : w->method == RUN ? CDB__WANT_RESULT
+                                          : CDB__WANT_ALL;
+  return 0;
+}
+
+static int finish_one(lua_State *L) {
+  const work *w = lua_touserdata(L, 1);
+  started *each = &w->list[lua_tointeger(L, 3)];
+  if (each->later) {
+    lua_rawgeti(L, 2, lua_tointeger(L, 3) + 1);
+    lua_rawgeti(L, -1, 3);
+    each->call.params = lua_gettop(L);
+    each->stmt = cdb__lua_begin(L, each->shard, &each->call, CDB__FRAME);
+  }
+  if (w->method == FIRST) return cdb__lua_finish_first(L, each->shard, &each->call, each->stmt);
+  if (w->method == ALL) return cdb__lua_finish_all(L, each->shard, &each->call, each->stmt);
+  return cdb__lua_finish_run(L, each->shard, &each->call, each->stmt, w->start);
+}
+
+/* Calls the function for one of the calls; its result, or the error, is on top. */
+static bool protect(lua_State *L, lua_CFunction f, work *w, size_t i, int results) {
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, w);
+  lua_pushvalue(L, 1);
+  lua_pushinteger(L, (lua_Integer)i);
+  return lua_pcall(L, 3, results, 0) == LUA_OK;
+}
+
+static void fetch(lua_State *L, const work *w) {
+  cdb__stmt **stmts = lua_newuserdatauv(L, (w->count + 1) * sizeof *stmts, 0);
+  void (*ask)(cdb__stmt **, size_t) = NULL;
+  size_t count = 0;
+  for (size_t i = 0; i < w->count; i++) {
+    if (!w->list[i].stmt || !w->list[i].stmt->shard->ops->fetch) continue;
+    ask = w->list[i].stmt->shard->ops->fetch;
+    stmts[count++] = w->list[i].stmt;
+  }
+  if (count) ask(stmts, count);
+  lua_pop(L, 1);
+}
+
+/* core.together({ { shard, sql, params }, … }, "first" | "all" | "run"): an array of results, where a call
+ * has failed or gives nil false; and the errors, by position. */
+static int together(lua_State *L) {
+  static const char *const methods[] = {"first", "all", "run", NULL};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  work w = {
+      .method = luaL_checkoption(L, 2, NULL, methods), .start = cdb__clock_ticks(), .frame = CDB__FRAME};
+  w.count = lua_rawlen(L, 1);
+  lua_settop(L, 2);
+  w.list = lua_newuserdatauv(L, (w.count + 1) * sizeof *w.list, 0); /* 3 */
+  memset(w.list, 0, (w.count + 1) * sizeof *w.list);
+  lua_createtable(L, (int)w.count, 0); /* 4: results */
+  lua_newtable(L);                     /* 5: errors */
+  for (size_t i = 0; i < w.count; i++)
+    if (!protect(L, begin_one, &w, i, 0)) lua_rawseti(L, 5, (lua_Integer)i + 1);
+  fetch(L, &w);
+  for (size_t i = 0; i < w.count; i++) {
+    const bool begun = w.list[i].stmt || w.list[i].later, done = begun && protect(L, finish_one, &w, i, 1);
+    if (begun && !done) lua_rawseti(L, 5, (lua_Integer)i + 1);
+    if (!done || lua_isnil(L, -1)) lua_pushboolean(L, 0);
+    lua_rawseti(L, 4, (lua_Integer)i + 1);
+    lua_settop(L, 5);
+  }
+  return 2;
+}
+
+void cdb__lua_open_together(lua_State *L) {
+  lua_pushcfunction(L, together);
+  lua_setfield(L, -2, "together");
+}
