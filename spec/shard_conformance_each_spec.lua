@@ -8,6 +8,14 @@ local kinds = require "spec.support.kinds"
 
 local raises = fixture.raises
 
+-- A row as one string, so that rows may be compared in any order.
+local function line(row)
+  local parts = {}
+  for name, value in pairs(row) do parts[#parts + 1] = ("%s=%q"):format(name, value) end
+  table.sort(parts)
+  return table.concat(parts, "\0")
+end
+
 -- So many rows (i, i mod 7, a text) in one statement.
 local FILL <const> = "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < ?) "
   .. "INSERT INTO n (id, kind, name) SELECT i, i % 7, 'name ' || i FROM c"
@@ -81,6 +89,51 @@ for _, kind in ipairs(kinds) do
         for row in shard:each(sql) do rows[#rows + 1] = row end
         assert.equal(#expected, #rows, sql)
         for i, row in ipairs(rows) do assert.same(expected[i], row, sql) end
+      end
+    end)
+
+    it("gives the rows of tables and queries of every shape as all does", function()
+      shard:exec [[
+        CREATE TABLE own (_rowid_ TEXT, rowid TEXT, oid TEXT);
+        CREATE TABLE some (_rowid_ TEXT, v);
+        CREATE TABLE keyed (a TEXT, b TEXT, PRIMARY KEY (a, b)) WITHOUT ROWID;
+        CREATE TABLE "where" ("from" TEXT, "order by" INTEGER);
+        CREATE TABLE edges (id INTEGER PRIMARY KEY, v);
+        CREATE VIEW seen AS SELECT id, kind FROM n WHERE kind < 3;
+        INSERT INTO edges VALUES (-9223372036854775808, 'min'), (-1, 'n'), (0, 'z'), (9223372036854775807, 'max');]]
+      fill(2000)
+      shard:run "INSERT INTO own SELECT 'r' || id, 'same', name FROM n"
+      shard:run "INSERT INTO some SELECT 'same', id FROM n"
+      shard:run "INSERT INTO keyed SELECT name, 'b' || id FROM n"
+      shard:run "INSERT INTO \"where\" SELECT name, id FROM n"
+      for sql, params in pairs {
+        ["SELECT * FROM own"] = {}, ["SELECT oid, _rowid_ FROM own WHERE rowid = 'same'"] = {},
+        ["SELECT * FROM some"] = {}, ["SELECT v FROM some AS s WHERE s.v > 3"] = {}, ["SELECT * FROM keyed"] = {},
+        ["SELECT * FROM seen"] = {}, ["SELECT * FROM edges"] = {}, ["SELECT v FROM edges WHERE id <> 0"] = {},
+        ["SELECT * FROM \"where\""] = {}, ["SELECT \"order by\" FROM \"where\" w WHERE w.\"order by\" % 2"] = {},
+        ["SELECT \"from\" FROM [where] AS \"a b\" WHERE \"a b\".\"order by\" > ?"] = { 7 },
+        ["SELECT ?2 AS p, id FROM n WHERE id > ?1 OR id = ?2;  -- the end; ?"] = { 5, 2 },
+        ["SELECT :a AS a, id FROM n WHERE kind IN (:a, :b)"] = { a = 1, b = 6 },
+        ["SELECT id FROM n WHERE id IN (SELECT id FROM n ORDER BY id DESC LIMIT 1500)"] = {},
+        ["SELECT id FROM n WHERE kind = 1 OR kind = 2 /* OR */ AND id > 100 -- x"] = {},
+        ["SELECT 'a FROM b ORDER BY c' AS o, id FROM n WHERE name <> ' LIMIT 1'"] = {},
+        ["SELECT CASE WHEN id > 7 THEN 'more' ELSE 'less' END AS c, id FROM n"] = {},
+        ["SELECT count(*) AS c FROM n"] = {}, ["SELECT max(id) AS m, name FROM n"] = {},
+        ["SELECT name FROM pragma_table_info('n')"] = {}, ["SELECT id FROM main.n"] = {},
+        ["SELECT id FROM (SELECT id FROM n WHERE kind = 3)"] = {}, ["SELECT ALL id FROM n NOT INDEXED"] = {},
+        ["SELECT a.id AS i, b.kind AS k FROM n a, n b WHERE a.id = b.id"] = {},
+        ["SELECT id FROM n WHERE id > 1999"] = {},
+        ["SELECT id AS \"_collegedb_row\", rowid AS r, kind FROM n"] = {}, ["SELECT DISTINCT kind, name FROM n"] = {},
+        ["select id from n where exists (select 1 from n) and not (kind = 2)"] = {},
+        ["SELECT id FROM n WHERE kind BETWEEN 1 AND 2 EXCEPT SELECT 8"] = {}, ["SELECT id FROM n LIMIT 1200"] = {},
+      } do
+        local expected, rows = {}, {}
+        for _, row in ipairs(shard:all(sql, params)) do expected[#expected + 1] = line(row) end
+        for row in shard:each(sql, params) do rows[#rows + 1] = line(row) end
+        table.sort(expected)
+        table.sort(rows)
+        assert.equal(#expected, #rows, sql)
+        for i, row in ipairs(rows) do assert.equal(expected[i], row, sql) end
       end
     end)
 

@@ -62,7 +62,8 @@ for _, kind in ipairs(kinds) do
       it("the names of columns also without a row", function()
         assert.same({ "id", "name", "age" }, shard:run("SELECT * FROM users").columns)
         assert.same({ "a", "b" }, shard:run("SELECT 1 AS a, id AS b FROM users WHERE id = ?", { "x" }).columns)
-        assert.same({ "id" }, shard:run("DELETE FROM users RETURNING id").columns)
+        -- Cloudflare tells them of a write too, its engine does not.
+        if not kind.rest then assert.same({ "id" }, shard:run("DELETE FROM users RETURNING id").columns) end
         assert.same({ "a" }, shard:run("WITH w AS (SELECT 1 AS a) SELECT a FROM w WHERE 0").columns)
       end)
 
@@ -117,6 +118,14 @@ for _, kind in ipairs(kinds) do
         assert.equal(0, changes "DELETE FROM users WHERE 0")
         assert.equal(3, changes "DELETE FROM users")
         assert.equal(0, changes "DROP TABLE more")
+      end)
+
+      it("how many rows it changed, with or without those that triggers and cascades changed", function()
+        shard:exec [[CREATE TABLE log (x);
+          CREATE TRIGGER tr AFTER INSERT ON users BEGIN INSERT INTO log VALUES (1), (2); END;]]
+        local changes = insert("u1").meta.changes
+        assert.equal(kind.rest and 3 or 1, changes) -- D1 counts them
+        assert.equal(0, shard:run("INSERT OR IGNORE INTO users (id) VALUES ('u1')").meta.changes)
       end)
 
       it("a row id only of an INSERT's", function()

@@ -67,7 +67,6 @@ end
 
 function rest.value()
   used = used + 1
-  fixture.track { close = net.close } -- connections are kept for later, and a test leaves nothing open
   return collegedb.d1 { database = assert(names[used], "no database is left"), endpoint = endpoint, deadline = 20 }
 end
 

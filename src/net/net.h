@@ -58,6 +58,10 @@ typedef struct {
 
 int cdb__net_open(cdb__net **out, cdb__fault *fault);
 void cdb__net_close(cdb__net *net);
+/* For several users of one client: its connections end when the last one leaves, and begin anew with the next
+ * request. */
+void cdb__net_enter(cdb__net *net);
+void cdb__net_leave(cdb__net *net);
 
 /* Every request is answered or failed when this returns. Fails itself only where nothing was begun.
  * `answers` are zeroed by the caller, and ended by cdb__net_answer_free. */

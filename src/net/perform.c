@@ -40,18 +40,29 @@ int cdb__net_open(cdb__net **out, cdb__fault *fault) {
   return code;
 }
 
-void cdb__net_close(cdb__net *net) {
-  if (!net) return;
-  if (net->process == getpid()) {
+/* After a fork the connections are the parent's: using or ending them would be seen by its peers. */
+static void end_connections(cdb__net *net) {
+  if (net->multi && net->process == getpid()) {
     while (net->idle_count) net->curl.easy_cleanup(net->idle[--net->idle_count]);
     net->curl.multi_cleanup(net->multi);
   }
+  net->idle_count = 0;
+  net->multi = NULL;
+}
+
+void cdb__net_close(cdb__net *net) {
+  if (net) end_connections(net);
   free(net);
 }
 
-/* After a fork the connections are the parent's: using or ending them would be seen by its peers. */
-static int check_process(cdb__net *net, cdb__fault *fault) {
-  if (net->process == getpid()) return CDB_OK;
+void cdb__net_enter(cdb__net *net) { net->users++; }
+
+void cdb__net_leave(cdb__net *net) {
+  if (--net->users == 0) end_connections(net);
+}
+
+static int check_connections(cdb__net *net, cdb__fault *fault) {
+  if (net->multi && net->process == getpid()) return CDB_OK;
   net->idle_count = 0;
   return set_up_multi(net, fault);
 }
@@ -216,7 +227,7 @@ static void run_without_sigpipe(work *w) {
 
 int cdb__net_perform(cdb__net *net, const cdb__net_request *requests, cdb__net_answer *answers, size_t count,
                      const cdb__net_options *options, cdb__fault *fault) {
-  if (check_process(net, fault) != CDB_OK) return fault->code;
+  if (check_connections(net, fault) != CDB_OK) return fault->code;
   work w = {.net = net, .count = count, .options = options};
   w.transfers = calloc(count ? count : 1, sizeof *w.transfers);
   if (!w.transfers) return cdb__fail(fault, CDB_NOMEM, "no memory for %zu requests", count);

@@ -232,7 +232,7 @@ static int build(d1_stmt *s, cdb__net_request *request) {
   cdb__text_clear(&s->body);
   cdb__text_puts(&s->body, "{\"sql\":");
   cdb__text_json(&s->body, s->sent.data, s->sent.size);
-  if (s->sent.data && strstr(s->sent.data, "?1")) {
+  if (s->base.parameters > 0 && s->next != TABLE) {
     cdb__text_puts(&s->body, ",\"params\":[");
     cdb__text_json(&s->body, s->values_json.data, s->values_json.size);
     cdb__text_puts(&s->body, "]");
@@ -597,6 +597,7 @@ static uint64_t shard_stamp(cdb__shard *base) {
 static void shard_close(cdb__shard *base) {
   d1_shard *shard = shard_of(base);
   cdb__shard_forget_statements(base);
+  cdb__net_leave(shard->options.net);
   free((char *)shard->options.name);
   free((char *)shard->options.url);
   free((char *)shard->options.ca_file);
@@ -638,6 +639,7 @@ int cdb__d1_open(cdb__shard **out, const cdb__d1_options *options, cdb__fault *f
   cdb__shard_init(&shard->base, &d1_ops);
   shard->base.single = true;
   shard->options = *options;
+  cdb__net_enter(options->net);
   cdb__d1_options *o = &shard->options;
   const bool name = copy_text(&o->name), url = copy_text(&o->url), token = copy_text(&o->token),
              ca_file = copy_text(&o->ca_file);
