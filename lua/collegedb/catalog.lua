@@ -417,15 +417,17 @@ function catalog.in_keyspace(self, index, keyspace, what)
 end
 
 -- A column without a type holds a key as whatever it was written: text, blob or integer.
-local ANY_TYPE = [[%s IN (?1, CAST(?1 AS BLOB),
-  CASE WHEN CAST(?1 AS TEXT) = CAST(CAST(?1 AS INTEGER) AS TEXT) THEN CAST(?1 AS INTEGER) END)]]
+local ANY_TYPE = [[%1$s IN (%2$s, CAST(%2$s AS BLOB),
+  CASE WHEN CAST(%2$s AS TEXT) = CAST(CAST(%2$s AS INTEGER) AS TEXT) THEN CAST(%2$s AS INTEGER) END)]]
 
---- SQL of a condition: the column holds the key ?1.
+--- SQL of a condition: the column holds a key.
 ---@param column collegedb.Table
-function catalog.holds_sql(column)
+---@param key string? SQL of it; ?1
+function catalog.holds_sql(column, key)
   local name = quote.name(column.key_column)
   if column.collation then name = name .. " COLLATE " .. column.collation end
-  return (column.kind == "blob" and ANY_TYPE or "%s = ?1"):format(name)
+  local parts = { ["1"] = name, ["2"] = key or "?1" }
+  return ((column.kind == "blob" and ANY_TYPE or "%1$s = %2$s"):gsub("%%(%d)%$s", parts))
 end
 
 -- The conditions joined by OR, as a balanced tree: SQLite takes expressions up to a depth of 1,000.
@@ -435,15 +437,26 @@ local function any_of(conditions, first, last)
   return ("(%s OR %s)"):format(any_of(conditions, first, middle), any_of(conditions, middle + 1, last))
 end
 
+-- The condition that one of the columns holds a key.
+---@param key string SQL of it
+local function any_holds(columns, key)
+  local parts = {}
+  for i, each in ipairs(columns) do
+    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each, key))
+  end
+  return any_of(parts, 1, #parts)
+end
+
 --- SQL that gives a row when one of the columns holds the key ?1, or nil without columns.
 ---@param columns collegedb.Table[]
 function catalog.probe_sql(columns)
-  if #columns == 0 then return nil end
-  local parts = {}
-  for i, each in ipairs(columns) do
-    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each))
-  end
-  return "SELECT 1 AS found WHERE " .. any_of(parts, 1, #parts)
+  return #columns > 0 and "SELECT '' AS found WHERE " .. any_holds(columns, "?1") or nil
+end
+
+--- SQL that gives the positions, from 0, of those keys in the JSON array ?1 that one of the columns holds.
+---@param columns collegedb.Table[]
+function catalog.probe_many_sql(columns)
+  return "SELECT k.key AS position FROM json_each(?1) AS k WHERE " .. any_holds(columns, "k.value")
 end
 
 -- --- keyspaces -------------------------------------------------------------------------

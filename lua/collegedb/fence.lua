@@ -11,8 +11,10 @@ local inspect = require "collegedb.inspect"
 local quote = require "collegedb.quote"
 
 local fence = {}
+local literal = quote.literal
 
-local OWN = [[CREATE TABLE IF NOT EXISTS _collegedb_own (
+--- The tables of own rows, of moves and of what the fence is made of.
+fence.OWN = [[CREATE TABLE IF NOT EXISTS _collegedb_own (
   keyspace TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, move INTEGER NOT NULL, floor INTEGER NOT NULL,
   peer TEXT, before TEXT, at INTEGER NOT NULL, PRIMARY KEY (keyspace, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS _collegedb_own_move ON _collegedb_own (move);
@@ -20,6 +22,20 @@ CREATE TABLE IF NOT EXISTS _collegedb_open (move INTEGER PRIMARY KEY, keyspace T
   peer TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS _collegedb_fence (keyspace TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ]]
+
+--- Ends of INSERT statements that take keys for a move: of a key that left once, where it went is kept in case that
+-- this move is undone.
+fence.TAKING = {
+  receiving = [[ON CONFLICT DO UPDATE SET state = 'receiving', move = excluded.move, before = peer,
+    peer = excluded.peer, at = excluded.at WHERE state = 'tomb' AND floor < excluded.move]],
+  sending = [[ON CONFLICT DO UPDATE SET state = 'sending', move = excluded.move, peer = excluded.peer,
+    at = excluded.at WHERE state = 'active' AND floor < excluded.move]],
+}
+
+--- The end of one that raises the floors of keys. Of those that are on their way by another move the floor stays: by it
+-- that one's end is told.
+fence.RAISING = [[ON CONFLICT DO UPDATE SET floor = max(floor, excluded.floor), move = CASE state WHEN 'active'
+  THEN max(move, excluded.floor) ELSE move END WHERE state IN ('active', 'tomb')]]
 
 -- Staged rows of move m have the numbers from m * 2^31 on.
 local ROW_BITS <const> = 31
@@ -33,14 +49,13 @@ local AT_WORK <const> = "EXISTS (SELECT 1 FROM _collegedb_open WHERE state IN ('
 --- What the own rows of a part's rows stand under: those inside a group that other rows refer to.
 function fence.inner_space(keyspace, part) return keyspace .. "\1" .. part.name end
 
-local function literal(text) return "'" .. text:gsub("'", "''") .. "'" end
-
 local function fenced(keyspace, key, states)
   return ("EXISTS (SELECT 1 FROM _collegedb_own WHERE keyspace = %s AND key = %s AND state %s)"):format(
     literal(keyspace), key, states or "<> 'active'")
 end
 
-function fence.stage_name(part) return quote.name("_collegedb_stage_" .. part.name) end
+--- `part.mark`, on shards without transactions, tells the stages of different columns apart.
+function fence.stage_name(part) return quote.name(("_collegedb_stage_%s%s"):format(part.mark or "", part.name)) end
 
 -- The keys of rows between the group's own and this one are remembered too when their
 -- rows are gone: an orphan would not tell its group.
@@ -112,8 +127,8 @@ local function changed(set)
 end
 
 -- Moving in and clearing insert and delete many rows, so that these ask first whether that is going on.
-local function trigger(part, time, event, conditions)
-  local name = ("_collegedb_fence_%s_%s"):format(time == "AFTER" and "AUTO" or event, part.name)
+local function trigger(part, time, event, conditions, tag)
+  local name = ("_collegedb_fence_%s%s_%s"):format(tag, time == "AFTER" and "AUTO" or event, part.name)
   local condition = ("(%s)"):format(table.concat(conditions, " OR "))
   if event ~= "UPDATE" then condition = ("NOT %s AND %s"):format(AT_WORK, condition) end
   return { name = name, sql = ("CREATE TRIGGER %s %s %s ON %s WHEN %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); "
@@ -128,7 +143,7 @@ local function is_alias(part)
 end
 
 -- A number that SQLite chooses for a new row is known only after it was inserted.
-local function fence_part(keyspace, part)
+local function fence_part(keyspace, part, tag)
   local key, insert, after = key_conditions(keyspace, part, "NEW"), {}, {}
   local update = { key_conditions(keyspace, part, "OLD"),
     ("((%s) AND (%s))"):format(changed { { name = part.column } }, key) }
@@ -139,10 +154,10 @@ local function fence_part(keyspace, part)
     table.insert(set.alias and after or insert, staged)
     update[#update + 1] = ("((%s) AND (%s OR %s))"):format(changed(set), victim, staged)
   end
-  local list = { trigger(part, "BEFORE", "UPDATE", update),
-    trigger(part, "BEFORE", "DELETE", { key_conditions(keyspace, part, "OLD", "NOT IN ('active', 'tomb')") }) }
-  if #insert > 0 then list[#list + 1] = trigger(part, "BEFORE", "INSERT", insert) end
-  if #after > 0 then list[#list + 1] = trigger(part, "AFTER", "INSERT", after) end
+  local list = { trigger(part, "BEFORE", "UPDATE", update, tag),
+    trigger(part, "BEFORE", "DELETE", { key_conditions(keyspace, part, "OLD", "NOT IN ('active', 'tomb')") }, tag) }
+  if #insert > 0 then list[#list + 1] = trigger(part, "BEFORE", "INSERT", insert, tag) end
+  if #after > 0 then list[#list + 1] = trigger(part, "AFTER", "INSERT", after, tag) end
   return list
 end
 
@@ -163,7 +178,9 @@ end
 --- The number of a move's first staged row.
 function fence.first_row(number) return number << ROW_BITS end
 
-local function stage_part(part)
+--- The statements that make a part's stage.
+---@return string[]
+function fence.stage_sql(part)
   local name = fence.stage_name(part)
   local texts = { ("CREATE TABLE %s (_collegedb_row INTEGER PRIMARY KEY, %s);\n"):format(name,
     fence.column_list(part)) }
@@ -171,9 +188,9 @@ local function stage_part(part)
     local columns = {}
     for n, column in ipairs(set) do columns[n] = ("%s COLLATE %s"):format(quote.name(column.name), column.collation) end
     texts[i + 1] = ("CREATE INDEX %s ON %s (%s);\n"):format(
-      quote.name(("_collegedb_stage_%d_%s"):format(i, part.name)), name, table.concat(columns, ", "))
+      quote.name(("_collegedb_stage_%d_%s%s"):format(i, part.mark or "", part.name)), name, table.concat(columns, ", "))
   end
-  return table.concat(texts)
+  return texts
 end
 
 -- The parts whose rows' own keys other parts refer to.
@@ -187,15 +204,15 @@ local function referred(parts)
 end
 
 -- What one UPDATE of a move's open row does beside, from one state to another.
-local function action(keyspace, name, from, to, steps)
-  name = ("_collegedb_%s_%s"):format(name, keyspace)
+local function action(keyspace, name, from, to, steps, tag)
+  name = ("_collegedb_%s%s_%s"):format(tag == "" and "" or "fence_" .. tag, name, keyspace)
   steps[#steps + 1] = "DELETE FROM _collegedb_open WHERE move = NEW.move;"
   return { name = name, sql = ("CREATE TRIGGER %s AFTER UPDATE OF state ON _collegedb_open WHEN OLD.state = '%s' AND "
     .. "NEW.state = '%s' AND NEW.keyspace = %s BEGIN %s END;\n"):format(quote.name(name), from, to, literal(keyspace),
     table.concat(steps, " ")) }
 end
 
-local function activation(keyspace, parts)
+local function activation(keyspace, parts, tag)
   local remembered, rows = referred(parts), fence.staged_sql "NEW.move"
   local steps = { "UPDATE _collegedb_own SET state = 'active', floor = NEW.move WHERE move = NEW.move AND "
     .. "state = 'receiving';" }
@@ -210,7 +227,7 @@ local function activation(keyspace, parts)
       quote.name(part.name), list, list, stage, rows)
     steps[#steps + 1] = ("DELETE FROM %s WHERE %s;"):format(stage, rows)
   end
-  return action(keyspace, "activate", "receiving", "active", steps)
+  return action(keyspace, "activate", "receiving", "active", steps, tag)
 end
 
 --- The keys of a move, as SQL. What is remembered of rows inside groups stands under other keyspaces.
@@ -220,7 +237,7 @@ function fence.keys_sql(keyspace, number)
 end
 
 -- Children first. What other tables refer to is remembered with the key.
-local function cleanup(keyspace, parts)
+local function cleanup(keyspace, parts, tag)
   local steps, remembered, keys = {}, referred(parts), fence.keys_sql(keyspace, "NEW.move")
   for _, part in ipairs(parts) do
     if remembered[part] then
@@ -234,29 +251,32 @@ local function cleanup(keyspace, parts)
   for i = #parts, 1, -1 do
     steps[#steps + 1] = ("DELETE FROM %s WHERE %s;"):format(quote.name(parts[i].name), group.rows_sql(parts[i], keys))
   end
-  return action(keyspace, "cleanup", "sent", "tomb", steps)
+  return action(keyspace, "cleanup", "sent", "tomb", steps, tag)
 end
 
--- The triggers of the fence for the groups of a keyspace.
-local function triggers_of(keyspace, parts)
+--- The triggers of the fence for the groups of a keyspace.
+---@param tag string? what their names have that tells them from those of an earlier schema
+---@return { name: string, sql: string }[]
+function fence.triggers(keyspace, parts, tag)
   local list = {}
+  tag = tag and tag .. "_" or ""
   for _, part in ipairs(parts) do
-    for _, each in ipairs(fence_part(keyspace, part)) do list[#list + 1] = each end
+    for _, each in ipairs(fence_part(keyspace, part, tag)) do list[#list + 1] = each end
   end
-  list[#list + 1] = activation(keyspace, parts)
-  list[#list + 1] = cleanup(keyspace, parts)
+  list[#list + 1] = activation(keyspace, parts, tag)
+  list[#list + 1] = cleanup(keyspace, parts, tag)
   return list
 end
 
 local function text_of(parts, triggers)
   local texts = {}
-  for _, part in ipairs(parts) do texts[#texts + 1] = stage_part(part) end
+  for _, part in ipairs(parts) do texts[#texts + 1] = table.concat(fence.stage_sql(part)) end
   for _, each in ipairs(triggers) do texts[#texts + 1] = each.sql end
   return table.concat(texts)
 end
 
 --- The table of own rows alone.
-function fence.make_own(tx) tx:exec(OWN) end
+function fence.make_own(tx) tx:exec(fence.OWN) end
 
 --- Has the shard such a table?
 function fence.is_up(tx)
@@ -290,8 +310,13 @@ end
 --- What the shard says of a key, or nil when it says nothing.
 ---@return { state: string, move: integer, floor: integer, peer: string? }?
 function fence.own_row(tx, keyspace, text)
-  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT state, move, floor, peer, before FROM _collegedb_own "
-    .. "WHERE keyspace = ? AND key = ?", { keyspace, text }) or nil
+  return fence.reading(tx.first, tx, "SELECT state, move, floor, peer, before FROM _collegedb_own "
+    .. "WHERE keyspace = ? AND key = ?", { keyspace, text })
+end
+
+---@param shard string? its name
+function fence.raise_changed(shard)
+  errors.raise("CONFLICT", { shard = shard }, "the schema of tables changed while keys of theirs are being moved")
 end
 
 --- Puts the fence up for the groups of a keyspace; nothing happens where it stands.
@@ -299,13 +324,13 @@ end
 ---@param keyspace string without a shard's tag
 ---@param parts collegedb.Part[] with their storage
 function fence.raise_up(tx, keyspace, parts)
-  tx:exec(OWN)
-  local triggers = triggers_of(keyspace, parts)
+  tx:exec(fence.OWN)
+  local triggers = fence.triggers(keyspace, parts)
   local text = text_of(parts, triggers)
   local known = tx:first("SELECT text FROM _collegedb_fence WHERE keyspace = ?", { keyspace })
   if known and known.text == text and is_whole(tx, triggers) then return end
   if tx:first("SELECT 1 AS yes FROM _collegedb_open WHERE keyspace = ?", { keyspace }) then
-    errors.raise("CONFLICT", nil, "the schema of tables changed while keys of theirs are being moved")
+    fence.raise_changed()
   end
   take_down(tx, triggers, parts)
   tx:exec(text)
@@ -326,30 +351,9 @@ function fence.hold(state, tx, index, keyspace)
   if inspect.version(tx) == version then state.fences[id] = version end
 end
 
--- --- a shard that is closed for good -------------------------------------------------------
-
-local function seal_name(name) return quote.name("_collegedb_sealed_" .. name) end
-
---- Refuses every new row in a table.
-function fence.seal(tx, name)
-  tx:exec(("CREATE TRIGGER IF NOT EXISTS %s BEFORE INSERT ON %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); END")
-    :format(seal_name(name), quote.name(name)))
-end
-
-local SEALS <const> = [[SELECT name FROM sqlite_schema WHERE type = 'trigger'
-  AND substr(name, 1, 18) = '_collegedb_sealed_']]
-
---- Does the shard refuse new rows for good?
-function fence.is_sealed(tx) return tx:first(SEALS) ~= nil end
-
---- Lets rows in again, in every table.
-function fence.unseal(tx)
-  for _, row in ipairs(tx:all(SEALS)) do tx:exec("DROP TRIGGER " .. quote.name(row.name)) end
-end
-
 --- Is a move under way here?
 function fence.is_open(tx)
-  return fence.is_up(tx) and fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
+  return fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
 end
 
 --- Forgets keys that went, or came, before a time; the fence goes with the last.
@@ -372,8 +376,10 @@ function fence.remove(tx)
   end
 end
 
---- Does this connection enforce foreign keys?
-function fence.enforces_keys(shard) return shard.inner:first("PRAGMA foreign_keys").foreign_keys == 1 end
+--- Does this connection enforce foreign keys? Where there are no transactions it may be impossible not to.
+function fence.enforces_keys(shard)
+  return shard.single or shard.inner:first("PRAGMA foreign_keys").foreign_keys == 1
+end
 
 -- Sets a pragma until the result is closed. Raises BUSY in a transaction of this program, which would not heed it.
 local function set(shard, name, value)
@@ -387,7 +393,7 @@ end
 
 --- Puts off the checkpoints that commits of this connection may bring, until the result is closed: one takes longer
 -- than the whole of a small move, for which writers wait.
-function fence.without_checkpoints(shard) return set(shard, "wal_autocheckpoint", 0) end
+function fence.without_checkpoints(shard) return not shard.single and set(shard, "wal_autocheckpoint", 0) or nil end
 
 local EXTRA <const> = 3 -- of PRAGMA synchronous: as FULL, and the end of a rollback journal is synced too
 

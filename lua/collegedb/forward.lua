@@ -4,7 +4,10 @@ local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
+local procedures = require "collegedb.procedures"
 local recovery = require "collegedb.recovery"
+local single_fence = require "collegedb.single_fence"
+local single_steps = require "collegedb.single_steps"
 
 local forward = {}
 
@@ -17,6 +20,7 @@ local function is_circle(own, from, last)
 end
 
 local function end_circle(shard, keyspace, text, own)
+  if shard.single then return single_steps.live_again(shard, keyspace, text, own) end
   fence.step(shard, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ? AND state = 'tomb' AND move = ?",
@@ -59,18 +63,37 @@ end
 -- revived it on another shard of a circle would not see each other: it is done inside a transaction on the directory.
 ---@param index integer what follow said
 function forward.revive(state, index, keyspace, text)
+  local shard = state.shards[index]
   local function try(tx)
     local own = fence.own_row(tx, keyspace, text)
     if not own or own.state ~= "tomb" then return end
     if select(3, forward.follow(state, index, keyspace, text)) ~= index then return end
+    if shard.single then return single_steps.live_again(shard, keyspace, text, own) end
     tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ?", { keyspace, text })
   end
-  state.directory.shard:transaction(function() fence.step(state.shards[index], try) end)
+  state.directory.shard:transaction(function()
+    if shard.single then try(shard.inner) else fence.step(shard, try) end
+  end)
 end
 
 -- A key that is not here, but would be looked for here. That it went without a move is told by `before`.
-local AHEAD = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, ?3, ?4 WHERE NOT (%s)
+local AHEAD <const> = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, ?3, ?4 WHERE NOT (%s) AND %s
   ON CONFLICT DO UPDATE SET state = 'tomb', peer = ?3, before = ?3, at = ?4 WHERE state = 'active']]
+
+-- The same where each statement is one by itself.
+local function send_single(state, index, target, keyspace, text)
+  local done, held = pcall(single_fence.hold, state, index, keyspace)
+  if not done then
+    if errors.is_error(held, "UNSUPPORTED") then return nil end
+    error(held, 0)
+  end
+  local sql = AHEAD:format(group.any_sql(held.parts, "SELECT ?2 AS key"), single_fence.STANDS)
+  local answer = procedures.sure(state.shards[index], "run", sql, { keyspace, text, state.shards[target].name,
+    os.time(), held.tag, held.triggers, held.schema })
+  if answer.meta.changes > 0 then return true end
+  single_fence.hold(state, index, keyspace, true) -- it may be that which is not as it was
+  return false
+end
 
 --- Notes, at the shard where a key would be looked for, that it is at another one from now on, unless it has rows here
 -- or was sent on. Then a program that still would insert it here is refused.
@@ -78,13 +101,14 @@ local AHEAD = [[INSERT INTO _collegedb_own SELECT ?1, ?2, 'tomb', 0, 0, ?3, ?3, 
 ---@param target integer
 ---@return boolean? done nil where no fence can be; false: look again
 function forward.send_ahead(state, index, target, keyspace, text)
+  if state.shards[index].single then return send_single(state, index, target, keyspace, text) end
   local stale = false
   local done, answer = pcall(fence.step, state.shards[index], function(tx)
     stale = inspect.version(tx) ~= state.catalog.versions[index]
     if stale then return false end -- a table that was made meanwhile may have rows of the key
     local parts = group.parts(state.catalog, index, keyspace)
     fence.hold(state, tx, index, keyspace)
-    return tx:run(AHEAD:format(group.any_sql(parts, "SELECT ?2 AS key")),
+    return tx:run(AHEAD:format(group.any_sql(parts, "SELECT ?2 AS key"), "1"),
       { keyspace, text, state.shards[target].name, os.time() }).meta.changes == 1
   end)
   if stale then state:refresh_catalog() end

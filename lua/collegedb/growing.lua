@@ -10,12 +10,11 @@ local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
-local inspect = require "collegedb.inspect"
 local json = require "collegedb.json"
 local moves = require "collegedb.moves"
-local quote = require "collegedb.quote"
 local recovery = require "collegedb.recovery"
 local schema = require "collegedb.schema"
+local seals = require "collegedb.seals"
 local shards = require "collegedb.shards"
 
 local growing = {}
@@ -112,7 +111,7 @@ end
 
 -- A shard that was drained, or is being drained, takes keys again.
 local function open_again(state, shard)
-  fence.step(shard, fence.unseal)
+  seals.open(shard)
   state.directory:change(function(tx)
     tx:run("UPDATE _collegedb_shards SET settings = ? WHERE id = ? AND settings IS NOT NULL",
       { settings_of(state, shard) or core.null, shard.id })
@@ -227,21 +226,8 @@ end
 
 --- Closes an empty shard for good: it refuses rows, and no entry names it any more. False if it is not empty.
 function growing.seal(state, index)
-  local shard, empty = state.shards[index], false
-  fence.step(shard, function(tx)
-    if fence.is_open(tx) then return end
-    if inspect.version(tx) ~= state.catalog.versions[index] then return end -- others made tables
-    for _, each in pairs(state.catalog.tables) do
-      if each.shards[index] and tx:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
-        return
-      end
-    end
-    for _, each in pairs(state.catalog.tables) do
-      if each.shards[index] then fence.seal(tx, each.name) end
-    end
-    empty = true
-  end)
-  if not empty then return false end
+  local shard = state.shards[index]
+  if not seals.close(state, index) then return false end
   local closed = state.directory:change(function(tx)
     local changed = tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ? AND drained > 0", { shard.id })
     if changed.meta.changes == 0 then return false end
@@ -250,7 +236,7 @@ function growing.seal(state, index)
   end)
   state:read_epoch()
   if closed then return true end
-  fence.step(shard, fence.unseal)
+  seals.open(shard)
   errors.raise("CONFLICT", { shard = shard.name }, "shard %s was opened again by another program while it was drained",
     shard.name)
 end
@@ -260,14 +246,14 @@ local function close_anew(state, index)
   local closed, err = pcall(growing.close, state, index)
   if closed then return growing.seal(state, index) end
   if not errors.is_error(err, "NO_SHARDS") then error(err, 0) end
-  fence.step(state.shards[index], fence.unseal)
+  seals.open(state.shards[index])
 end
 
 --- Brings directory and shards together: a shard refuses rows for good, and the directory does not say so, since a
 -- program died while it closed it, or an older directory was put back.
 function growing.recover(state)
   for index, shard in ipairs(state.shards) do
-    if not state.epoch.sealed[index] and fence.is_sealed(shard.inner) then
+    if not state.epoch.sealed[index] and seals.is_sealed(shard) then
       if state.epoch.drained[index] then growing.seal(state, index) else close_anew(state, index) end
     end
   end
@@ -277,7 +263,9 @@ end
 
 -- Whatever was begun by the old placement has ended, or is seen by who looks afterwards.
 local function wait_for_writers(state)
-  for _, shard in ipairs(state.shards) do shard.handle:transaction(function() end) end
+  for _, shard in ipairs(state.shards) do
+    if not shard.single then shard.handle:transaction(function() end) end -- there nothing goes over two statements
+  end
 end
 
 -- A key that moves meanwhile may be seen on neither shard by a look at one after the other: the one that it goes to had

@@ -17,6 +17,8 @@ local integration = {}
 local CONFLICTS_SHOWN = reports.CONFLICTS_SHOWN
 local DRAINED_AT_ONCE = 1000
 
+local FAR_PAGE <const> = 20000 -- keys: of a shard that is far away, a page is one answer
+
 -- --- plans ----------------------------------------------------------------------------
 
 -- Pages of keys in the order of their index: all, those behind ?2, those up to ?3, and between both. Where a key may
@@ -40,7 +42,8 @@ local function place(run, index, found, when)
   local shard = state.shards[index]
   for _, each in ipairs(tables) do
     if shard.inner:first(("SELECT 1 AS yes FROM %s LIMIT 1"):format(quote.name(each.name))) then
-      return { id = shard.id, shard = run.handle_of(index), probe = catalog.probe_sql(tables), when = when }
+      return { id = shard.id, shard = run.handle_of(index), probe = catalog.probe_sql(tables),
+        probe_many = catalog.probe_many_sql(tables), when = when }
     end
   end
   return { id = shard.id }
@@ -91,7 +94,8 @@ function integration.plan(run, i)
     keyspace = catalog.tag(tag, found.keyspace), integer = found.kind == "integer", fold = found.fold,
     shard_id = shard.id, placement = epoch.placement, generation = epoch.generations[run.index],
     homes = homes(run, found, tag), others = others(run, found, tag),
-    dry_run = run.opts.dry_run, page = run.opts.page, batch = run.opts.batch,
+    dry_run = run.opts.dry_run, batch = run.opts.batch,
+    page = run.opts.page or (core.kind(shard.inner) == "d1" and FAR_PAGE or nil),
     job = reports.job(run) or 0, item = i, keep = run.policy and math.maxinteger or CONFLICTS_SHOWN,
   }
 end

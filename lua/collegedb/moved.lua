@@ -10,16 +10,24 @@ local group = require "collegedb.group"
 local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
 local recovery = require "collegedb.recovery"
+local seals = require "collegedb.seals"
 
 local moved = {}
 
 -- A look at the own row, inside a transaction: no move of the key goes a step further here until that ends.
 local LEFT = {}
 
+local function is_here(own) return not own or own.state == "active" or own.state == "sending" end
+
+-- Nothing has happened to the key between two looks at its own row.
+local function is_same(own, later)
+  if not own or not later then return own == later end
+  return own.state == later.state and own.move == later.move and own.floor == later.floor
+end
+
 local function guard(keyspace, text)
   return function(tx)
-    local own = fence.own_row(tx, keyspace, text)
-    if own and own.state ~= "active" and own.state ~= "sending" then error(LEFT, 0) end
+    if not is_here(fence.own_row(tx, keyspace, text)) then error(LEFT, 0) end
   end
 end
 
@@ -68,18 +76,41 @@ local function see_cleared(state, index, keyspace, text)
   recovery.complete(state, index, keyspace, text)
 end
 
+-- What `first` and `all` give of the result of `run`.
+local function as(method, result)
+  if method == "run" then return result end
+  return method == "first" and result.results[1] or method == "all" and result.results or nil
+end
+
+-- Where each statement is one by itself: the own row is looked at before, and after what might have come too late. A
+-- write that changed something was let through by the fence.
+local function run_single(shard, method, sql, params, is_read, keyspace, text)
+  local before = fence.own_row(shard.inner, keyspace, text)
+  if not is_here(before) then error(LEFT, 0) end
+  local result = shard.handle:run(sql, params)
+  if not is_read and result.meta.changes > 0 then return as(method, result) end
+  if not is_same(before, fence.own_row(shard.inner, keyspace, text)) then error(LEFT, 0) end
+  return as(method, result)
+end
+
+-- Runs a statement on a shard which the key has not left by then.
+local function run_there(shard, method, sql, params, is_read, keyspace, text)
+  if shard.single then return run_single(shard, method, sql, params, is_read, keyspace, text) end
+  return shard.handle:transaction(function(tx)
+    guard(keyspace, text)(tx)
+    return tx[method](tx, sql, params)
+  end)
+end
+
 -- Runs a statement at the key's shard, again while the fence refuses it or the key goes.
 local function run_at_owner(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
   local keyspace, kind = select(2, catalog.untag(space)), core.scan(sql).kind
-  local look, waiting, left = guard(keyspace, text), new_patience(state), index
+  local waiting, left = new_patience(state), index
   repeat
     if not is_under_way(state, index, keyspace, text, kind ~= "select", waiting) then
       index = place(state, db, key, sql, kind, space, text)
-      local done, result = pcall(state.shards[index].handle.transaction, state.shards[index].handle, function(tx)
-        look(tx)
-        return tx[method](tx, sql, params)
-      end)
+      local done, result = pcall(run_there, state.shards[index], method, sql, params, kind == "select", keyspace, text)
       if done and kind ~= "select" then see_cleared(state, left, keyspace, text) end
       if done then return result end
       if result ~= LEFT and not errors.is_error(result, "MOVED") then error(result, 0) end
@@ -89,11 +120,12 @@ local function run_at_owner(state, db, method, key, sql, params, index)
   recovery.raise_moving(state, state.shards[index], text)
 end
 
--- Whether a shard may have been left by a key, as its schema is now; of one that was closed, without a word.
+-- Whether a shard may have been left by a key, as its schema is now; of one that was closed, without a word. Where
+-- nobody tells when the schema changes, it always may.
 local function may_be_left(state, db, index)
-  local inner = state.shards[index].inner
-  local sealed = fence.is_sealed(inner)
-  if sealed or fence.is_up(inner) then return true, sealed end
+  local shard = state.shards[index]
+  local sealed = seals.is_sealed(shard)
+  if sealed or shard.single or fence.is_up(shard.inner) then return true, sealed end
   core.no_fence(db, index)
   return false
 end
@@ -123,16 +155,25 @@ local function anchor(shard)
   error(row, 0)
 end
 
-local function has_left(state, index, keyspace, text)
-  local own = fence.own_row(state.shards[index].inner, keyspace, text)
-  return own ~= nil and own.state ~= "active" and own.state ~= "sending"
+local function own_row(state, index, keyspace, text)
+  return fence.own_row(state.shards[index].inner, keyspace, text)
 end
 
--- The key that has left the shard, if it has: this one, or that of the group of a row that has it as its own key.
-local function departed(state, index, keyspace, text)
-  if has_left(state, index, keyspace, text) then return keyspace, text end
+-- What tells whether a key has left the shard: its own row, and that of the group of a row that has it as its own key.
+local function looks_of(state, index, keyspace, text)
+  local list = { { keyspace = keyspace, text = text, own = own_row(state, index, keyspace, text) } }
   local root_space, root = group.of_row(state, index, keyspace, text)
-  if root and has_left(state, index, root_space, root) then return root_space, root end
+  if root and is_here(list[1].own) then
+    list[2] = { keyspace = root_space, text = root, own = own_row(state, index, root_space, root) }
+  end
+  return list
+end
+
+-- The one of the looks that says so.
+local function departed(looks)
+  for _, look in ipairs(looks) do
+    if not is_here(look.own) then return look end
+  end
 end
 
 local function read(handle, method, sql, params, held)
@@ -160,24 +201,70 @@ local function look_up_anew(db, key, sql, space, text)
   return select(3, core.route(db, key, sql, false))
 end
 
--- Runs a read in the snapshot of a shard in which the key has not left it.
+-- The rows of a loop that were read at once, as the four values of a loop.
+local function loop_over(rows)
+  local at = 0
+  return { function()
+    at = at + 1
+    return rows[at]
+  end }
+end
+
+-- Reads in the snapshot of a shard in which the key has not left it.
+---@return table? gone who has
+---@return any result
+local function read_in_snapshot(state, db, index, method, sql, params, keyspace, text)
+  local held, up = anchor(state.shards[index])
+  local looked, looks = pcall(looks_of, state, index, keyspace, text)
+  local gone = looked and departed(looks)
+  if looked and not gone then
+    if not up then core.no_fence(db, index) end
+    return nil, read(state.shards[index].handle, method, sql, params, held)
+  end
+  local _ <close> = held
+  if not looked then error(looks, 0) end
+  return gone
+end
+
+-- Where no snapshot serves two statements: the key was there when it was read if nothing happened to it from the look
+-- before to the look after. A loop is over rows that were all read by then.
+local function read_between(state, index, method, sql, params, keyspace, text)
+  local shard, looks = state.shards[index], looks_of(state, index, keyspace, text)
+  local gone = departed(looks)
+  if gone then return gone end
+  local result = shard.handle[method == "each" and "all" or method](shard.handle, sql, params)
+  for _, look in ipairs(looks) do
+    local now = own_row(state, index, look.keyspace, look.text)
+    if not is_same(look.own, now) then return { keyspace = look.keyspace, text = look.text, own = now } end
+  end
+  return nil, method == "each" and loop_over(result) or result
+end
+
+-- Where to read instead, of a key that has left.
+local function after(state, db, index, key, sql, space, text, gone)
+  if is_here(gone.own) then return index end
+  if gone.keyspace == select(2, catalog.untag(space)) and gone.text == text then
+    return place(state, db, key, sql, "select", space, text)
+  end
+  return (forward.follow(state, index, gone.keyspace, gone.text))
+end
+
 local function run_strict(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
   local keyspace, waiting = select(2, catalog.untag(space)), new_patience(state)
   repeat
-    local held, up = anchor(state.shards[index])
-    local looked, gone_space, gone = pcall(departed, state, index, keyspace, text)
-    if looked and not gone then
-      if not up then core.no_fence(db, index) end
-      local result = read(state.shards[index].handle, method, sql, params, held)
+    local gone, result
+    if state.shards[index].single then
+      gone, result = read_between(state, index, method, sql, params, keyspace, text)
+    else
+      gone, result = read_in_snapshot(state, db, index, method, sql, params, keyspace, text)
+    end
+    if gone then
+      index = after(state, db, index, key, sql, space, text, gone)
+    else
       local again = met_nothing(method, result) and look_up_anew(db, key, sql, space, text) or index
       if again == index then return result end
       index = again
-    else
-      do local _ <close> = held end
-      if not looked then error(gone_space, 0) end
-      if gone_space == keyspace and gone == text then index = place(state, db, key, sql, "select", space, text)
-      else index = forward.follow(state, index, gone_space, gone) end
     end
   until not waiting:wait()
   recovery.raise_moving(state, state.shards[index], text)
@@ -211,7 +298,7 @@ function moved.transaction(db, key, sql, insert, run)
   local space, text = core.key_of(db, key, sql)
   local keyspace = select(2, catalog.untag(space))
   local look, waiting, left = guard(keyspace, text), new_patience(state), nil
-  if fence.is_sealed(state.shards[index].inner) then
+  if seals.is_sealed(state.shards[index]) then
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
   end

@@ -7,6 +7,11 @@ local quote = {}
 ---@return string
 function quote.name(name) return '"' .. name:gsub('"', '""') .. '"' end
 
+--- A text as SQL, where nothing can be bound: in a trigger.
+---@param text string
+---@return string
+function quote.literal(text) return "'" .. text:gsub("'", "''") .. "'" end
+
 --- Names compare as SQLite compares them: ASCII letters without case.
 ---@param name string
 ---@return string

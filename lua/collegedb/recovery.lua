@@ -6,24 +6,24 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local moves = require "collegedb.moves"
+local single_steps = require "collegedb.single_steps"
 
 local recovery = {}
 
 local function keys_of(shard, number, state)
-  return fence.is_up(shard.inner) and fence.reading(shard.inner.all, shard.inner, "SELECT keyspace, key "
+  return fence.reading(shard.inner.all, shard.inner, "SELECT keyspace, key "
     .. "FROM _collegedb_own WHERE move = ?1 AND state = coalesce(?2, state) AND instr(keyspace, char(1)) = 0",
     { number, state or core.null }) or {}
 end
 
--- Of the keys that are on their way by another move the floor stays: by it that one's end is told.
-local RAISE_FLOOR <const> = [[INSERT INTO _collegedb_own VALUES (?1, ?2, 'active', ?3, ?3, NULL, NULL, ?4)
-  ON CONFLICT DO UPDATE SET floor = max(floor, ?3), move = CASE state WHEN 'active' THEN max(move, ?3) ELSE move END
-  WHERE state IN ('active', 'tomb')]]
+local RAISE_FLOOR <const> = "INSERT INTO _collegedb_own VALUES (?1, ?2, 'active', ?3, ?3, NULL, NULL, ?4) "
+  .. fence.RAISING
 
 -- Takes a move back at its source, in one step: a slow mover may go on before and after it. `keys` are those that the
 -- target had received by then; they are decided when their source can not send them by this move any more.
 ---@return boolean undone, boolean decided
 local function undo_source(source, keys, number)
+  if source.single then return single_steps.undo_source(source, keys, number) end
   local undone, decided = true, true
   if #keys == 0 and not fence.is_up(source.inner) then return undone, decided end
   fence.step(source, function(tx)
@@ -41,6 +41,7 @@ local function undo_source(source, keys, number)
 end
 
 local function undo_target(target, number)
+  if target.single then return single_steps.undo_target(target, number) end
   fence.step(target, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'receiving'", { number })
@@ -66,6 +67,7 @@ end
 
 --- The staged rows of a committed move become rows.
 function recovery.activate(target, number)
+  if target.single then return single_steps.activate(target, number) end
   fence.transaction(target, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'active' WHERE move = ? AND state = 'receiving'", { number })
@@ -80,7 +82,7 @@ local function has_all(source, target, number)
     local rows <close> = cursor
     return select(2, core.copy_rows(rows, math.maxinteger, math.maxinteger))
   end
-  return fence.is_up(target.inner) and fence.reading(function()
+  return fence.reading(function()
     return digest(source, "state = 'sent'") == digest(target, "floor >= ?1")
   end)
 end
@@ -98,6 +100,10 @@ end
 ---@return boolean done
 function recovery.clean(source, target, number, seen)
   if not seen and not has_all(source, target, number) and not has_each(source, target, number) then return false end
+  if source.single then
+    single_steps.clean(source, number)
+    return true
+  end
   fence.transaction(source, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
@@ -150,16 +156,14 @@ end
 local function open_moves(state, only)
   local found = {}
   for _, shard in ipairs(state.shards) do
-    if fence.is_up(shard.inner) then
-      for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, "SELECT move, state, peer, "
-          .. "(SELECT max(at) FROM _collegedb_own WHERE move = o.move) AS begun FROM _collegedb_open AS o "
-          .. "WHERE move = coalesce(?, move)", { only or core.null }) or {}) do
-        local each = found[row.move] or {}
-        found[row.move], each.begun = each, math.max(each.begun or 0, row.begun or 0)
-        local peer = state.shards[state.by_name[row.peer]]
-        if row.state == "receiving" then each.source, each.target = peer, shard
-        else each.source, each.target, each.committed = shard, peer, row.state == "sent" end
-      end
+    for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, "SELECT move, state, peer, "
+        .. "(SELECT max(at) FROM _collegedb_own WHERE move = o.move) AS begun FROM _collegedb_open AS o "
+        .. "WHERE move = coalesce(?, move)", { only or core.null }) or {}) do
+      local each = found[row.move] or {}
+      found[row.move], each.begun = each, math.max(each.begun or 0, row.begun or 0)
+      local peer = state.shards[state.by_name[row.peer]]
+      if row.state == "receiving" then each.source, each.target = peer, shard
+      else each.source, each.target, each.committed = shard, peer, row.state == "sent" end
     end
   end
   return found
@@ -227,10 +231,11 @@ function recovery.forget(state)
   -- What is remembered of a key must not outlive the fence at the place that it has left.
   local time = os.time() - math.ceil(math.max(state.config.forward_retention, state.config.mapping_cache_ttl))
   for _, shard in ipairs(state.shards) do
-    local old = not shard.external_writers and fence.is_up(shard.inner)
-      and fence.reading(shard.inner.first, shard.inner, "SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1",
-        { time })
-    if old then
+    local old = not shard.external_writers and fence.reading(shard.inner.first, shard.inner,
+      "SELECT 1 AS yes FROM _collegedb_own WHERE at < ? LIMIT 1", { time })
+    if old and shard.single then
+      single_steps.forget(shard, time)
+    elseif old then
       fence.step(shard, function(tx)
         if fence.is_up(tx) then fence.forget(tx, time) end
       end)
@@ -246,7 +251,7 @@ local function close_dead(state)
     stuck = stuck or open_moves(state)
     if not stuck[number] then
       for _, shard in ipairs(state.shards) do
-        publish(state, fence.is_up(shard.inner) and fence.reading(arrived, shard, number))
+        publish(state, fence.reading(arrived, shard, number))
       end
       moves.close(state.directory, number)
     end

@@ -16,6 +16,7 @@ local references = {}
 ---@field parent_columns string[]
 ---@field child_part collegedb.Part?
 ---@field parent_part collegedb.Part?
+---@field inside boolean? both ends move together: only what enforces it must know
 ---@field has_parent boolean the parent's table is there
 
 -- By this key the part's rows are of a group: both ends move together.
@@ -35,9 +36,10 @@ function references.of(shard, parts)
     for _, key in ipairs(info.foreign_keys) do
       local child, parent = by_name[quote.fold(info.name)], by_name[quote.fold(key.parent)]
       local whole = #key.parent_columns == #key.columns
-      if (child or parent) and whole and not is_of_group(child, key) then
+      if (child or parent) and whole then
         list[#list + 1] = { child = info.name, parent = key.parent, columns = key.columns, child_part = child,
-          parent_columns = key.parent_columns, parent_part = parent, has_parent = infos[key.parent] ~= nil }
+          parent_columns = key.parent_columns, parent_part = parent, has_parent = infos[key.parent] ~= nil,
+          inside = is_of_group(child, key) or nil }
       end
     end
   end
@@ -52,7 +54,7 @@ end
 
 -- Rows that stay and refer to rows that go.
 local function coming_in(each, keys)
-  if not each.parent_part then return nil end
+  if not each.parent_part or each.inside then return nil end
   local sql = ("SELECT count(*) AS n FROM %s AS t WHERE (%s) IN (SELECT %s FROM %s AS p WHERE %s)"):format(
     quote.name(each.child), table.concat(names(each.columns, "t"), ", "),
     table.concat(names(each.parent_columns, "p"), ", "), quote.name(each.parent),
@@ -63,7 +65,7 @@ end
 
 -- Rows of the groups whose parents are not on this shard.
 local function going_out(each, keys)
-  if not each.child_part then return nil end
+  if not each.child_part or each.inside then return nil end
   local filled, equal, own = {}, {}, names(each.columns, "t")
   for i, name in ipairs(names(each.parent_columns, "q")) do
     filled[i], equal[i] = own[i] .. " IS NOT NULL", name .. " = " .. own[i]
@@ -131,6 +133,48 @@ function references.check_source(job, tx)
 end
 
 local UNDO <const> = {}
+
+-- The collation by which a parent's column is compared: that of its unique index.
+local function collation_of(part, name)
+  for _, set in ipairs(part.unique) do
+    for _, column in ipairs(set) do
+      if quote.fold(column.name) == quote.fold(name) then return column.collation end
+    end
+  end
+  return "BINARY"
+end
+
+-- Staged rows whose parents are neither at the target nor staged too; ?1 and ?2 are the numbers of a move's rows.
+local function staged_out(each, by_name)
+  local part, filled, equal, beside = by_name[quote.fold(each.child)], {}, {}, {}
+  local own, parent = names(each.columns, "t"), by_name[quote.fold(each.parent)]
+  for i, name in ipairs(each.parent_columns) do
+    filled[i], equal[i] = own[i] .. " IS NOT NULL", ("q.%s = %s"):format(quote.name(name), own[i])
+    if parent then beside[i] = ("%s COLLATE %s"):format(equal[i], collation_of(parent, name)) end
+  end
+  local sql = ("SELECT count(*) AS n FROM %s AS t WHERE t._collegedb_row BETWEEN ?1 AND ?2 AND %s"):format(
+    fence.stage_name(part), table.concat(filled, " AND "))
+  if each.has_parent then
+    sql = ("%s AND NOT EXISTS (SELECT 1 FROM %s AS q WHERE %s)"):format(sql, quote.name(each.parent),
+      table.concat(equal, " AND "))
+  end
+  if not parent then return sql end
+  return ("%s AND NOT EXISTS (SELECT 1 FROM %s AS q WHERE q._collegedb_row BETWEEN ?1 AND ?2 AND %s)"):format(sql,
+    fence.stage_name(parent), table.concat(beside, " AND "))
+end
+
+--- Raises CONSTRAINT when staged rows could not be brought in, where keys are enforced and nothing can be tried and
+-- taken back.
+---@param job table of workflows/move.lua
+function references.check_staged(job)
+  local by_name, counts = {}, {}
+  for _, part in ipairs(job.target_parts) do by_name[quote.fold(part.name)] = part end
+  local range = { fence.first_row(job.number), fence.first_row(job.number + 1) - 1 }
+  for _, each in ipairs(job.target_references) do
+    if each.child_part then counts[#counts + 1] = job.target.inner:first(staged_out(each, by_name), range).n end
+  end
+  refuse(job, job.target, counts)
+end
 
 --- The same for rows that go: they are brought in, looked at, and taken back.
 ---@param tx userdata on the target, with all rows staged

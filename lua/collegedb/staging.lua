@@ -63,24 +63,28 @@ local function fail_clash(job, part, set, row, where)
     table.concat(names, ", "))
 end
 
--- Values of the chunk that must be unique, and that a row of the target has, or one that another move has staged.
-local function check_clashes(self, tx, part, last)
-  local job, stage = self.job, fence.stage_name(part)
+--- Raises CONFLICT for staged rows with values that must be unique, and that a row of the target has, or one that
+-- another move has staged.
+---@param tx userdata reads the target
+---@param first integer the rows' numbers
+---@param last integer
+function staging.check_clashes(job, tx, part, first, last)
+  local stage = fence.stage_name(part)
   local read = ("SELECT %s FROM %s AS s WHERE s._collegedb_row BETWEEN ?1 AND ?2 AND EXISTS (SELECT 1 FROM %%s AS t "
-    .. "WHERE %%s) LIMIT 1"):format(self.list, stage)
+    .. "WHERE %%s) LIMIT 1"):format(fence.column_list(part), stage)
   for _, set in ipairs(fence.loose_sets(part)) do
     local equal = fence.equal_sql(set, "t", "s")
-    local row = tx:first(read:format(quote.name(part.name), equal), { self.next, last })
+    local row = tx:first(read:format(quote.name(part.name), equal), { first, last })
     if row then fail_clash(job, part, set, row, "on " .. job.target.name) end
     row = tx:first(read:format(stage, equal .. " AND NOT t." .. fence.staged_sql(tostring(job.number))),
-      { self.next, last })
+      { first, last })
     if row then fail_clash(job, part, set, row, "that is on its way there") end
   end
 end
 
 -- Copies rows of the part that is open, compares what is staged with what was read, and returns how many.
 local function copy_rows(self, tx, most)
-  local job, part = self.job, self.job.target_parts[self.at]
+  local job, part = self.job, self.job.matched[self.at]
   local rows, digest, more = core.copy_rows(self.cursor, most, staging.bytes, tx, self.write, self.next)
   local last = self.next + rows - 1
   local _, _, _, cursor = tx:each(("SELECT %s FROM %s WHERE _collegedb_row BETWEEN ?1 AND ?2 ORDER BY _collegedb_row")
@@ -91,7 +95,7 @@ local function copy_rows(self, tx, most)
     errors.raise("INTERNAL", { table = part.name, shard = job.target.name },
       "%d rows of %s were staged on %s, and %d are there, or they differ", rows, part.name, job.target.name, staged)
   end
-  check_clashes(self, tx, part, last)
+  staging.check_clashes(job, tx, part, self.next, last)
   self.next = last + 1
   return rows, more
 end

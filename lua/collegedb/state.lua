@@ -111,7 +111,8 @@ function State:family() return family_of(self.strategy) end
 function State:check_outside(...)
   local asked = { ... }
   for index, shard in ipairs(self.shards) do
-    if #asked == 0 or index == asked[1] or index == asked[2] then shard.handle:first "SELECT 1" end
+    local is_asked = #asked == 0 or index == asked[1] or index == asked[2]
+    if is_asked and not shard.single then shard.handle:first "SELECT 1" end
   end
 end
 

@@ -366,6 +366,7 @@ void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
 void cdb__lua_open_copy(lua_State *L);
+void cdb__lua_open_encode(lua_State *L);
 void cdb__lua_open_pause(lua_State *L);
 void cdb__lua_open_background(lua_State *L);
 void cdb__lua_open_net(lua_State *L);

@@ -65,6 +65,7 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_files(L);
   cdb__lua_open_limit(L);
   cdb__lua_open_copy(L);
+  cdb__lua_open_encode(L);
   cdb__lua_open_pause(L);
   cdb__lua_open_background(L);
   cdb__lua_open_net(L);

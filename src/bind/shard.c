@@ -332,7 +332,8 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"rollback", rollback},
                                        {"inner", inner},
                                        {"collation", collation},
-                                       {"is_single", is_single}, {"kind", kind},
+                                       {"is_single", is_single},
+                                       {"kind", kind},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);

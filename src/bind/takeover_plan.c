@@ -45,7 +45,8 @@ static cdb__takeover_place read_place(lua_State *L, cdb__lua_takeover_plan *p) {
   size_t size;
   const int table = lua_gettop(L);
   cdb__takeover_place place = {.shard_id = cdb__lua_integer_field(L, table, "id", 0),
-                               .probe = text_field(L, p, table, "probe", &size)};
+                               .probe = text_field(L, p, table, "probe", &size),
+                               .probe_many = text_field(L, p, table, "probe_many", &size)};
   const char *when = cdb__lua_text_field(L, table, "when", &size);
   place.when = !when                           ? CDB__ASK_INTEGRATED
                : strcmp(when, "awaiting") == 0 ? CDB__ASK_AWAITING

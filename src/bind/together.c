@@ -33,7 +33,8 @@ static int begin_one(lua_State *L) {
   each->call = (cdb__lua_call){.params = 7};
   each->call.sql = cdb__lua_check_string(L, 6, "the SQL text", &each->call.size);
   each->call.hash = cdb__sql_hash(each->call.sql, each->call.size);
-  for (lua_Integer i = 0; i < lua_tointeger(L, 3); i++) each->later = each->later || w->list[i].shard == each->shard;
+  for (lua_Integer i = 0; i < lua_tointeger(L, 3); i++)
+    each->later = each->later || w->list[i].shard == each->shard;
   if (each->later) return 0;
   each->stmt = cdb__lua_begin(L, each->shard, &each->call, w->frame);
   each->stmt->wanted = w->method == FIRST ? CDB__WANT_FIRST

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/clock.h"
 #include "directory/takeover_in.h"
 
 enum {
@@ -11,8 +10,7 @@ enum {
   TEXT_MAX = 24 << 20,    /* … and at most this much text, whichever is full first */
   COMMIT_EVERY = 1 << 15, /* entries a transaction, so that others may write in between */
   SMALLEST_PAGE = 64,
-  SLOWLY = 16,    /* batches: larger pages are asked for where each one reads the whole table */
-  HOLD = 20000000 /* ns for which another file may be read on end */
+  SLOWLY = 16 /* batches: larger pages are asked for where each one reads the whole table */
 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
@@ -127,12 +125,6 @@ static int add(cdb__takeover *t, const cdb_value *value, int64_t rows, cdb__faul
 
 /* --- reading a page ----------------------------------------------------------- */
 
-static bool is_stopped(const cdb__takeover *t) {
-  return t->plan.stop && atomic_load_explicit(t->plan.stop, memory_order_relaxed);
-}
-
-static int stopped(cdb__fault *fault) { return cdb__fail(fault, CDB_CLOSED, "integration was stopped"); }
-
 static int bind_page(cdb__takeover *t, cdb__stmt *stmt, size_t limit, cdb__fault *fault) {
   const cdb_value most = {.type = CDB_INTEGER, .i = (int64_t)limit};
   const cdb__shard_ops *ops = stmt->shard->ops;
@@ -156,7 +148,7 @@ static int read_rows(cdb__takeover *t, cdb__stmt *stmt, size_t limit, cdb__fault
     rows++;
     code = add(t, &value, repeats.i, fault);
     if (code == CDB_OK) code = cdb__own_value(&t->page_last, &value, fault);
-    if (code == CDB_OK && is_stopped(t)) code = stopped(fault);
+    if (code == CDB_OK && cdb__takeover_stopped(t)) code = cdb__takeover_fail_stopped(fault);
   }
   t->page_ended = code == CDB__DONE && rows < limit && t->text_size < TEXT_MAX;
   return code < 0 ? code : CDB_OK;
@@ -186,77 +178,15 @@ static int read_page(cdb__takeover *t, cdb__fault *fault) {
   return code;
 }
 
-/* --- looking whether the keys are elsewhere too --------------------------------- */
-
-/* Has the place a row of the key? */
-static int probe(const cdb__takeover *t, const cdb__takeover_place *place, cdb__takeover_item *it,
-                 cdb__stmt *stmt, cdb__fault *fault) {
-  const cdb_value key = {.type = CDB_TEXT, .data = t->text + it->offset, .size = it->size};
-  int code = place->shard->ops->bind(stmt, 1, &key, fault);
-  if (code == CDB_OK) code = cdb__step(stmt, fault);
-  cdb__fault ignored;
-  cdb__reset(stmt, &ignored);
-  if (code < 0) return code;
-  it->elsewhere = code == CDB__ROW;
-  if (it->elsewhere) it->other = (int32_t)place->shard_id;
-  return CDB_OK;
-}
-
-/* Goes on at item `*from`, until all are looked up or the file was held for long enough. */
-static int probe_some(cdb__takeover *t, const cdb__takeover_place *place, int node, size_t *from,
-                      cdb__fault *fault) {
-  const size_t size = strlen(place->probe);
-  cdb__stmt *stmt;
-  int code =
-      cdb__stmt_take(place->shard, place->probe, size, cdb__sql_hash(place->probe, size), &stmt, fault);
-  if (code != CDB_OK) return code;
-  const int64_t end = cdb__clock_ticks() + HOLD;
-  for (; *from < t->count && code == CDB_OK; ++*from) {
-    cdb__takeover_item *it = &t->items[*from];
-    if (it->elsewhere || (node >= 0 && it->other != node)) continue;
-    if (cdb__clock_ticks() > end) break;
-    code = is_stopped(t) ? stopped(fault) : probe(t, place, it, stmt, fault);
-  }
-  cdb__stmt_give(stmt);
-  return code;
-}
-
-/* Asks one place for the keys at home on node `node`, or for all with -1. In few
- * transactions: a lock for each key would cost more than the lookup. But not in one:
- * where each look reads the whole table, nobody could write it for minutes. One place
- * after another: who held one file while waiting for the next could wait for ever.
- * Where the user has a transaction open, that one serves. */
-static int ask(cdb__takeover *t, const cdb__takeover_place *place, int node, cdb__fault *fault) {
-  if (!place->asked) return CDB_OK;
-  cdb__shard *shard = place->shard;
-  cdb__fault ignored;
-  int code = CDB_OK;
-  for (size_t next = 0; next < t->count && code == CDB_OK;) {
-    const bool begun = !shard->ops->in_transaction(shard) && cdb__exec(shard, "BEGIN", &ignored) == CDB_OK;
-    code = probe_some(t, place, node, &next, fault);
-    if (begun && cdb__exec(shard, "COMMIT", &ignored) != CDB_OK) cdb__exec(shard, "ROLLBACK", &ignored);
-  }
-  return code;
-}
-
-static int look_around(cdb__takeover *t, cdb__fault *fault) {
-  int code = CDB_OK;
-  for (size_t i = 0; i < t->plan.home_count && code == CDB_OK; i++)
-    if (t->plan.homes[i].shard_id != t->plan.shard_id) code = ask(t, &t->plan.homes[i], (int)i, fault);
-  for (size_t i = 0; i < t->plan.other_count && code == CDB_OK; i++)
-    code = ask(t, &t->plan.others[i], -1, fault);
-  return code;
-}
-
 static int load_page(cdb__takeover *t, cdb__fault *fault) {
   int code = CDB_OK;
   if (!t->placed && t->plan.job) code = cdb__takeover_find_place(t, fault);
   if (code == CDB_OK) t->placed = true;
   if (code == CDB_OK && t->epoch < 0) code = cdb__takeover_look(t, fault);
   if (code != CDB_OK || t->at.ended) return code;
-  if (is_stopped(t)) return stopped(fault);
+  if (cdb__takeover_stopped(t)) return cdb__takeover_fail_stopped(fault);
   code = read_page(t, fault);
-  if (code == CDB_OK) code = look_around(t, fault);
+  if (code == CDB_OK) code = cdb__takeover_look_around(t, fault);
   qsort(t->items, t->count, sizeof *t->items, by_digest);
   t->loaded = code == CDB_OK;
   return code;

@@ -40,9 +40,11 @@ typedef struct {
   int64_t shard_id;
   cdb__shard *shard; /* NULL: nothing there can clash */
   const char *probe; /* SQL with the key as ?1; a row means it is there */
-  int slot;          /* of a background job: the connection that becomes `shard`, or -1 */
-  int when;          /* CDB__ASK_… */
-  bool asked;        /* in this epoch */
+  const char
+      *probe_many; /* where it is far away: with a JSON array as ?1; gives the positions of those there */
+  int slot;        /* of a background job: the connection that becomes `shard`, or -1 */
+  int when;        /* CDB__ASK_… */
+  bool asked;      /* in this epoch */
 } cdb__takeover_place;
 
 typedef struct {

@@ -54,6 +54,11 @@ struct cdb__takeover {
   int64_t kept;
 };
 
+/* takeover_probe.c: which keys of the page are on other shards too. */
+int cdb__takeover_look_around(cdb__takeover *t, cdb__fault *fault);
+bool cdb__takeover_stopped(const cdb__takeover *t);
+int cdb__takeover_fail_stopped(cdb__fault *fault);
+
 int cdb__own_value(cdb__owned_value *to, const cdb_value *value, cdb__fault *fault);
 
 /* Reads the epoch and who is integrated in it; CDB_MOVED when the plan is void. */

@@ -5,7 +5,7 @@
 #include <xxhash.h>
 
 /* Each value counts with its type and size, so that ("a", "b") differs from ("ab", ""). */
-static void add_value(cdb__hash *digest, const cdb_value *value) {
+void cdb__digest_value(cdb__hash *digest, const cdb_value *value) {
   const bool bytes = value->type == CDB_TEXT || value->type == CDB_BLOB;
   const void *data = bytes ? value->data : value->type == CDB_INTEGER ? (const void *)&value->i : &value->d;
   const size_t size = bytes ? value->size : value->type == CDB_NULL ? 0 : sizeof value->i;
@@ -28,7 +28,7 @@ static int copy_row(cdb__stmt *reader, cdb__stmt *writer, int64_t first, cdb__co
   cdb_value value;
   for (int i = 0; i < reader->columns && code == CDB_OK; i++) {
     reader->shard->ops->value(reader, i, &value);
-    add_value(&out->digest, &value);
+    cdb__digest_value(&out->digest, &value);
     if (value.type == CDB_TEXT || value.type == CDB_BLOB) out->bytes += (int64_t)value.size;
     if (writer) code = writer->shard->ops->bind(writer, i + 1, &value, fault);
   }

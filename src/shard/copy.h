@@ -12,6 +12,9 @@ typedef struct {
   cdb__hash digest;    /* of all values with their types, in the order of the rows */
 } cdb__copied;
 
+/* Makes one more value count. */
+void cdb__digest_value(cdb__hash *digest, const cdb_value *value);
+
 /* Copies rows that the reader has still to give, until one of the limits is
  * reached. Without a writer they are only read. Sets *out; *more is false when
  * the reader gave its last row. The reader is not reset. */
