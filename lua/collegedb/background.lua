@@ -21,8 +21,7 @@ local function is_file(path) return path and path ~= ":memory:" and path ~= "mem
 --- Why integration can not run in the background here; nil where it can.
 ---@return string?
 function background.obstacle(state)
-  if not state.directory.keeps_journal then return "a table KV can be called on the program's own thread only" end
-  if not state.directory.lock then return "the directory is in memory" end
+  if state.directory.foreground then return state.directory.foreground end
   for _, shard in ipairs(state.shards) do
     if not shard.value or shard.value.handle or not is_file(shard.value.path) then
       return ("shard %s is no file that a second connection could open"):format(shard.name)

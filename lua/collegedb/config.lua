@@ -1,6 +1,7 @@
 --- Checks a configuration and fills in what it leaves out. Every mistake is a
 -- CONFIG error that names the field and what it takes.
 
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 
 local config = {}
@@ -79,6 +80,7 @@ check.synchronous = one_of("full", "normal", "off", "extra")
 check.auto_migrate = one_of("background", true, false)
 check.directory = one_of("sparse", "full")
 check.consistency = one_of("cached", "strict")
+check.limits = one_of("d1")
 
 function check.name(field, value)
   if type(value) ~= "string" or value == "" or #value > 127 or value:find "%c" then
@@ -153,7 +155,7 @@ local shard_fields = {
   name = check.name, region = check.region, max_size = check.bytes, priority = check.integer, weight = check.weight,
   allocate = check.boolean, integrate = check.boolean, external_writers = check.boolean, keyspace = check.name,
   journal_mode = check.journal_mode, synchronous = check.synchronous, busy_timeout = check.seconds,
-  mmap_size = check.bytes, cache_size = check.integer, [1] = true,
+  mmap_size = check.bytes, cache_size = check.integer, limits = check.limits, [1] = true,
 }
 
 local function known(list)
@@ -196,7 +198,7 @@ local function is_shard_table(value)
   return type(value) == "table" and getmetatable(value) ~= ShardValue and not is_d1(value)
 end
 
-local FILE_FIELDS <const> = { "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size" }
+local FILE_FIELDS <const> = { "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size", "limits" }
 
 local function normalize_shard(prefix, given, name)
   local shard = check_fields(is_shard_table(given) and given or { given }, shard_fields, prefix)
@@ -284,11 +286,27 @@ local function add_locations(out)
   end
 end
 
---- Checks a directory as a config names it: a path, "memory:", or a table KV, which is told by its function get.
+--- Is it a shard value that is no path, such as collegedb.d1{…}?
+function config.is_shard_value(value)
+  return type(value) == "table" and type(value.get) ~= "function" and type(value.open) == "function"
+end
+
+--- Is it a table with the functions of a KV?
+function config.is_table_kv(value) return type(value) == "table" and not config.is_shard_value(value) end
+
+-- A handle that another database, or a program, has opened; one of a file would be locked twice.
+local function is_single(value)
+  local class = type(value) == "userdata" and getmetatable(value)
+  return class and class.__name == "collegedb.shard" and core.is_single(value)
+end
+
+--- Checks a directory as a config names it: a path, "memory:", a shard value or handle without transactions over
+-- several statements, or a table KV, which is told by its function get.
 ---@param value any
----@return string|table
+---@return string|table|userdata
 function config.kv(value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return value end
+  if config.is_shard_value(value) or is_single(value) then return value end
   local missing = {}
   for _, name in ipairs { "get", "put", "delete", "list" } do
     if type(value) == "table" and type(value[name]) ~= "function" then missing[#missing + 1] = name end
@@ -308,8 +326,9 @@ end
 ---@param given table with kv, hash_shard_mappings, keyspaces, mapping_secret
 function config.check_naming(given)
   for _, field in ipairs { "hash_shard_mappings", "keyspaces" } do
-    if given[field] == false and type(given.kv) ~= "table" then
-      fail(field, "= false is for a table KV only; this directory is a file")
+    if given[field] == false and not config.is_table_kv(given.kv) then
+      fail(field, "= false is for a table KV only; this directory is %s", type(given.kv) == "string" and "a file"
+        or "a database")
     end
   end
   if given.hash_shard_mappings == false and given.mapping_secret then

@@ -2,14 +2,20 @@
 -- shards. SQL over one shard; the operations on single entries are in C
 -- (src/directory). Every commit of it is synchronous = EXTRA.
 --
--- A directory of another kind (lua/collegedb/kv_directory.lua) has the same interface:
+-- A directory of another kind (lua/collegedb/kv_directory.lua, lua/collegedb/single_directory.lua) has the same
+-- interface:
 --
 --   path, secret      what errors call it; mapping_secret
+--   file              the path of its file, or nil
 --   shard             the tables of the record: shards, placements, homes, counters, schemas. To be read;
 --                     written only by the tx of change
+--   hold(f)           runs f, which may see the record as it was at its first look
 --   entries           what src/bind/home.c looks entries up in, or nil where only Lua can
+--   foreground        why integration can not run in the background, or nil
 --   close, alone, epoch, count_on, knows, name_of
 --   work_in(number)   whether the placement is not being dropped
+--   without_workers   runs something if nobody works in some placements
+--   cache_life, lasts for how many seconds a key's place may be remembered, and whether what was decided now may be
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
 --   lookup, claim, replace, correct, assign, publish, publish_all, forget, void, discard, counts,
@@ -17,10 +23,14 @@
 --   names, add_names, set_names    names of shards that have no record
 --   turns()           for the allocation of one new key: take, claim, __close
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
---   keeps_journal     the journal's tables are there to be written (lua/collegedb/journal.lua)
+--   keeps_journal     there is a journal (lua/collegedb/journal.lua), and keys can be moved; then also:
+--   journal           the tables that are not the record's, to be read, and written a row at a time
+--   claim_work, release_work, journaled    work that only one program may do, and what it notes
+--   begin_move, exclusively, drop, note_verdicts
 --
 -- Entries are never written by SQL but here.
 
+local config = require "collegedb.config"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local turns = require "collegedb.turns"
@@ -30,46 +40,54 @@ local directory = {}
 
 local Directory = { keeps_journal = true }
 Directory.__index = Directory
+directory.class = Directory
 
 local FORMAT = 1
 
-local schema = [[
-CREATE TABLE IF NOT EXISTS _collegedb_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _collegedb_entries (
-  digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _collegedb_shards (
+local schema = {
+  "CREATE TABLE IF NOT EXISTS _collegedb_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+  [[CREATE TABLE IF NOT EXISTS _collegedb_entries (
+  digest BLOB PRIMARY KEY, shard INTEGER NOT NULL, version INTEGER NOT NULL) WITHOUT ROWID]],
+  [[CREATE TABLE IF NOT EXISTS _collegedb_shards (
   id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, keyspace TEXT, integrated INTEGER NOT NULL DEFAULT 0,
   conflicts INTEGER NOT NULL DEFAULT 0, schema INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0,
   drained INTEGER NOT NULL DEFAULT 0, -- 1: gets no new keys, 2: empty, and refuses rows
-  settings TEXT);                     -- of one that was added while programs ran
-CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS _collegedb_homes (
+  settings TEXT -- of one that was added while programs ran
+  )]],
+  "CREATE TABLE IF NOT EXISTS _collegedb_placements (number INTEGER PRIMARY KEY, family TEXT NOT NULL)",
+  [[CREATE TABLE IF NOT EXISTS _collegedb_homes (
   placement INTEGER NOT NULL, shard INTEGER NOT NULL, weight REAL NOT NULL, keyspace TEXT,
-  PRIMARY KEY (placement, shard)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _collegedb_moves (
+  PRIMARY KEY (placement, shard)) WITHOUT ROWID]],
+  [[CREATE TABLE IF NOT EXISTS _collegedb_moves (
   number INTEGER PRIMARY KEY, keyspace TEXT NOT NULL, source INTEGER NOT NULL, target INTEGER NOT NULL,
-  epoch INTEGER NOT NULL, lease INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE);
--- The journal of workflows (lua/collegedb/journal.lua); `takes` and `conflicts` are integration's.
-CREATE TABLE IF NOT EXISTS _collegedb_jobs (
+  epoch INTEGER NOT NULL, lease INTEGER NOT NULL)]],
+  "CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE)",
+  -- The journal of workflows (lua/collegedb/journal.lua); `takes` and `conflicts` are integration's.
+  [[CREATE TABLE IF NOT EXISTS _collegedb_jobs (
   id INTEGER PRIMARY KEY AUTOINCREMENT, workflow TEXT NOT NULL, subject INTEGER NOT NULL, signature TEXT NOT NULL,
-  step TEXT NOT NULL, state TEXT NOT NULL, UNIQUE (workflow, subject));
-CREATE TABLE IF NOT EXISTS _collegedb_takes (
+  step TEXT NOT NULL, state TEXT NOT NULL, UNIQUE (workflow, subject))]],
+  [[CREATE TABLE IF NOT EXISTS _collegedb_takes (
   job INTEGER NOT NULL, item INTEGER NOT NULL, last, stop, mark, ended INTEGER NOT NULL, records INTEGER NOT NULL,
   created INTEGER NOT NULL, at_home INTEGER NOT NULL, known INTEGER NOT NULL, conflicts INTEGER NOT NULL,
-  unusable INTEGER NOT NULL, resolved INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, item)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS _collegedb_conflicts (
-  id INTEGER PRIMARY KEY, job INTEGER NOT NULL, item INTEGER NOT NULL, key, other INTEGER NOT NULL, verdict TEXT);
--- Whoever says that a shard is not integrated, or not any more, makes void what an integration has done so far.
-CREATE TRIGGER IF NOT EXISTS _collegedb_distrust AFTER UPDATE OF integrated ON _collegedb_shards
+  unusable INTEGER NOT NULL, resolved INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (job, item)) WITHOUT ROWID]],
+  [[CREATE TABLE IF NOT EXISTS _collegedb_conflicts (
+  id INTEGER PRIMARY KEY, job INTEGER NOT NULL, item INTEGER NOT NULL, key, other INTEGER NOT NULL, verdict TEXT)]],
+  -- Whoever says that a shard is not integrated, or not any more, makes void what an integration has done so far.
+  [[CREATE TRIGGER IF NOT EXISTS _collegedb_distrust AFTER UPDATE OF integrated ON _collegedb_shards
   WHEN NEW.integrated = 0 BEGIN
     UPDATE _collegedb_shards SET generation = generation + 1 WHERE id = NEW.id;
-  END;
-INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', ]] .. FORMAT .. [[), ('epoch', 1);
-]]
+  END]],
+  "INSERT OR IGNORE INTO _collegedb_counters VALUES ('format', " .. FORMAT .. "), ('epoch', 1)",
+}
 
 --- Makes the tables of a directory in a shard that has none of them, or not all.
-function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. schema .. "COMMIT;") end
+function directory.make_tables(shard)
+  shard:exec("BEGIN IMMEDIATE;" .. table.concat(schema, ";") .. ";COMMIT;")
+end
+
+--- The statements that make them, each by itself.
+---@return string[]
+function directory.statements() return table.move(schema, 1, #schema, 1, {}) end
 
 -- Of a directory that an earlier version made.
 local function add_columns(shard)
@@ -90,38 +108,57 @@ local function prepare(self)
     add_columns(self.shard)
     directory.make_tables(self.shard)
   end
-  row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
-  if not row or row.value ~= FORMAT then
-    errors.raise("CONFIG", { field = "kv" },
-      "kv %s was written by another version of CollegeDB (its format is %s, this one's %d)", self.path,
-      row and row.value or "unknown", FORMAT)
-  end
+  directory.check_format(self)
 end
 
--- Under another secret every digest is another, and no entry would be found. A
--- number made of a digest tells, without telling the secret.
+--- Raises CONFIG for a directory of another version.
+function directory.check_format(self)
+  local row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
+  if row and row.value == FORMAT then return end
+  errors.raise("CONFIG", { field = "kv" },
+    "kv %s was written by another version of CollegeDB (its format is %s, this one's %d)", self.path,
+    row and row.value or "unknown", FORMAT)
+end
+
+-- Under another secret every digest is another, and no entry would be found.
 local function check_secret(self)
-  local mark = string.unpack("<i8", core.digest("", "collegedb", self.secret))
+  local mark = directory.mark(self)
   local read = "SELECT value FROM _collegedb_counters WHERE name = 'secret'"
   if not self.shard:first(read) then
     self.shard:run("INSERT INTO _collegedb_counters VALUES ('secret', ?) ON CONFLICT DO NOTHING", { mark })
   end
-  if self.shard:first(read).value ~= mark then
-    errors.raise("CONFIG", { field = "mapping_secret" },
-      "mapping_secret is not the one that the directory %s was made with", self.path)
-  end
+  directory.check_mark(self, self.shard:first(read).value)
 end
 
---- Opens or creates the directory at `path`, or one in memory for "memory:", or one in a table KV.
----@param path string|table
+--- A number made of a digest tells the secret, without telling it.
+function directory.mark(self) return (string.unpack("<i8", core.digest("", "collegedb", self.secret))) end
+
+--- Raises CONFIG when that is another one.
+function directory.check_mark(self, value)
+  if value == directory.mark(self) then return end
+  errors.raise("CONFIG", { field = "mapping_secret" },
+    "mapping_secret is not the one that the directory %s was made with", self.path)
+end
+
+local function is_memory(path) return path == "memory:" or path == ":memory:" end
+
+--- Opens or creates the directory at `path`, or one in memory for "memory:", or one in a table KV, or on a shard
+-- without transactions over several statements.
+---@param path string|table|userdata
 ---@param secret string? mapping_secret
 ---@param options table? hash_shard_mappings and keyspaces, of a table KV
 function directory.open(path, secret, options)
+  if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret) end
+  if config.is_shard_value(path) then
+    return require("collegedb.single_directory").open(path:open "the directory", secret, true)
+  end
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
-  local memory = path == "memory:" or path == ":memory:"
+  local memory = is_memory(path)
   local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "extra" })
   local self = setmetatable({
-    path = path, secret = secret, shard = shard, entries = core.directory(shard, secret), inner = core.inner(shard),
+    path = path, file = not memory and path or nil, secret = secret, shard = shard, journal = shard,
+    entries = core.directory(shard, secret), inner = core.inner(shard),
+    foreground = memory and "the directory is in memory" or nil,
   }, Directory)
   local done, err = pcall(function()
     if not memory then self.lock = core.filelock(core.real_path(path) .. "-users") end
@@ -175,6 +212,25 @@ function Directory:without_workers(first, last, f)
   return all
 end
 
+--- A file is read at each look; and who has it open, is there.
+function Directory.hold(_, f, ...) return f(...) end
+function Directory.cache_life() return math.huge end
+function Directory.lasts() return true end
+
+--- Takes a piece of work for this instance, by its number; false while another one has it.
+---@param number integer
+function Directory:claim_work(number) return not self.lock or self.lock:claim(number) end
+
+function Directory:release_work(number)
+  if self.lock then self.lock:release(number) end
+end
+
+--- Runs `f` while nobody else does who asked for the same.
+function Directory:exclusively(f) self.shard:transaction(f) end
+
+--- Runs `f(tx)`, which writes the journal, in one transaction.
+function Directory:journaled(f) return self.shard:transaction(f) end
+
 --- The current epoch, and the shard id and version of the key's entry if it has one.
 function Directory:lookup(keyspace, text)
   return self.entries:lookup(keyspace, text)
@@ -201,6 +257,7 @@ end
 
 -- The shard ?2 was not closed meanwhile: then no entry may name it, since nothing could be inserted there.
 local TAKES_ROWS <const> = "NOT EXISTS (SELECT 1 FROM _collegedb_shards WHERE id = ?2 AND drained = 2)"
+directory.TAKES_ROWS = TAKES_ROWS
 
 --- Sets an entry that is wrong right, if its version is still `version` (nil: if there is none). The version stays, so
 -- that a move of the key that has begun meanwhile writes over it.
@@ -236,14 +293,30 @@ end
 ---@return string
 function Directory:digests(keyspace, texts) return core.digests(keyspace, texts, self.secret) end
 
---- The highest version of some keys' entries, where that is not below `number`.
----@param tx userdata a transaction on the directory
----@param digests string
----@return integer?
-function Directory.newest(_, tx, digests, number)
+-- The highest version of some keys' entries, where that is not below `number`.
+local function newest(tx, digests, number)
   local touch = "UPDATE _collegedb_entries SET version = version WHERE digest = ?1 AND version >= ?2"
   if core.run_each(tx, touch, digests, number) == 0 then return nil end
   return tx:first("SELECT max(version) AS n FROM _collegedb_entries").n
+end
+
+local NEXT_MOVE <const> = [[INSERT INTO _collegedb_counters VALUES ('move', ?1 + 1)
+  ON CONFLICT DO UPDATE SET value = max(value, ?1) + 1 RETURNING value]]
+
+--- Journals a move, under a number above `floor`, every other move's, and the versions of its keys' entries.
+---@param move { keyspace: string, digests: string, source: integer, target: integer, epoch: integer, floor: integer,
+--- lease: integer } lease in seconds
+---@return integer? number nil when the epoch is another one
+function Directory:begin_move(move)
+  return self.shard:transaction(function(tx)
+    if tx:first "SELECT value FROM _collegedb_counters WHERE name = 'epoch'".value ~= move.epoch then return nil end
+    local number = tx:first(NEXT_MOVE, { move.floor }).value
+    local above = newest(tx, move.digests, number)
+    if above then number = tx:first(NEXT_MOVE, { above }).value end
+    tx:run("INSERT INTO _collegedb_moves VALUES (?, ?, ?, ?, ?, unixepoch() + ?)",
+      { number, move.keyspace, move.source, move.target, move.epoch, move.lease })
+    return number
+  end)
 end
 
 local PUBLISH = ([[INSERT INTO _collegedb_entries SELECT ?1, ?2, ?3 WHERE %s
@@ -291,6 +364,9 @@ function Directory.void(_, tx, id)
   if not id then return tx:run("DELETE FROM _collegedb_entries").meta.changes end
   return tx:run("DELETE FROM _collegedb_entries WHERE shard = ? AND version = 0", { id }).meta.changes
 end
+
+--- Inside a change: all entries of a shard end.
+function Directory.drop(_, tx, id) tx:run("DELETE FROM _collegedb_entries WHERE shard = ?", { id }) end
 
 --- Ends the entries found in a shard's data, or all entries; the shards are probed again.
 ---@param id integer? the shard's
@@ -398,6 +474,21 @@ function Directory:change(f, after)
     if after then after(tx) end
     if changed then tx:run "UPDATE _collegedb_counters SET value = value + 1 WHERE name = 'epoch'" end
     return changed
+  end)
+end
+
+--- What the rules have said of conflicts in the journal.
+---@param job integer
+---@param verdicts { [1]: integer, [2]: "keep"|"error" }[] id of the conflict
+---@param judged integer[] conflicts that need not be shown
+function Directory:note_verdicts(job, verdicts, judged)
+  self.shard:transaction(function(tx)
+    for _, each in ipairs(verdicts) do
+      tx:run([[UPDATE _collegedb_takes SET resolved = resolved + ?1 WHERE job = ?2
+        AND item = (SELECT item FROM _collegedb_conflicts WHERE id = ?3)]], { each[2] == "keep", job, each[1] })
+      tx:run("UPDATE _collegedb_conflicts SET verdict = ? WHERE id = ?", { each[2], each[1] })
+    end
+    for _, id in ipairs(judged) do tx:run("DELETE FROM _collegedb_conflicts WHERE id = ?", { id }) end
   end)
 end
 

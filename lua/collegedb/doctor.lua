@@ -124,11 +124,11 @@ local function check_moves(add, state)
     add("directory", "fault", ("it counts %d moves, and the shards %d: it is older than they are"):format(counted,
       seen), "collegedb doctor --repair")
   end
-  local row = state.directory.shard:first("SELECT count(*) AS n, max(lease) AS lease FROM _collegedb_moves "
-    .. "WHERE lease >= ?", { os.time() })
+  local row = state.directory.journal:first [[SELECT count(*) AS n, max(lease) - unixepoch() + 1 AS seconds
+    FROM _collegedb_moves WHERE lease >= unixepoch()]]
   if row.n > 0 then
     local form = "%d moves are under way; should their programs be dead, they can be ended in %d s"
-    add("directory", "note", form:format(row.n, row.lease - os.time() + 1))
+    add("directory", "note", form:format(row.n, row.seconds))
   end
 end
 
@@ -165,7 +165,7 @@ end
 
 local function check_integration(add, state, index)
   local shard = state.shards[index]
-  local job = state.directory.keeps_journal and state.directory.shard:first(
+  local job = state.directory.keeps_journal and state.directory.journal:first(
     "SELECT 1 AS yes FROM _collegedb_jobs WHERE workflow = 'integrate' AND subject = ?", { shard.id })
   if shard.external_writers then
     add(shard.name, "note", "others write it: it is asked for every key that has no entry")

@@ -463,7 +463,17 @@ end
 
 -- A config to look with: no directory is made for that where none is yet, and no shard's file.
 local function looking(settings)
-  if type(settings.kv) == "table" then
+  if type(settings.kv) == "userdata" then
+    if require("collegedb.single_directory").exists(settings.kv) then return end
+    settings.kv = "memory:"
+  elseif config.is_shard_value(settings.kv) then
+    local shard = settings.kv:open "the directory"
+    local done, there = pcall(require("collegedb.single_directory").exists, shard)
+    core.close(shard)
+    if not done then error(there, 0) end
+    if there then return end
+    settings.kv = "memory:"
+  elseif type(settings.kv) == "table" then
     local store = require "collegedb.kv_store"
     settings.kv = store.overlay(settings.kv)
     if store.new(settings.kv):get(require("collegedb.kv_record").KEY) then return end

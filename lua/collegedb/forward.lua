@@ -60,7 +60,7 @@ function forward.follow(state, index, keyspace, text)
 end
 
 --- A key that a shard has sent to where nothing can be of it any more: it may live there again. Two programs that each
--- revived it on another shard of a circle would not see each other: it is done inside a transaction on the directory.
+-- revived it on another shard of a circle would not see each other: the directory lets one at a time.
 ---@param index integer what follow said
 function forward.revive(state, index, keyspace, text)
   local shard = state.shards[index]
@@ -71,7 +71,7 @@ function forward.revive(state, index, keyspace, text)
     if shard.single then return single_steps.live_again(shard, keyspace, text, own) end
     tx:run("UPDATE _collegedb_own SET state = 'active' WHERE keyspace = ? AND key = ?", { keyspace, text })
   end
-  state.directory.shard:transaction(function()
+  state.directory:exclusively(function()
     if shard.single then try(shard.inner) else fence.step(shard, try) end
   end)
 end

@@ -77,10 +77,11 @@ end
 
 -- Rows in a file that does not exist are gone with this program, and the directory would go on naming it.
 local function check_lasting(state, shard)
-  local path = shard.value.path
-  if type(path) ~= "string" or shards.is_file(path) or not shards.is_file(state.config.kv) then return end
+  local path, kv = shard.value.path, state.config.kv
+  local stays = shards.is_file(kv) or type(kv) ~= "string"
+  if type(path) ~= "string" or shards.is_file(path) or not stays then return end
   errors.raise("CONFIG", { field = "shard", shard = shard.name }, "the shard %s would be in memory and end with this "
-    .. "program, while the directory %s stays: give it a file", shard.name, state.config.kv)
+    .. "program, while the directory %s stays: give it a file", shard.name, state.directory.path)
 end
 
 local function enroll(state, shard)
@@ -231,7 +232,7 @@ function growing.seal(state, index)
   local closed = state.directory:change(function(tx)
     local changed = tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ? AND drained > 0", { shard.id })
     if changed.meta.changes == 0 then return false end
-    tx:run("DELETE FROM _collegedb_entries WHERE shard = ?", { shard.id })
+    state.directory:drop(tx, shard.id)
     return true
   end)
   state:read_epoch()

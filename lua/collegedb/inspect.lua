@@ -57,10 +57,12 @@ function inspect.list(shard)
   return rows
 end
 
+--- SQL that gives the name of a table, ?1 in any case, as the shard writes it.
+inspect.FIND = [[SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE]]
+
 --- The table of this name as the shard writes it, or nil.
 function inspect.find(shard, name)
-  local row = shard:first([[SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND name = ? COLLATE NOCASE]], { name })
+  local row = shard:first(inspect.FIND, { name })
   return row and row.name
 end
 
@@ -68,12 +70,33 @@ end
 local SCHEMA_TEXT <const> = [[SELECT group_concat(name || char(0) || coalesce(sql, ''), char(1)) AS text
   FROM (SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 4) <> '_cf_' ORDER BY name)]]
 
+local function of_text(row) return (string.unpack("<i8", core.digest("", row.text or "none"))) end
+
 --- Changes whenever the shard's schema does.
 ---@param shard userdata
 ---@return integer
 function inspect.version(shard)
   if core.kind(shard) ~= "d1" then return shard:first("PRAGMA schema_version").schema_version end
-  return (string.unpack("<i8", core.digest("", shard:first(SCHEMA_TEXT).text or "none")))
+  return of_text(shard:first(SCHEMA_TEXT))
+end
+
+--- The same of several shards; those that are far away are asked at once.
+---@param shards userdata[]
+---@return integer[]
+function inspect.versions(shards)
+  local versions, calls, at = {}, {}, {}
+  for i, shard in ipairs(shards) do
+    if core.kind(shard) == "d1" then
+      calls[#calls + 1], at[#calls + 1] = { shard, SCHEMA_TEXT }, i
+    else
+      versions[i] = inspect.version(shard)
+    end
+  end
+  local rows, failed = {}, {}
+  if #calls > 0 then rows, failed = core.together(calls, "first") end
+  if next(failed) then error(failed[next(failed)], 0) end
+  for n, row in ipairs(rows) do versions[at[n]] = of_text(row) end
+  return versions
 end
 
 local function column_of(row)

@@ -64,7 +64,7 @@ end
 
 -- Where two programs could give one key to two shards, nothing but its hash may decide.
 local function check_claims(settings, family)
-  if type(settings.kv) ~= "table" or settings.kv.compare_and_set then return end
+  if not config.is_table_kv(settings.kv) or settings.kv.compare_and_set then return end
   local why = "needs a table KV with compare_and_set, by which of two programs that place one key only one wins"
   if family ~= "hash" then
     errors.raise("CONFIG", { field = "strategy" }, "strategy %s; without it only \"hash\" is possible", why)
@@ -123,7 +123,8 @@ end
 
 -- Of those that a process integrated that ended before it could say what it had found.
 local function report_finished(state)
-  local rows = state.directory.shard:all [[SELECT s.name FROM _collegedb_jobs AS j JOIN _collegedb_shards AS s
+  if not state.directory.keeps_journal then return end
+  local rows = state.directory.journal:all [[SELECT s.name FROM _collegedb_jobs AS j JOIN _collegedb_shards AS s
     ON s.id = j.subject WHERE j.workflow = 'integrate' AND j.step = 'finish' AND s.integrated = 1]]
   for _, row in ipairs(rows) do
     if state.by_name[row.name] then report_one(state, row.name) end
@@ -175,8 +176,8 @@ local function tell_unindexed(state)
 end
 
 -- Where a strict read trusts the cache, the shard must still remember a key that has left meanwhile.
-local function cache_life(settings)
-  local life = settings.mapping_cache_ttl
+local function cache_life(settings, dir)
+  local life = math.min(settings.mapping_cache_ttl, dir:cache_life())
   if settings.consistency == "strict" then life = math.min(life, settings.forward_retention) end
   return math.floor(math.min(life * 1000, LIFE_MAX))
 end
@@ -194,7 +195,8 @@ function instance.open(given)
     for index, shard in ipairs(state.shards) do handles[index] = shard.handle end
     db = core.router(state, handles, router.resolve, router.describe, {
       cache_size = settings.mapping_cache_size,
-      life_ms = cache_life(settings), check_keys = settings.check_keys, strict = settings.consistency == "strict",
+      life_ms = cache_life(settings, state.directory), check_keys = settings.check_keys,
+      strict = settings.consistency == "strict",
       moved = moved.run,
     })
     state.weak.db = db

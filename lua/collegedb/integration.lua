@@ -163,28 +163,18 @@ end
 
 -- One transaction's worth of what the journal has queued; false when there is nothing more.
 local function judge_some(run)
-  local dir = run.instance.directory.shard
-  local rows = dir:all([[SELECT id, item, key, other FROM _collegedb_conflicts WHERE job = ? AND verdict IS NULL
+  local dir = run.instance.directory
+  local rows = dir.journal:all([[SELECT id, item, key, other FROM _collegedb_conflicts WHERE job = ? AND verdict IS NULL
     ORDER BY id LIMIT ?]], { run.job.id, DRAINED_AT_ONCE })
   if #rows == 0 then return false end
-  for _, row in ipairs(rows) do row.resolved = is_resolved(run, row.item, row.key, row.other) end
-  dir:transaction(function(tx)
-    local shown = tx:first("SELECT count(*) AS n FROM _collegedb_conflicts WHERE job = ? AND verdict IS NOT NULL",
-      { run.job.id }).n
-    for _, row in ipairs(rows) do
-      shown = shown + 1
-      if shown > CONFLICTS_SHOWN then
-        tx:run("DELETE FROM _collegedb_conflicts WHERE id = ?", { row.id })
-      else
-        tx:run("UPDATE _collegedb_conflicts SET verdict = ? WHERE id = ?",
-          { row.resolved and "keep" or "error", row.id })
-      end
-      if row.resolved then
-        tx:run("UPDATE _collegedb_takes SET resolved = resolved + 1 WHERE job = ? AND item = ?",
-          { run.job.id, row.item })
-      end
-    end
-  end)
+  local shown = dir.journal:first("SELECT count(*) AS n FROM _collegedb_conflicts WHERE job = ? "
+    .. "AND verdict IS NOT NULL", { run.job.id }).n
+  local verdicts, judged = {}, {}
+  for i, row in ipairs(rows) do
+    verdicts[i] = { row.id, is_resolved(run, row.item, row.key, row.other) and "keep" or "error" }
+    if shown + i > CONFLICTS_SHOWN then judged[#judged + 1] = row.id end
+  end
+  dir:note_verdicts(run.job.id, verdicts, judged)
   return #rows == DRAINED_AT_ONCE
 end
 

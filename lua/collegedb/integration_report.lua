@@ -17,7 +17,7 @@ function reports.job(run) return run.job and run.job.id end
 
 --- How many conflicts the journal shows already.
 function reports.kept(run)
-  return run.instance.directory.shard:first("SELECT count(*) AS n FROM _collegedb_conflicts WHERE job = ?",
+  return run.instance.directory.journal:first("SELECT count(*) AS n FROM _collegedb_conflicts WHERE job = ?",
     { run.job.id }).n
 end
 
@@ -34,7 +34,7 @@ local function gather(state, run)
     for i, each in pairs(counts) do each.resolved = run.resolved[i] or 0 end
     return counts, run.shown
   end
-  local dir, counts = run.instance.directory.shard, {}
+  local dir, counts = run.instance.directory.journal, {}
   for row in dir:each([[SELECT item, records, created, at_home, known, conflicts, unusable, resolved
     FROM _collegedb_takes WHERE job = ?]], { run.job.id }) do
     counts[row.item] = row

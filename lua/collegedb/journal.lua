@@ -25,7 +25,7 @@ function journal.claim(directory, workflow, subject)
   if not directory.keeps_journal then return nil end
   local number = number_of(workflow, subject)
   directory.claimed = directory.claimed or {} -- the lock keeps out other instances only
-  if directory.claimed[number] or (directory.lock and not directory.lock:claim(number)) then return nil end
+  if directory.claimed[number] or not directory:claim_work(number) then return nil end
   directory.claimed[number] = true
   return setmetatable({ directory = directory, workflow = workflow, subject = subject, number = number }, Job)
 end
@@ -35,7 +35,7 @@ journal.number = number_of
 
 --- What was noted: { signature, step, state }, or nil.
 function Job:read()
-  local row = self.directory.shard:first([[SELECT id, signature, step, state FROM _collegedb_jobs
+  local row = self.directory.journal:first([[SELECT id, signature, step, state FROM _collegedb_jobs
     WHERE workflow = ? AND subject = ?]], { self.workflow, self.subject })
   if not row then return nil end
   self.id = row.id
@@ -48,7 +48,7 @@ local PATIENCE = 60
 local function change(job, f)
   local waiting = patience.new(PATIENCE)
   while true do
-    local done, err = pcall(job.directory.shard.transaction, job.directory.shard, f)
+    local done, err = pcall(job.directory.journaled, job.directory, f, job.number)
     if done then return end
     if not errors.is_error(err, "BUSY") or not waiting:wait() then error(err, 0) end
   end
@@ -68,8 +68,10 @@ end
 function Job:begin(signature, step, state)
   change(self, function(tx)
     forget(tx, self)
-    self.id = tx:run([[INSERT INTO _collegedb_jobs (workflow, subject, signature, step, state)
-      VALUES (?, ?, ?, ?, ?)]], { self.workflow, self.subject, signature, step, json.encode(state) }).meta.last_row_id
+    self.id = tx:first([[INSERT INTO _collegedb_jobs (workflow, subject, signature, step, state)
+      VALUES (?, ?, ?, ?, ?) ON CONFLICT (workflow, subject) DO UPDATE SET signature = excluded.signature,
+      step = excluded.step, state = excluded.state RETURNING id]],
+      { self.workflow, self.subject, signature, step, json.encode(state) }).id
   end)
 end
 
@@ -89,7 +91,7 @@ end
 --- Others may go on with it.
 function Job:release()
   self.directory.claimed[self.number] = nil
-  if self.directory.lock then self.directory.lock:release(self.number) end
+  self.directory:release_work(self.number)
 end
 
 return journal

@@ -20,7 +20,7 @@ local ATTEMPTS = 200
 local PASSES = 64 -- the worst KV passes every second name over
 
 ---@class collegedb.KVDirectory
-local Directory = {}
+local Directory = { foreground = "a table KV can be called on the program's own thread only" }
 
 -- The record's tables are brought up to date when they are asked for.
 function Directory.__index(self, name)
@@ -53,10 +53,13 @@ function Directory:epoch()
   return self.record.number
 end
 
---- Is a shard of this name registered?
 -- Placements in a table KV are made anew only while nobody else is there.
 function Directory.work_in() return true end
+function Directory.cache_life() return math.huge end
+function Directory.lasts() return true end
+function Directory.hold(_, f, ...) return f(...) end
 
+--- Is a shard of this name registered?
 function Directory:knows(name)
   self.record:refresh()
   return self.record.ids[name] ~= nil

@@ -13,6 +13,7 @@ local PAGE = 1000 -- keys in memory at once
 
 local Takeover = {}
 Takeover.__index = Takeover
+takeover.class = Takeover -- lua/collegedb/single_takeover.lua takes the keys of a page together
 
 -- Where a key may be of many rows, a page has their number as its second column.
 local function read_sql(source, page)
@@ -44,7 +45,7 @@ local function asks(place, integrated)
 end
 
 -- What of the plan's places is to be asked in the epoch of now. Raises MOVED when the plan is void.
-local function look(self)
+function takeover.look(self)
   local plan, shards = self.plan, {}
   local epoch, tables = self.dir:epoch(), self.dir.record.mirror
   local placement = tables:first "SELECT coalesce(max(number), 0) AS n FROM _collegedb_placements".n
@@ -66,7 +67,7 @@ end
 -- --- one key ----------------------------------------------------------------------------
 
 -- The key as the router would see it, or nil.
-local function to_text(plan, row)
+function takeover.to_text(plan, row)
   if row.kind == "integer" then return tostring(row.k) end
   if plan.integer or (row.kind ~= "text" and row.kind ~= "blob") then return nil end
   if row.k == "" or #row.k > core.key_max then return nil end
@@ -134,12 +135,12 @@ end
 -- --- steps ----------------------------------------------------------------------------------
 
 -- A blob goes back as a blob: as text it would stand before all of them.
-local function last_value(row) return row.kind == "blob" and core.blob(row.k) or row.k end
+function takeover.last_value(row) return row.kind == "blob" and core.blob(row.k) or row.k end
 
 -- The next rows, with what SQLite calls their type.
-local function read_page(self)
+function takeover.read_page(self)
   local params = { self.page }
-  if self.last then params[2] = last_value(self.last) end
+  if self.last then params[2] = takeover.last_value(self.last) end
   return self.source:all(self.sql:format(self.last and self.plan.next_page or self.plan.first_page), params)
 end
 
@@ -147,7 +148,7 @@ end
 local function take_rows(self, rows)
   local tally = self.tally
   for i, row in ipairs(rows) do
-    local text = to_text(self.plan, row)
+    local text = takeover.to_text(self.plan, row)
     if text and not take(self, text) then return i - 1 end
     tally.records = tally.records + row.n
     if not text then tally.unusable = tally.unusable + row.n end
@@ -163,8 +164,8 @@ end
 function Takeover:step()
   self.clashes = {}
   if self.ended then return false, false, true end
-  look(self)
-  local rows = read_page(self)
+  takeover.look(self)
+  local rows = takeover.read_page(self)
   local taken = take_rows(self, rows)
   self.ended = taken == #rows and #rows < self.page
   return not self.ended, taken == 0 and #rows > 0, false

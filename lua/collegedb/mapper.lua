@@ -310,6 +310,7 @@ local function set_known(self, dir, names, wanted)
     for id, name in pairs(names_by_id(tx)) do
       if not wanted[name] then
         check_unused(self, dir, tx, id, name)
+        if dir.check_unused then dir:check_unused(tx, id) end
         tx:run("DELETE FROM _collegedb_shards WHERE id = ?", { id })
         changed = true
       end

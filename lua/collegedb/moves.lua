@@ -22,39 +22,28 @@ local function floor_of_shards(shards)
   return floor
 end
 
-local NEXT <const> = [[INSERT INTO _collegedb_counters VALUES ('move', ?1 + 1)
-  ON CONFLICT DO UPDATE SET value = max(value, ?1) + 1 RETURNING value]]
-
 --- Journals a move, under a number above every one that its keys have seen. Raises MOVED when the epoch is not the one
 -- any more in which the caller looked.
 ---@param job table of workflows/move.lua
 ---@return integer number
 function moves.begin(directory, job)
-  local number
-  directory.shard:transaction(function(tx)
-    local epoch = tx:first "SELECT value FROM _collegedb_counters WHERE name = 'epoch'".value
-    if epoch ~= job.state.epoch.number then
-      errors.raise("MOVED", nil, "the shards were changed while a move was begun: look again where the key is")
-    end
-    number = tx:first(NEXT, { floor_of_shards(job.state.shards) }).value
-    local newest = directory:newest(tx, job.digests, number)
-    if newest then number = tx:first(NEXT, { newest }).value end
-    tx:run("INSERT INTO _collegedb_moves VALUES (?, ?, ?, ?, ?, ?)",
-      { number, job.keyspace, job.source.id, job.target.id, job.state.epoch.number, os.time() + moves.lease })
-  end)
-  return number
+  local number = directory:begin_move { keyspace = job.keyspace, digests = job.digests, source = job.source.id,
+    target = job.target.id, epoch = job.state.epoch.number, floor = floor_of_shards(job.state.shards),
+    lease = moves.lease }
+  if number then return number end
+  errors.raise("MOVED", nil, "the shards were changed while a move was begun: look again where the key is")
 end
 
 --- Says that the mover is alive. False when others took it for dead.
 ---@return boolean
 function moves.renew(directory, number)
-  return directory.shard:run("UPDATE _collegedb_moves SET lease = ? WHERE number = ?",
-    { os.time() + moves.lease, number }).meta.changes == 1
+  return directory.journal:first("UPDATE _collegedb_moves SET lease = unixepoch() + ? WHERE number = ? "
+    .. "RETURNING number", { moves.lease, number }) ~= nil
 end
 
 --- Another one after every step of a move that shows to others; the same while none is under way.
 function moves.stamp(directory)
-  local row = directory.shard:first [[SELECT (SELECT value FROM _collegedb_counters WHERE name = 'move') AS number,
+  local row = directory.journal:first [[SELECT (SELECT value FROM _collegedb_counters WHERE name = 'move') AS number,
     (SELECT count(*) FROM _collegedb_moves) AS open]]
   if row.open > 0 then return {} end
   return row.number
@@ -64,8 +53,9 @@ end
 ---@param begun integer? when its keys were taken, as os.time: of a move that this directory does not know, and another
 -- one may
 function moves.is_live(directory, number, begun)
-  local row = directory.shard:first("SELECT lease FROM _collegedb_moves WHERE number = ?", { number })
-  if row then return row.lease >= os.time() end
+  local row = directory.journal:first("SELECT lease >= unixepoch() AS live FROM _collegedb_moves WHERE number = ?",
+    { number })
+  if row then return row.live == 1 end
   return begun ~= nil and begun + moves.lease >= os.time()
 end
 
@@ -73,7 +63,7 @@ end
 ---@return integer[]
 function moves.dead(directory)
   local numbers = {}
-  for row in directory.shard:each("SELECT number FROM _collegedb_moves WHERE lease < ?", { os.time() }) do
+  for row in directory.journal:each "SELECT number FROM _collegedb_moves WHERE lease < unixepoch()" do
     numbers[#numbers + 1] = row.number
   end
   return numbers
@@ -87,23 +77,23 @@ function moves.numbers(state)
     local own = highest(shard)
     seen = math.max(seen, own and own.n or 0)
   end
-  local row = state.directory.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'move'"
+  local row = state.directory.journal:first "SELECT value FROM _collegedb_counters WHERE name = 'move'"
   return row and row.value or 0, seen
 end
 
 --- Has the next move have a number above this one.
 function moves.raise(directory, number)
-  directory.shard:run([[INSERT INTO _collegedb_counters VALUES ('move', ?1)
+  directory.journal:run([[INSERT INTO _collegedb_counters VALUES ('move', ?1)
     ON CONFLICT DO UPDATE SET value = max(value, ?1)]], { number })
 end
 
 --- Says that the mover has stopped half way: others need not wait for its lease to run out.
 function moves.give_up(directory, number)
-  directory.shard:run("UPDATE _collegedb_moves SET lease = 0 WHERE number = ?", { number })
+  directory.journal:run("UPDATE _collegedb_moves SET lease = 0 WHERE number = ?", { number })
 end
 
 function moves.close(directory, number)
-  directory.shard:run("DELETE FROM _collegedb_moves WHERE number = ?", { number })
+  directory.journal:run("DELETE FROM _collegedb_moves WHERE number = ?", { number })
 end
 
 return moves

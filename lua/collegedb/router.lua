@@ -102,11 +102,9 @@ local function add_tagged(state, places, tag)
 end
 
 local function find(state, places, tag, keyspace, text)
-  if #places > 0 then probe.prepare(state) end
-  for _, index in ipairs(places) do
-    local at = probe.place(state, index, tag, keyspace, text)
-    if at then return at end
-  end
+  if #places == 0 then return nil end
+  probe.prepare(state)
+  return probe.each_place(state, places, tag, keyspace, text)()
 end
 
 -- A key of a strategy without homes.
@@ -253,6 +251,7 @@ function router.resolve(state, full, text, name, insert)
     local index, why, keep = resolve_once(state, full, tag, keyspace, text, name, insert)
     if index then
       -- The cache keeps it for the key as it was given, which may stand for a row's own, but for no other group.
+      keep = keep and state.directory:lasts()
       return index, why, keep and (why == FOUND or members.root_text(state, keyspace, text, name) == text)
     end
     tries = tries + 1

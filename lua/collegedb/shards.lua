@@ -47,7 +47,7 @@ function shards.open(state, shard)
   shard.handle = shard.handle or shard.value.handle or core.sqlite(shard.value.path, {
     name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
     busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
-    mmap_size = shard.mmap_size, cache_size = shard.cache_size,
+    mmap_size = shard.mmap_size, cache_size = shard.cache_size, d1_limits = shard.limits == "d1",
   })
   shard.inner, shard.is_empty, shard.single = core.inner(shard.handle), is_empty, core.is_single(shard.handle)
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
@@ -55,7 +55,7 @@ end
 
 -- The folder of the directory's file, with its slash; nil of one in memory.
 local function folder_of(dir)
-  return shards.is_file(dir.path) and core.real_path(dir.path):match "^.*/" or nil
+  return dir.file and core.real_path(dir.file):match "^.*/" or nil
 end
 
 --- A file's path as the directory keeps it: one in its own folder, or below, is named from there, so that a copy of the

@@ -55,14 +55,21 @@ function World:path(name) return self.folder .. "/" .. name end
 -- Each database has a folder of its own, as on a disk of its own: no sync of one is a sync of another.
 function World:database(name) return self:path(name .. "/" .. name .. ".db") end
 
+-- A shard that takes a statement at a time, and has it on the disk when it answers. It is closed with the process.
+local function open_single(self, name)
+  return core.sqlite(self:database(name), { name = name, single = true, journal_mode = self.journal_mode,
+    synchronous = "extra", busy_timeout_ms = math.floor((self.busy_timeout or 5) * 1000) })
+end
+
 ---@param extra table? further fields
 function World:config(extra)
   local config = { kv = self:database "directory", auto_migrate = false, shards = {} }
   for i, name in ipairs(self.shards) do
     local synchronous = self.synchronous
     if name == STEADY then synchronous = "extra" end
-    config.shards[i] = { name = name, self:database(name), journal_mode = self.journal_mode,
-      busy_timeout = self.busy_timeout, synchronous = synchronous }
+    config.shards[i] = self.single[name] and { name = name, open_single(self, name) }
+      or { name = name, self:database(name), journal_mode = self.journal_mode, busy_timeout = self.busy_timeout,
+        synchronous = synchronous }
   end
   for field, value in pairs(extra or {}) do config[field] = value end
   return config
@@ -176,13 +183,14 @@ function World:keys_of(name)
   return list
 end
 
----@param scenario { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean? }
----dies: preparing it ends the process; old: with a fourth shard that has existing data
+---@param scenario { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean?,
+---single: table<string, boolean>? } dies: preparing it ends the process; old: with a fourth shard that has existing
+---data; single: shards that take a statement at a time
 function world.new(scenario)
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))
   local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, journal_mode = scenario.journal_mode,
-    synchronous = scenario.synchronous, shards = { table.unpack(SHARDS) } }, World)
+    synchronous = scenario.synchronous, single = scenario.single or {}, shards = { table.unpack(SHARDS) } }, World)
   if scenario.old then table.insert(self.shards, OLD) end
   for _, name in ipairs(DATABASES) do assert(lfs.mkdir(self:path(name))) end
   if scenario.old then world.child(function() return make_old(self) end) end

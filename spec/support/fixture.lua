@@ -95,18 +95,13 @@ function fixture.track(db)
   return db
 end
 
----Remembers a shard that is a value of a config to be closed after the test, and after what was opened with it.
-function fixture.track_handle(handle)
-  table.insert(opened, 1, { close = function() core.close(handle) end })
-  return handle
-end
-
 ---A config with the directory directory.db and the shards a.db and b.db (or of the names given). What is to be
 ---integrated is, when open returns, unless `extra` says otherwise.
 ---@param extra table? further fields, by name; shards.NAME holds fields of that shard
 ---@param names string[]?
 function fixture.config(extra, names)
-  local config = { kv = fixture.path "directory.db", auto_migrate = true, shards = {} }
+  local kv = os.getenv "CDB_KV" == "single" and fixture.single "directory.db" or fixture.path "directory.db"
+  local config = { kv = kv, auto_migrate = true, shards = {} }
   local shard_fields = {}
   for field, value in pairs(extra or {}) do
     if field == "shards" then shard_fields = value else config[field] = value end
@@ -159,6 +154,14 @@ function fixture.key_on(db, shard, from)
     if db:locate("k" .. i) == shard then return "k" .. i end
   end
   error("no key for shard " .. shard)
+end
+
+---Opens a file as a database that, like Cloudflare's D1, has no transactions over several statements; closed after the
+---test.
+function fixture.single(name)
+  local shard = core.sqlite(fixture.path(name), { name = name, single = true })
+  opened[#opened + 1] = { close = function() core.close(shard) end }
+  return shard
 end
 
 -- --- errors ---------------------------------------------------------------------------

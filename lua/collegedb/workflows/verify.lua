@@ -102,11 +102,11 @@ local function count_entries(run)
   local directory, report, last = run.state.directory, run.report, ""
   report.entries = 0
   for _, n in pairs(directory:counts()) do report.entries = report.entries + n end
-  if not directory.entries then return end
+  if not directory.journal then return end
   report.entries_without_rows = 0
   repeat
     local page = {}
-    for row in directory.shard:each(ENTRIES, { core.blob(last) }) do page[#page + 1] = row.digest end
+    for row in directory.journal:each(ENTRIES, { core.blob(last) }) do page[#page + 1] = row.digest end
     for _, digest in ipairs(page) do
       if not run.seen:shard_of(digest) then report.entries_without_rows = report.entries_without_rows + 1 end
     end
