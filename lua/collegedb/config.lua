@@ -258,7 +258,7 @@ local function normalize_shards(given)
 end
 
 local function check_distinct(shards, kv)
-  local names, paths = {}, { [kv] = "kv" }
+  local names, paths = {}, { [config.is_shard_value(kv) and kv:id() or kv] = "kv" }
   for i, shard in ipairs(shards) do
     local field = ("shards[%d]"):format(i)
     if names[shard.name] then fail(field .. ".name", "is %q a second time", shard.name) end
