@@ -21,26 +21,13 @@ local VALUES = { 1, -1, math.maxinteger, 1.5, 0.1, "text", "with\0nul", "é", 5e
 local WORLDS <const> = { ["to one"] = { b = true }, ["from one"] = { a = true },
   ["from one to another"] = { a = true, b = true } }
 
-local handles = {}
-
--- Also what shards were opened with.
-local function close(db)
-  db:close()
-  for _, handle in ipairs(handles) do core.close(handle) end
-  handles = {}
-end
-
 local function open_again(single)
   local settings = fixture.config()
   for _, shard in ipairs(settings.shards) do
-    if single[shard.name] then
-      shard[1] = core.sqlite(shard[1], { name = shard.name, single = true })
-      handles[#handles + 1] = shard[1]
-    end
+    shard[1] = collegedb.sqlite(shard[1])
+    shard[1].single = single[shard.name]
   end
-  local db = collegedb.open(settings)
-  fixture.track { close = function() if #handles > 0 then close(db) end db:close() end }
-  return db
+  return fixture.open(settings)
 end
 
 local function open(single)
@@ -153,11 +140,13 @@ for what, single in pairs(WORLDS) do
         local db = open(single)
         local key = make(db, 1, 3)
         local before = contents "a"
-        close(db)
+        db:close()
         local pipe = fixture.spawn(([[
           local core, move = require "collegedb.core", require "collegedb.workflows.move"
           local function shard(name, single)
-            return { name = name, core.sqlite(folder .. "/" .. name .. ".db", { name = name, single = single }) }
+            local value = collegedb.sqlite(folder .. "/" .. name .. ".db")
+            value.single = single
+            return { name = name, value }
           end
           local db = collegedb.open { kv = folder .. "/directory.db", shards = { shard("a", %s), shard("b", %s) } }
           move.run(core.state(db), { keyspace = "", keys = { %q }, source = 1, target = 2, on_step = function(name)
@@ -185,7 +174,7 @@ for what, single in pairs(WORLDS) do
           calls = restore()
           assert(moved, ("statement %d: %s"):format(n, tostring(err)))
           check_whole(db, key, before, "b")
-          close(db)
+          db:close()
           remove_files()
           n = n + 1
         end
@@ -205,7 +194,7 @@ for what, single in pairs(WORLDS) do
           recovery.run(core.state(db), true)
           local on = count("a").users == 1 and "a" or "b"
           check_whole(db, key, before, on)
-          close(db)
+          db:close()
           remove_files()
           n = n + 1
           if calls >= 1000 then calls = n end

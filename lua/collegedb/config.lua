@@ -187,7 +187,7 @@ end
 ---@param value any
 function config.shard_value(field, value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return { path = value } end
-  if getmetatable(value) == ShardValue then return { path = value.path } end
+  if getmetatable(value) == ShardValue then return { path = value.path, single = value.single } end -- as core.sqlite
   local class = type(value) == "userdata" and getmetatable(value)
   if class and class.__name == "collegedb.shard" then return { handle = value } end
   if is_d1(value) then return { remote = value } end
@@ -258,7 +258,7 @@ local function normalize_shards(given)
 end
 
 local function check_distinct(shards, kv)
-  local names, paths = {}, { [kv] = "kv" }
+  local names, paths = {}, { [config.is_shard_value(kv) and kv:id() or kv] = "kv" }
   for i, shard in ipairs(shards) do
     local field = ("shards[%d]"):format(i)
     if names[shard.name] then fail(field .. ".name", "is %q a second time", shard.name) end

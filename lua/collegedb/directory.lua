@@ -150,7 +150,7 @@ local function is_memory(path) return path == "memory:" or path == ":memory:" en
 function directory.open(path, secret, options)
   if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret) end
   if config.is_shard_value(path) then
-    return require("collegedb.single_directory").open(path:open "the directory", secret, true)
+    return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true)
   end
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
   local memory = is_memory(path)

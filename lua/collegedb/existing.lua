@@ -471,7 +471,7 @@ local function looking(settings)
     if require("collegedb.single_directory").exists(settings.kv) then return end
     settings.kv = "memory:"
   elseif config.is_shard_value(settings.kv) then
-    local shard = settings.kv:open "the directory"
+    local shard = settings.kv:open(tostring(settings.kv))
     local done, there = pcall(require("collegedb.single_directory").exists, shard)
     core.close(shard)
     if not done then error(there, 0) end

@@ -43,6 +43,7 @@ end
 
 --- Another one after every step of a move that shows to others; the same while none is under way.
 function moves.stamp(directory)
+  if not directory.keeps_journal then return 0 end -- nothing moves
   local row = directory.journal:first [[SELECT (SELECT value FROM _collegedb_counters WHERE name = 'move') AS number,
     (SELECT count(*) FROM _collegedb_moves) AS open]]
   if row.open > 0 then return {} end

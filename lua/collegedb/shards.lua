@@ -48,6 +48,7 @@ function shards.open(state, shard)
     name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
     busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
     mmap_size = shard.mmap_size, cache_size = shard.cache_size, d1_limits = shard.limits == "d1",
+    single = shard.value.single,
   })
   shard.inner, shard.is_empty, shard.single = core.inner(shard.handle), is_empty, core.is_single(shard.handle)
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end

@@ -252,10 +252,12 @@ local function set(self, sql, digest, id, version, becomes)
   return row ~= nil and row.shard == id and row.version == becomes
 end
 
-local NEW <const> = "INSERT INTO _collegedb_entries SELECT ?1, ?2, coalesce(?3, 1) WHERE true ON CONFLICT DO NOTHING "
-  .. "RETURNING shard"
-local REPLACE <const> = [[UPDATE _collegedb_entries SET shard = ?2, version = version + 1
-  WHERE digest = ?1 AND version = ?3 RETURNING shard]]
+-- The shard may have been removed from the record meanwhile, by one that was alone.
+local REGISTERED <const> = "EXISTS (SELECT 1 FROM _collegedb_shards WHERE id = ?2)"
+local NEW <const> = "INSERT INTO _collegedb_entries SELECT ?1, ?2, ?3 WHERE " .. REGISTERED
+  .. " ON CONFLICT DO NOTHING RETURNING shard"
+local REPLACE <const> = "UPDATE _collegedb_entries SET shard = ?2, version = version + 1 "
+  .. "WHERE digest = ?1 AND version = ?3 AND " .. REGISTERED .. " RETURNING shard"
 local CORRECT <const> = "UPDATE _collegedb_entries SET shard = ?2 WHERE digest = ?1 AND version = ?3 AND "
   .. directory.TAKES_ROWS .. " RETURNING shard"
 
@@ -421,10 +423,11 @@ function Directory:set_names(names, tx)
   end)
 end
 
---- What a counter of turns is.
-function Directory:count_on(name)
-  local row = self.store:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
-  return row and row.value or 0
+function Directory:count_on(name, n)
+  local row = n == 0 and self.store:first("SELECT value FROM _collegedb_counters WHERE name = ?", { "turn:" .. name })
+    or n > 0 and self.store:first([[INSERT INTO _collegedb_counters VALUES (?1, ?2)
+      ON CONFLICT DO UPDATE SET value = value + ?2 RETURNING value]], { "turn:" .. name, n })
+  return row and row.value - n or 0
 end
 
 function Directory:turns() return single_turns.new(self) end

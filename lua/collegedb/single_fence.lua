@@ -35,7 +35,7 @@ function single_fence.schema(state, index)
   for _ = 1, ATTEMPTS do
     local schema = shard.inner:first("SELECT " .. procedures.SCHEMA .. " AS text").text
     if inspect.version(shard.inner) == state.catalog.versions[index] then return schema end
-    state:refresh_catalog()
+    state:refresh_catalog(true)
   end
   errors.raise("BUSY", { shard = shard.name }, "the schema of %s changes faster than it can be read", shard.name)
 end
@@ -144,7 +144,6 @@ function single_fence.hold(state, index, keyspace, anew)
       state.catalog.held[id] = { tag = tag, triggers = triggers, schema = schema, parts = parts }
       return state.catalog.held[id]
     end
-    state:refresh_catalog()
   end
   errors.raise("BUSY", { shard = shard.name }, "the fence of %s changes faster than it can be put up", shard.name)
 end

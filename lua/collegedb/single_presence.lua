@@ -19,7 +19,8 @@ local OTHERS <const> = "EXISTS (SELECT 1 FROM _collegedb_users WHERE id <> ?1 AN
 
 local ENTER <const> = ([[INSERT INTO _collegedb_users (id, placement, until) SELECT ?1, ?2, unixepoch() + ?3
   WHERE NOT %s AND coalesce(?2, 0) IN (0, (SELECT max(number) FROM _collegedb_placements))
-  ON CONFLICT (id) DO UPDATE SET placement = excluded.placement, until = excluded.until RETURNING id]]):format(
+  ON CONFLICT (id) DO UPDATE SET placement = coalesce(excluded.placement, placement), until = excluded.until
+  RETURNING id]]):format(
   OTHERS:format "alone = 1")
 local RENEW <const> = "UPDATE _collegedb_users SET until = unixepoch() + ?2 WHERE id = ?1 AND " .. LIVE
   .. " RETURNING id"
@@ -61,7 +62,7 @@ function Presence:enter(placement)
     if not other then return false end
   until not waiting:wait()
   errors.raise("BUSY", nil, "another program changes the directory %s, or has died doing so: try again in %d s",
-    core.shard_name(self.store.shard), presence.lease)
+    self.store.name, presence.lease)
 end
 
 --- Renews the lease when half of it is gone.

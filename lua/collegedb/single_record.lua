@@ -109,7 +109,7 @@ end
 local function ask(self, sql)
   local done, rows = pcall(self.store.all, self.store, sql)
   if done then return rows end
-  if self.identity and is_lost(rows) then raise_lost(core.shard_name(self.store.shard)) end
+  if self.identity and is_lost(rows) then raise_lost(self.store.name) end
   error(rows, 0)
 end
 
@@ -120,7 +120,7 @@ local function load_all(self)
     self.image = image_of(tx)
   end)
   local identity = counter(self.mirror, "identity")
-  if self.identity and identity ~= self.identity then raise_lost(core.shard_name(self.store.shard)) end
+  if self.identity and identity ~= self.identity then raise_lost(self.store.name) end
   self.version, self.identity = counter(self.mirror, "version"), identity
   self.number = counter(self.mirror, "epoch")
 end

@@ -26,7 +26,7 @@ local function explain(job, index, state, keys, bytes, err)
   local shard, word = job.state.shards[index], procedures.word(err)
   if word == "sealed" then checks.fail_sealed(shard) end
   if word == "schema" then
-    job.state:refresh_catalog()
+    job.state:refresh_catalog(true)
     checks.fail_schema(shard)
   end
   if word ~= "held" then error(err, 0) end

@@ -14,18 +14,19 @@ local MOST <const> = 1000000                   -- bytes of what one change may h
 
 ---@class collegedb.SingleStore
 ---@field shard userdata
+---@field name string its
 local Store = {}
 Store.__index = Store
 
 ---@param shard userdata with core.is_single
 ---@return collegedb.SingleStore
-function single_store.new(shard) return setmetatable({ shard = shard }, Store) end
+function single_store.new(shard) return setmetatable({ shard = shard, name = core.shard_name(shard) }, Store) end
 
 local function is_open(err) return errors.is_error(err, "OUTCOME_UNKNOWN") or errors.is_error(err, "BUSY") end
 
 local function repeated(self, method, sql, params)
   local waiting
-  if self.closed then errors.raise("CLOSED", nil, "the directory %s was closed", core.shard_name(self.shard)) end
+  if self.closed then errors.raise("CLOSED", nil, "the directory %s was closed", self.name) end
   while true do
     local done, answer = pcall(self.shard[method], self.shard, sql, params)
     if done then return answer end
@@ -74,7 +75,7 @@ function Store:change(change)
   local what = json.encode(json.object(change.what))
   if #what + 2 * #(change.digests or "") + 2 * #(change.keys or "") > MOST then
     errors.raise("TOO_LARGE", nil, "a change of the directory %s would be larger than %d bytes: change fewer keys "
-      .. "at once", core.shard_name(self.shard), MOST)
+      .. "at once", self.name, MOST)
   end
   local done, err = pcall(self.run, self, MAKE,
     { null(change.id), null(change.version), null(change.epoch), null(change.user), null(change.alone),

@@ -75,7 +75,7 @@ local function ask(place, items)
     texts[i] = item.text
   end
   if together then
-    for _, row in ipairs(shard:all(place.probe_many, { json.encode(texts) })) do items[row.position + 1].other = place.id end
+    for row in shard:each(place.probe_many, { json.encode(texts) }) do items[row.position + 1].other = place.id end
     return
   end
   for _, item in ipairs(items) do

@@ -5,6 +5,7 @@ local core = require "collegedb.core"
 local forks = require "forks"
 local ledger = require "spec.campaign.ledger"
 local lfs = require "lfs"
+local moves = require "collegedb.moves"
 local writer = require "spec.campaign.writer"
 
 local world = {}
@@ -34,6 +35,21 @@ world.LATER = 120 -- seconds: past the lease of a move
 function world.later()
   local time = os.time
   os.time = function(t) return time(t) + (t and 0 or world.LATER) end -- luacheck: ignore 122
+  -- The directory's clock tells of leases.
+  function moves.is_live(directory, number, begun)
+    local row = directory.journal:first("SELECT lease >= unixepoch() + ? AS live FROM _collegedb_moves "
+      .. "WHERE number = ?", { world.LATER, number })
+    if row then return row.live == 1 end
+    return begun ~= nil and begun + moves.lease >= os.time()
+  end
+  function moves.dead(directory)
+    local numbers = {}
+    for row in directory.journal:each("SELECT number FROM _collegedb_moves WHERE lease < unixepoch() + ?",
+        { world.LATER }) do
+      numbers[#numbers + 1] = row.number
+    end
+    return numbers
+  end
 end
 
 -- Names of the files, with those of the databases' folders.
@@ -55,21 +71,16 @@ function World:path(name) return self.folder .. "/" .. name end
 -- Each database has a folder of its own, as on a disk of its own: no sync of one is a sync of another.
 function World:database(name) return self:path(name .. "/" .. name .. ".db") end
 
--- A shard that takes a statement at a time, and has it on the disk when it answers. It is closed with the process.
-local function open_single(self, name)
-  return core.sqlite(self:database(name), { name = name, single = true, journal_mode = self.journal_mode,
-    synchronous = "extra", busy_timeout_ms = math.floor((self.busy_timeout or 5) * 1000) })
-end
-
 ---@param extra table? further fields
 function World:config(extra)
   local config = { kv = self:database "directory", auto_migrate = false, shards = {} }
   for i, name in ipairs(self.shards) do
     local synchronous = self.synchronous
-    if name == STEADY then synchronous = "extra" end
-    config.shards[i] = self.single[name] and { name = name, open_single(self, name) }
-      or { name = name, self:database(name), journal_mode = self.journal_mode, busy_timeout = self.busy_timeout,
-        synchronous = synchronous }
+    if name == STEADY or self.single[name] then synchronous = "extra" end
+    local value = collegedb.sqlite(self:database(name))
+    value.single = self.single[name]
+    config.shards[i] = { name = name, value, journal_mode = self.journal_mode, busy_timeout = self.busy_timeout,
+      synchronous = synchronous }
   end
   for field, value in pairs(extra or {}) do config[field] = value end
   return config
