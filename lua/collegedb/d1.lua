@@ -20,6 +20,8 @@ local D1 = { __name = "collegedb.d1" }
 -- What must not be seen by who prints or walks over a shard value.
 local hidden = setmetatable({}, { __mode = "k" })
 
+local ids = setmetatable({}, { __mode = "k" }) -- of open shards
+
 function D1:__tostring() return "d1 " .. hidden[self].database end
 
 --- Opens a connection.
@@ -31,11 +33,13 @@ function D1:open(name)
     errors.raise("CONFIG", { field = "token", shard = name }, "%s needs a token: set CLOUDFLARE_API_TOKEN",
       tostring(self))
   end
-  return core.d1 {
+  local shard = core.d1 {
     name = name, url = to.url, token = to.token, ca_file = to.ca_file,
     deadline_ms = math.ceil((to.deadline or DEADLINE) * 1000),
     budget = to.account and net.budget("cloudflare " .. to.account) or nil,
   }
+  ids[shard] = to.url
+  return shard
 end
 
 --- What another program needs to open it, without the token.
@@ -49,6 +53,11 @@ end
 --- What tells one database from another.
 ---@return string
 function D1:id() return hidden[self].url end
+
+--- The same of an open shard.
+---@param shard userdata
+---@return string?
+function d1.id_of(shard) return ids[shard] end
 
 -- A value may be used by itself, without a name in a config.
 local function handle_of(self)
