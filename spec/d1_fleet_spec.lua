@@ -26,7 +26,8 @@ describe("a fleet of D1 databases", function()
   local function d1(i) return collegedb.d1 { database = names[i], endpoint = endpoint } end
 
   local function open()
-    return fixture.open { kv = d1(1), auto_migrate = true, shards = { { name = "east", d1(2) }, { name = "west", d1(3) },
+    return fixture.open { kv = d1(1), auto_migrate = true, shards = {
+      { name = "east", d1(2) }, { name = "west", d1(3) },
       { name = "file", fixture.path "file.db" } } }
   end
 
