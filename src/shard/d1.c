@@ -546,42 +546,56 @@ static void stmt_finalize(cdb__stmt *base) {
 /* --- the shard
  * ---------------------------------------------------------------------------------------------- */
 
-/* Runs a statement without parameters to its end. */
-static int run_text(cdb__shard *base, const char *sql, size_t size, int64_t *bytes, cdb__fault *fault) {
+/* Runs statements without parameters to their end, in one request. `size`: what D1 says of its own. */
+static int run_text(cdb__shard *base, const char *sql, size_t length, bool reads, int64_t *size,
+                    cdb__fault *fault) {
   cdb__stmt *stmt;
-  int code = stmt_prepare(base, sql, size, &stmt, fault);
+  int code = stmt_prepare(base, sql, length, &stmt, fault);
   if (code != CDB_OK) return code;
+  d1_stmt *s = stmt_of(stmt);
+  if (!reads) { /* whatever the first of them is */
+    s->sql.kind = CDB__SQL_OTHER;
+    s->sql.returning = 0;
+    s->sql.reads = stmt->readonly = false;
+  }
   if (stmt->parameters) code = cdb__fail(fault, CDB_USAGE, "a script takes no parameters");
-  else do
-      code = stmt_step(stmt, fault);
-    while (code == CDB__ROW);
-  if (code >= 0) *bytes = stmt_of(stmt)->answer.size;
+  else if (stmt_step(stmt, fault) < 0) code = fault->code;
+  if (code == CDB_OK) *size = s->answer.size;
   stmt_finalize(stmt);
-  return code < 0 ? code : CDB_OK;
+  return code;
 }
 
-/* One statement after the other: when one fails, those before it stay done. */
-static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
-  const char *at = script, *const end = script + strlen(script);
-  for (int number = 1; at < end; number++) {
+/* How much of a script goes into one request; 0 where it has a statement that D1 does not take. */
+static size_t next_part(const char *script, size_t size, bool *any) {
+  size_t at = 0;
+  for (*any = false; at < size;) {
     cdb__sql_info info;
-    int64_t ignored;
-    cdb__sql_scan(at, (size_t)(end - at), &info);
-    const size_t size = info.end ? info.end : (size_t)(end - at);
-    if (info.kind == CDB__SQL_TRANSACTION)
-      return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
-    if (info.kind != CDB__SQL_EMPTY) {
-      const int code = run_text(base, at, size, &ignored, fault);
-      if (code != CDB_OK) return code;
-    }
-    at += size;
+    cdb__sql_scan(script + at, size - at, &info);
+    const size_t length = info.end ? info.end : size - at;
+    if (info.kind == CDB__SQL_TRANSACTION) return 0;
+    if (*any && at + length > SQL_LIMIT) break;
+    *any = *any || info.kind != CDB__SQL_EMPTY;
+    at += length;
   }
-  return CDB_OK;
+  return at;
+}
+
+/* When a statement fails, those before it may stay done. */
+static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
+  bool any;
+  int64_t ignored;
+  int code = CDB_OK;
+  for (size_t left = strlen(script), part; left && code == CDB_OK; left -= part, script += part) {
+    part = next_part(script, left, &any);
+    if (!part) return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
+    if (any) code = run_text(base, script, part, false, &ignored, fault);
+  }
+  return code;
 }
 
 static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
   static const char sql[] = "SELECT NULL AS none";
-  const int code = run_text(base, sql, sizeof sql - 1, bytes, fault);
+  const int code = run_text(base, sql, sizeof sql - 1, true, bytes, fault);
   if (code == CDB_OK && *bytes == CDB__D1_UNKNOWN)
     return cdb__fail(fault, CDB_UNAVAILABLE, "D1 did not say how large the database is");
   return code;
