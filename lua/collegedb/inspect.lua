@@ -35,8 +35,10 @@ local function shadows(shard, rows)
   return found
 end
 
--- D1 has tables of its own, which may not be asked about.
-local function without_d1s(shard, name)
+--- SQL that leaves out D1's own tables, which may not be asked about.
+---@param name string the column with their names
+---@return string # " AND …" or ""
+function inspect.without_d1s(shard, name)
   return core.kind(shard) == "d1" and (" AND substr(%s, 1, 4) <> '_cf_'"):format(name) or ""
 end
 
@@ -47,7 +49,7 @@ function inspect.list(shard)
   local rows, virtuals = shard:all([[SELECT name, CASE WHEN type = 'view' THEN 'view'
       WHEN sql LIKE 'create virtual%' THEN 'virtual' ELSE 'table' END AS kind
     FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_']] .. without_d1s(shard, "name")
+    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_']] .. inspect.without_d1s(shard, "name")
     .. " ORDER BY name"), false
   for _, row in ipairs(rows) do virtuals = virtuals or row.kind == "virtual" end
   local shadow = virtuals and shadows(shard, rows) or {}
@@ -131,7 +133,7 @@ local function columns_of(shard)
   for row in shard:each([[SELECT s.name AS "table", c.name, c.type, c."notnull", c.pk, c.hidden
       FROM sqlite_schema AS s, pragma_table_xinfo(s.name) AS c WHERE s.type = 'table'
       AND s.sql NOT LIKE 'create virtual%' AND substr(s.name, 1, 11) <> '_collegedb_']]
-      .. without_d1s(shard, "s.name") .. " ORDER BY s.name, c.cid") do
+      .. inspect.without_d1s(shard, "s.name") .. " ORDER BY s.name, c.cid") do
     local name = row.table
     if not lazy[name] then columns[name], keys[name], lazy[name] = {}, {}, lazy_column(shard, name) end
     table.insert(columns[name], setmetatable(column_of(row), lazy[name]))
@@ -145,7 +147,7 @@ local function foreign_keys(shard)
   local by_table = {}
   for row in shard:each([[SELECT s.name AS child, f.id, f."table" AS parent, f."from" AS "column",
       f."to" AS target, f.on_delete FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
-      WHERE s.type = 'table']] .. without_d1s(shard, "s.name") .. " ORDER BY s.name, f.id DESC, f.seq") do
+      WHERE s.type = 'table']] .. inspect.without_d1s(shard, "s.name") .. " ORDER BY s.name, f.id DESC, f.seq") do
     local list = by_table[row.child] or {}
     by_table[row.child] = list
     local key = list[#list]

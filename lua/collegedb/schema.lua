@@ -101,14 +101,14 @@ end
 
 -- Tables first, then what refers to them.
 local READ = [[SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
-  AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_'
+  AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_'%s
   ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, rowid]]
 
 --- The SQL that makes the tables of a shard, or nil if it has none.
 function schema.read(shard)
   local parts, shadow = {}, {}
   for _, each in ipairs(inspect.list(shard)) do shadow[each.name] = each.kind == "shadow" end
-  for row in shard:each(READ) do
+  for row in shard:each(READ:format(inspect.without_d1s(shard, "name"))) do
     -- Shadow tables come with their virtual table.
     if not shadow[row.name] then parts[#parts + 1] = row.sql end
   end
