@@ -10,7 +10,7 @@ local single = {}
 
 single.BOTH = { a = true, b = true }
 
-local SHOP <const> = [[
+single.SHOP = [[
 CREATE TABLE users (id TEXT PRIMARY KEY, mail TEXT UNIQUE, n INTEGER);
 CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id TEXT NOT NULL REFERENCES users ON DELETE CASCADE, v,
   UNIQUE (user_id, v));
@@ -34,7 +34,7 @@ end
 
 function single.open(which)
   local db = single.open_again(which)
-  for _, name in ipairs { "a", "b" } do db:shard(name):exec(SHOP) end
+  for _, name in ipairs { "a", "b" } do db:shard(name):exec(single.SHOP) end
   return db
 end
 
