@@ -1,7 +1,6 @@
 -- Moving groups to and from shards that take a statement at a time: values, movers that die, answers that are lost.
 
 local core = require "collegedb.core"
-local errors = require "collegedb.errors"
 local fixture = require "spec.support.fixture"
 local recovery = require "collegedb.recovery"
 local single = require "spec.support.single"
@@ -9,28 +8,6 @@ local single = require "spec.support.single"
 local WORLDS <const> = { ["to one"] = { b = true }, ["from one"] = { a = true },
   ["from one to another"] = { a = true, b = true } }
 local COMMITTED <const> = { commit = true, activate = true, publish = true, clean = true, close = true }
-
--- Statements of shards that take one at a time raise OUTCOME_UNKNOWN from the n-th on, `times` times, after they were
--- done or before. Returns what ends that, and tells how many there were.
-local function lose_answers(n, done_before, times)
-  local methods, calls = core.shard_methods, 0
-  local kept, pause = { run = methods.run, exec = methods.exec }, core.pause
-  core.pause = function() end
-  for name, method in pairs(kept) do
-    methods[name] = function(handle, ...)
-      if not core.is_single(handle) then return method(handle, ...) end
-      calls = calls + 1
-      if calls < n or calls >= n + times then return method(handle, ...) end
-      if done_before then method(handle, ...) end
-      errors.raise("OUTCOME_UNKNOWN", nil, "the answer was lost")
-    end
-  end
-  return function()
-    core.pause = pause
-    for name, method in pairs(kept) do methods[name] = method end
-    return calls
-  end
-end
 
 for what, which in pairs(WORLDS) do
   describe("moving " .. what .. " that takes a statement at a time", function()
@@ -82,7 +59,7 @@ for what, which in pairs(WORLDS) do
           local db = single.open(which)
           local key = single.make(db, n * 10, 2)
           local before = single.contents "a"
-          local restore = lose_answers(n, done_before, 1)
+          local restore = single.lose_answers(n, done_before, 1)
           local moved, err = pcall(db.reassign_shard, db, key, "b")
           calls = restore()
           assert(moved, ("statement %d: %s"):format(n, tostring(err)))
@@ -99,7 +76,7 @@ for what, which in pairs(WORLDS) do
           local db = single.open(which)
           local key = single.make(db, n * 10, 2)
           local before = single.contents "a"
-          local restore = lose_answers(n, done_before, 1000)
+          local restore = single.lose_answers(n, done_before, 1000)
           local moved, err = pcall(db.reassign_shard, db, key, "b")
           calls = restore()
           assert(moved == false or n > calls, "it was done")

@@ -172,6 +172,19 @@ function single_fence.hold(state, index, keyspace, anew)
   errors.raise("BUSY", { shard = shard.name }, "the fence of %s changes faster than it can be put up", shard.name)
 end
 
+-- Of those who died while they put a fence up. Who is at it begins anew, with another tag.
+local UNFINISHED <const> = ([[SELECT DISTINCT substr(name, 18, %d) AS tag FROM sqlite_schema WHERE type = 'trigger'
+  AND substr(name, 1, 17) = '_collegedb_fence_' AND substr(name, 18, %d) NOT IN (SELECT text FROM _collegedb_fence)]])
+  :format(HASH + 6, HASH + 6)
+
+--- Removes triggers of fences that were never whole, or stand no more.
+---@return boolean any
+function single_fence.clear_unfinished(shard)
+  local rows = fence.reading(shard.inner.all, shard.inner, UNFINISHED) or {}
+  for _, row in ipairs(rows) do retire(shard, row.tag) end
+  return #rows > 0
+end
+
 local BARE <const> = [[SELECT NOT EXISTS (SELECT 1 FROM _collegedb_own) AND EXISTS (SELECT 1 FROM _collegedb_fence)
   AS bare]]
 

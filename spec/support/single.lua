@@ -3,6 +3,7 @@
 local assert = require "luassert"
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local fixture = require "spec.support.fixture"
 local recovery = require "collegedb.recovery"
 
@@ -102,6 +103,28 @@ function single.check_whole(db, key, before, on)
     end
   end
   assert.same({}, db:verify().findings)
+end
+
+---Statements of shards that take one at a time raise OUTCOME_UNKNOWN from the n-th on, `times` times, after they were
+-- done or before. Returns what ends that, and tells how many there were.
+function single.lose_answers(n, done_before, times)
+  local methods, calls = core.shard_methods, 0
+  local kept, pause = { run = methods.run, exec = methods.exec }, core.pause
+  core.pause = function() end
+  for name, method in pairs(kept) do
+    methods[name] = function(handle, ...)
+      if not core.is_single(handle) then return method(handle, ...) end
+      calls = calls + 1
+      if calls < n or calls >= n + times then return method(handle, ...) end
+      if done_before then method(handle, ...) end
+      errors.raise("OUTCOME_UNKNOWN", nil, "the answer was lost")
+    end
+  end
+  return function()
+    core.pause = pause
+    for name, method in pairs(kept) do methods[name] = method end
+    return calls
+  end
 end
 
 return single
