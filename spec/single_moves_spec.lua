@@ -51,6 +51,26 @@ for what, which in pairs(WORLDS) do
       end)
     end
 
+    it("is finished or undone when a shard can not be reached from any statement on", function()
+      local n, moved, err = 1, false, nil
+      repeat
+        local db = single.open(which)
+        local key = single.make(db, n * 10, 2)
+        local before = single.contents "a"
+        local restore = single.disconnect(n)
+        moved, err = pcall(db.reassign_shard, db, key, "b")
+        local calls = restore()
+        assert.equal(calls >= n, not moved)
+        if not moved then assert.equal("UNAVAILABLE", err.code, tostring(err)) end
+        recovery.run(core.state(db), true)
+        local on = single.count("a").users == 1 and "a" or "b"
+        single.check_whole(db, key, before, on)
+        db:close()
+        single.remove_files()
+        n = n + 2
+      until moved
+    end)
+
     for _, done_before in ipairs { true, false } do
       local how = done_before and "was done" or "was not done"
       it("goes on when the answer of any statement is lost that " .. how, function()

@@ -127,4 +127,30 @@ function single.lose_answers(n, done_before, times)
   end
 end
 
+---Shards that take a statement at a time can not be reached from their n-th statement on, reads too. Returns what ends
+---that, and tells how many there were.
+function single.disconnect(n)
+  local calls, pause, kept = 0, core.pause, {}
+  core.pause = function() end
+  for class, methods in pairs { shard = core.shard_methods, tx = core.tx_methods } do
+    kept[class] = {}
+    for _, name in ipairs { "run", "exec", "first", "all", "each" } do
+      local method = methods[name]
+      kept[class][name] = method
+      methods[name] = function(handle, ...)
+        if not core.is_single(handle) then return method(handle, ...) end
+        calls = calls + 1
+        if calls >= n then errors.raise("UNAVAILABLE", nil, "no connection") end
+        return method(handle, ...)
+      end
+    end
+  end
+  return function()
+    core.pause = pause
+    for name, method in pairs(kept.shard) do core.shard_methods[name] = method end
+    for name, method in pairs(kept.tx) do core.tx_methods[name] = method end
+    return calls
+  end
+end
+
 return single
