@@ -77,6 +77,18 @@ local function going_out(each, keys)
     table.concat(equal, " AND "))
 end
 
+--- Conditions, as SQL, that are true when rows that stay refer to some of the move ?1.
+---@param list collegedb.Reference[]
+---@return string[]
+function references.holding(list, keyspace)
+  local conditions, keys = {}, fence.keys_sql(keyspace, "?1")
+  for _, each in ipairs(list) do
+    local sql = coming_in(each, keys)
+    if sql then conditions[#conditions + 1] = ("(%s) > 0"):format(sql) end
+  end
+  return conditions
+end
+
 local function count(reader, list, which, job)
   local keys, counts = fence.keys_sql(job.keyspace, "?1"), {}
   for i, each in ipairs(list) do
