@@ -305,6 +305,9 @@ for _, kind in ipairs(kinds) do
         raises("CONSTRAINT", "not; today", shard.run, shard, "UPDATE users SET age = 1")
         raises("CONSTRAINT", "not; today", shard.first, shard, "UPDATE users SET age = 1 RETURNING age")
         assert.is_nil(shard:first("SELECT age FROM users").age)
+        local long = "CREATE TRIGGER long BEFORE DELETE ON users BEGIN SELECT RAISE(ABORT, '%s'); END"
+        shard:run(long:format(("long "):rep(300)))
+        raises("CONSTRAINT", "long long", shard.run, shard, "DELETE FROM users")
       end)
 
       it("a value that is too large", function()
