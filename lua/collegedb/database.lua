@@ -57,14 +57,21 @@ function methods:get_shard_stats()
   return stats.shards(state)
 end
 
+-- The state, with the shards that were added meanwhile.
+local function current(db)
+  local state = core.state(db)
+  state:read_epoch()
+  return state
+end
+
 --- Rows of a table: the total, and by shard.
-function methods:count(name) return stats.count(core.state(self), name) end
+function methods:count(name) return stats.count(current(self), name) end
 
 --- Runs one statement on every shard; those that are far away are asked at once. When some fail, the error's `results`
 -- has the answers of the others and `failures` the errors, by shard.
 ---@return table<string, table> results by shard
 function methods:run_all_shards(sql, params)
-  local shards, calls, results, failures, first = core.state(self).shards, {}, {}, {}, nil
+  local shards, calls, results, failures, first = current(self).shards, {}, {}, {}, nil
   for i, shard in ipairs(shards) do calls[i] = { shard.handle, sql, params } end
   local answers, failed = core.together(calls, "run")
   for i, shard in ipairs(shards) do

@@ -357,6 +357,12 @@ function fence.is_open(tx)
   return fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
 end
 
+--- Does the shard hold the keys of this move for it?
+function fence.is_sending(tx, number)
+  return fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open WHERE move = ? AND state = 'sending'",
+    { number }) ~= nil
+end
+
 --- Forgets keys that went, or came, before a time; the fence goes with the last.
 ---@param time integer seconds, as os.time
 function fence.forget(tx, time)

@@ -35,8 +35,9 @@ local function shadows(shard, rows)
   return found
 end
 
---- SQL that leaves out the tables which D1 has for itself: it may not be asked about them.
----@param name string the expression that is a table's name
+--- SQL that leaves out D1's own tables, which may not be asked about.
+---@param name string the column with their names
+---@return string # " AND …" or ""
 function inspect.without_d1s(shard, name)
   return core.kind(shard) == "d1" and (" AND substr(%s, 1, 4) <> '_cf_'"):format(name) or ""
 end

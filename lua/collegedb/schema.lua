@@ -101,7 +101,7 @@ end
 
 -- Tables first, then what refers to them.
 local READ = [[SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
-  AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_' %s
+  AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_'%s
   ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, rowid]]
 
 --- The SQL that makes the tables of a shard, or nil if it has none.

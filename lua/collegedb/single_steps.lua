@@ -8,6 +8,7 @@ local fence = require "collegedb.fence"
 local procedures = require "collegedb.procedures"
 local references = require "collegedb.references"
 local single_fence = require "collegedb.single_fence"
+local single_reads = require "collegedb.single_reads"
 
 local single_steps = {}
 
@@ -64,7 +65,8 @@ end
 function single_steps.receive(job)
   job.target_parts = take(job, job.target_index, "receiving", job.source).parts
   job.matched = checks.match_target(job)
-  checks.check_absent(job, job.target.inner)
+  local present = single_reads.any(job.target.inner, checks.present(job), { job.number })
+  if present then checks.check_absent(job, job.target.inner) end
 end
 
 function single_steps.send(job)
