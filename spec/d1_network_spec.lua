@@ -25,7 +25,7 @@ local ways <const> = {
   { "the answer never comes", { pass = true, part = 0, ending = "stall" }, "OUTCOME_UNKNOWN", slow = true },
 }
 
-local rest = kinds[3]
+local rest = kinds.rest
 
 describe("a database with D1 shards, when at one request", function()
   if kinds.skip(rest, it, function(why) pending(why) end) then return end
