@@ -165,8 +165,8 @@ describe("the token of a D1 database", function()
   end)
 
   it("is not shown where values are shown: at the prompt, and by -e", function()
-    local source = ('v = collegedb.d1 { account = %q, database = "good", token = os.getenv "THE_TOKEN", endpoint = %q }')
-      :format(accounts.good, faults.origin())
+    local source = ('v = collegedb.d1 { account = %q, database = "good", token = os.getenv "THE_TOKEN", '
+      .. 'endpoint = %q }'):format(accounts.good, faults.origin())
     for _, input in ipairs { "return v", "v", "{ v }", "v:first('SELECT v')", "error(v)", "v.token",
       "for k, x in pairs(v) do print(k, x) end", "collegedb.open { kv = v, shards = { v } }" } do
       local result = process.run({ process.collegedb, "-i" },

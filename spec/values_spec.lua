@@ -129,7 +129,8 @@ for _, kind in ipairs(kinds) do
         local value = VALUES[i]
         local label = ("value %d, %s"):format(i, shown(value))
         check_same("SELECT 7 / ?1 AS q, ?1 || '-' AS c, CAST(?1 AS TEXT) AS t, CAST(?1 AS INTEGER) AS i, "
-          .. "?1 IS NULL AS n, hex(?1) AS h, upper(?1) AS u, CASE ?1 WHEN 1 THEN 'one' END AS w, coalesce(?1, 'none') AS o, "
+          .. "?1 IS NULL AS n, hex(?1) AS h, "
+          .. "upper(?1) AS u, CASE ?1 WHEN 1 THEN 'one' END AS w, coalesce(?1, 'none') AS o, "
           .. "instr('xyz', ?1) AS p, (SELECT ?1) AS s", { value }, label)
       end
       check_same("SELECT ? + ? AS a, ? * ? AS m, ? % ? AS r, ? / 2 AS h, max(?, ?) AS x",
