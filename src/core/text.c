@@ -95,15 +95,3 @@ void cdb__text_free(cdb__text *text) {
   free(text->data);
   *text = (cdb__text){0};
 }
-
-void cdb__hide(char *string, const char *secret) {
-  enum { SHORTEST = 4 }; /* of what is hidden at the end: less tells nothing */
-  const size_t size = secret ? strlen(secret) : 0, length = strlen(string);
-  if (size == 0) return;
-  for (char *found = string; (found = strstr(found, secret));) memset(found, '*', size);
-  for (size_t part = size <= length ? size - 1 : length; part >= SHORTEST; part--) {
-    if (memcmp(string + length - part, secret, part) != 0) continue;
-    memset(string + length - part, '*', part);
-    return;
-  }
-}

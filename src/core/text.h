@@ -23,8 +23,4 @@ void cdb__text_hex(cdb__text *text, const void *data, size_t size);
 void cdb__text_clear(cdb__text *text);
 void cdb__text_free(cdb__text *text);
 
-/* Makes stars of a secret wherever it stands in the string, and of its beginning where the string was cut off
- * in the middle of it. NULL is no secret. */
-void cdb__hide(char *string, const char *secret);
-
 #endif

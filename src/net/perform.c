@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "core/key.h"
-#include "core/text.h"
 #include "net/transfer.h"
 
 enum { LONGEST_POLL_MS = 100 }; /* so often it is asked whether to stop */
@@ -75,18 +74,23 @@ void cdb__net_answer_free(cdb__net_answer *answer) {
 
 /* --- what came of it --------------------------------------------------------------- */
 
+/* A peer that sends the token back must not bring it into a message. */
+static void hide_token(char *text, const char *token) {
+  const size_t size = token ? strlen(token) : 0;
+  if (size == 0) return;
+  for (char *found = text; (found = strstr(found, token));) memset(found, '*', size);
+}
+
 static void describe(cdb__transfer *t, const cdb__net_rule *rule) {
   cdb__net_answer *answer = t->answer;
   char detail[CURL_ERROR_SIZE + 64] = "", tries[32] = "";
-  cdb__hide(t->detail, t->request->token);
   if (t->detail[0]) snprintf(detail, sizeof detail, " (%s)", t->detail);
   else if (answer->status) snprintf(detail, sizeof detail, " (status %ld)", answer->status);
   if (answer->attempts > 1) snprintf(tries, sizeof tries, ", %d times", answer->attempts);
   const bool unknown = rule->code == CDB_OUTCOME_UNKNOWN;
   cdb__fail(&answer->fault, rule->code, "%s: %s%s%s%s", t->host, rule->text, detail, tries,
             unknown ? "; the write was sent, and may have been done or not" : "");
-  /* A peer that sends the token back must not bring it into a message. */
-  cdb__hide(answer->fault.message, t->request->token);
+  hide_token(answer->fault.message, t->request->token);
 }
 
 static void finish(cdb__transfer *t, cdb__net_cause cause) {
