@@ -62,12 +62,6 @@ static const cdb__jansson *jansson_of(const d1_stmt *s) { return &shard_of(s->ba
 
 /* --- failures ------------------------------------------------------------------------------ */
 
-/* Whoever answers may send the token back; it must not get into a message. */
-static void hide_token(char *text, const char *token) {
-  const size_t size = token ? strlen(token) : 0;
-  for (char *found = text; size && (found = strstr(found, token));) memset(found, '*', size);
-}
-
 __attribute__((format(printf, 3, 4))) static int fail(d1_stmt *s, int code, const char *format, ...) {
   const d1_shard *shard = shard_of(s->base.shard);
   va_list args;
@@ -76,7 +70,7 @@ __attribute__((format(printf, 3, 4))) static int fail(d1_stmt *s, int code, cons
   s->fault = (cdb__fault){.code = code};
   vsnprintf(s->fault.message, sizeof s->fault.message, format, args);
   va_end(args);
-  hide_token(s->fault.message, shard->options.token);
+  cdb__net_hide(s->fault.message, shard->options.token);
   return code;
 }
 
@@ -101,6 +95,7 @@ static int verdict(const char *message) {
 static void refuse(d1_stmt *s, const cdb__net_answer *answer, bool write) {
   char said[400];
   cdb__d1_answer_errors(jansson_of(s), answer->body, answer->size, said, sizeof said);
+  cdb__net_hide(said, shard_of(s->base.shard)->options.token);
   if (answer->cause == CDB__NET_SQL_ERROR && *said) {
     const int code = verdict(said);
     fail(s, code, "%s", code == CDB_MOVED ? "the key was moved to another shard, or is on its way" : said);
