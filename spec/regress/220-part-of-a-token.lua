@@ -1,4 +1,4 @@
--- A message of D1's that was cut off in the middle of the token showed the token's beginning; a token of asterisks hung.
+-- A message of D1's that was cut off inside the token showed the token's beginning; a token of asterisks hung.
 
 local collegedb = require "collegedb"
 local faults = require "spec.support.faults"

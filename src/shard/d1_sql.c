@@ -54,18 +54,31 @@ static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(ch
 }
 
 static bool is_number(char c) { return is_name(c) || c == '.'; }
-static bool is_parameter_name(char c) { return is_name(c) || c == ':'; }
+
+/* Of a parameter with a name, as SQLite has it: Tcl's `$a::b(c)` is one too. `at` if it is none. */
+static size_t end_of_parameter(const char *sql, size_t size, size_t at) {
+  size_t i = at + 1;
+  bool named = false;
+  for (; i < size; i++) {
+    const bool colons = sql[i] == ':' && i + 1 < size && sql[i + 1] == ':';
+    if (!colons && !is_name(sql[i])) break;
+    if (colons) i++;
+    else named = true;
+  }
+  if (!named || i == size || sql[i] != '(') return named ? i : at;
+  while (i < size && sql[i] != ')' && !is_space(sql[i])) i++;
+  return i < size && sql[i] == ')' ? i + 1 : at;
+}
 
 /* The token that begins at `at`. */
 static cdb__d1_token scan(const char *sql, size_t size, size_t at) {
   const char c = sql[at];
-  const char next = at + 1 < size ? sql[at + 1] : '\0';
   if (c == '\'') return (cdb__d1_token){CDB__D1_OTHER, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '"' || c == '`') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '[') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, ']'), 0};
   if (c == '?') return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_digit), 0};
-  if ((c == ':' || c == '@' || c == '$') && is_parameter_name(next))
-    return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_parameter_name), 0};
+  if ((c == ':' || c == '@' || c == '$') && end_of_parameter(sql, size, at) > at)
+    return (cdb__d1_token){CDB__D1_PARAMETER, at, end_of_parameter(sql, size, at), 0};
   if (is_name_start(c)) return (cdb__d1_token){CDB__D1_NAME, at, end_while(sql, size, at, is_name), 0};
   if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_while(sql, size, at, is_number), 0};
   return (cdb__d1_token){CDB__D1_SIGN, at, at + 1, 0};
@@ -278,6 +291,7 @@ static void add_part(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *va
     const cdb__d1_token *token = &sql->tokens[i];
     if (token->number == 0 || token->from < from || token->from >= to) continue;
     cdb__text_add(out, sql->sql + from, token->from - from);
+    if (token->from && is_name(sql->sql[token->from - 1])) cdb__text_puts(out, " "); /* as in `LIMIT?` */
     add_expression(out, token->number - 1, &values[token->number - 1]);
     from = token->to;
   }
@@ -318,57 +332,117 @@ static void add_encoded(cdb__text *out, const char *expression, size_t size) {
   }
 }
 
+/* Do all names differ for SQLite? */
+static bool all_differ(char *const *names, int count) {
+  for (int i = 1; i < count; i++)
+    for (int k = 0; k < i; k++)
+      if (strcasecmp(names[i], names[k]) == 0) return false;
+  return true;
+}
+
+/* One more table, with columns c1, c2 …, of those of the statement: in their order, or by their names. */
+static void add_table(cdb__text *out, const char *name, char *const *columns, int count, bool named) {
+  cdb__text_printf(out, ", %s(", name);
+  for (int i = 1; i <= count; i++) cdb__text_printf(out, "%sc%d", i > 1 ? "," : "", i);
+  cdb__text_puts(out, ") AS (SELECT ");
+  if (!named) cdb__text_puts(out, "*");
+  for (int i = 0; named && i < count; i++) {
+    if (i) cdb__text_puts(out, ",");
+    add_name(out, columns[i]);
+  }
+  cdb__text_puts(out, " FROM _collegedb_q)");
+}
+
+/* The columns are taken by their names, since their order may be another by now; by their order where names
+ * are not enough. In both cases it is looked at the other way whether they are still these. */
 void cdb__d1_encoded(cdb__text *out, const cdb__text *statement, char *const *columns, int count, int limit) {
   char name[16];
+  const bool named = all_differ(columns, count);
   cdb__text_puts(out, "WITH _collegedb_q AS MATERIALIZED (");
   cdb__text_add(out, statement->data, statement->size);
-  cdb__text_puts(out, "\n), _collegedb_p(");
-  for (int i = 1; i <= count; i++) cdb__text_printf(out, "%sc%d", i > 1 ? "," : "", i);
-  cdb__text_puts(out, ") AS (SELECT * FROM _collegedb_q) SELECT ");
+  cdb__text_puts(out, "\n)");
+  add_table(out, "_collegedb_p", columns, count, named);
+  add_table(out, "_collegedb_c", columns, count, !named);
+  cdb__text_puts(out, " SELECT ");
   for (int i = 1; i <= count; i++) {
     if (i > 1) cdb__text_puts(out, ",");
     add_encoded(out, name, (size_t)snprintf(name, sizeof name, "c%d", i));
     cdb__text_printf(out, " AS c%d", i);
   }
-  cdb__text_puts(out, " FROM _collegedb_p WHERE NOT EXISTS (SELECT ");
-  for (int i = 0; i < count; i++) {
-    if (i) cdb__text_puts(out, ",");
-    add_name(out, columns[i]);
-  }
-  cdb__text_puts(out, " FROM _collegedb_q LIMIT 0)");
+  cdb__text_puts(out, " FROM _collegedb_p WHERE NOT EXISTS (SELECT 1 FROM _collegedb_c LIMIT 0)");
   if (limit) cdb__text_printf(out, " LIMIT %d", limit);
+}
+
+static bool is_one_of(const cdb__d1_sql *sql, size_t i, const char *const *words) {
+  while (*words && !is_word(sql, i, *words)) words++;
+  return *words != NULL;
+}
+
+static bool is_string(const cdb__d1_sql *sql, size_t i) {
+  return sql->tokens[i].kind == CDB__D1_OTHER && sql->sql[sql->tokens[i].from] == '\'';
+}
+
+/* Can the token be a name that follows an expression without AS? The string of x'00' is none. */
+static bool is_bare_alias(const cdb__d1_sql *sql, size_t i) {
+  static const char *const ends[] = {"END", "ISNULL", "NOTNULL", "NULL", NULL};
+  const cdb__d1_token *t = &sql->tokens[i];
+  if (is_string(sql, i)) return !(is_word(sql, i - 1, "X") && t[-1].to == t->from);
+  return t->kind == CDB__D1_QUOTED || (t->kind == CDB__D1_NAME && !is_one_of(sql, i, ends));
+}
+
+/* Can an expression end with the token? */
+static bool ends_expression(const cdb__d1_sql *sql, size_t i) {
+  static const char *const operators[] = {"AND",   "OR",     "NOT",    "IS",      "IN",      "LIKE", "GLOB",
+                                          "MATCH", "REGEXP", "ESCAPE", "COLLATE", "BETWEEN", "FROM", NULL};
+  const cdb__d1_kind kind = sql->tokens[i].kind;
+  return kind == CDB__D1_SIGN ? is_sign(sql, i, ')') : kind != CDB__D1_NAME || !is_one_of(sql, i, operators);
+}
+
+/* Does the last of these tokens name the expression before it? `*end` is where that ends. */
+static bool has_alias(const cdb__d1_sql *sql, size_t first, size_t last, size_t *end) {
+  const size_t name = last - 1;
+  *end = last;
+  if (name < first + 1) return false;
+  const bool as = name > first + 1 && is_word(sql, name - 1, "AS");
+  if (!as && !(is_bare_alias(sql, name) && ends_expression(sql, name - 1))) return false;
+  *end = as ? name - 1 : name;
+  return true;
+}
+
+static void add_token(cdb__text *out, const cdb__d1_sql *sql, size_t i) {
+  cdb__text_add(out, sql->sql + sql->tokens[i].from, sql->tokens[i].to - sql->tokens[i].from);
+}
+
+/* What the column of an expression without a name is called: its text, or the column that it is. */
+static void add_own_name(cdb__text *out, const cdb__d1_sql *sql, size_t first, size_t last) {
+  if (first + 3 == last && is_sign(sql, first + 1, '.')) first += 2;
+  const char *text = sql->sql + sql->tokens[first].from;
+  const size_t size = sql->tokens[last - 1].to - sql->tokens[first].from;
+  const bool quoted = first + 1 == last && sql->tokens[first].kind == CDB__D1_QUOTED;
+  char *name = malloc(size + 1);
+  if (!name) out->failed = true;
+  else if (quoted) cdb__sql_name(text, size, name, size + 1);
+  else snprintf(name, size + 1, "%.*s", (int)size, text);
+  if (name) add_name(out, name);
+  free(name);
 }
 
 /* One expression behind RETURNING: its tokens from `first` up to, not including, `last`. */
 static void add_returned(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, size_t first,
                          size_t last) {
   cdb__text expression = {0};
-  size_t as = 0;
-  int depth = 0;
-  for (size_t i = first; i < last; i++) {
-    depth += is_sign(sql, i, '(') - is_sign(sql, i, ')');
-    if (depth == 0 && i > first && is_word(sql, i, "AS")) as = i;
-  }
-  const size_t from = sql->tokens[first].from, to = sql->tokens[as ? as - 1 : last - 1].to;
+  size_t end;
+  const bool alias = has_alias(sql, first, last, &end);
+  const size_t from = sql->tokens[first].from, to = sql->tokens[end - 1].to;
   cdb__text_puts(&expression, "(");
   add_part(&expression, sql, values, from, to);
   cdb__text_puts(&expression, ")");
   if (expression.failed) out->failed = true;
   else add_encoded(out, expression.data, expression.size);
-  cdb__text_puts(out, " AS ");
-  if (as)
-    cdb__text_add(out, sql->sql + sql->tokens[as + 1].from,
-                  sql->tokens[last - 1].to - sql->tokens[as + 1].from);
-  else {
-    char *name = strndup(sql->sql + from, to - from);
-    char plain[256];
-    const bool quoted = first + 1 == last && sql->tokens[first].kind == CDB__D1_QUOTED &&
-                        cdb__sql_name(sql->sql + from, to - from, plain, sizeof plain) < sizeof plain;
-    if (name) add_name(out, quoted ? plain : name);
-    else out->failed = true;
-    free(name);
-  }
   cdb__text_free(&expression);
+  cdb__text_puts(out, " AS ");
+  if (alias) add_token(out, sql, last - 1);
+  else add_own_name(out, sql, first, last);
 }
 
 static void add_columns(cdb__text *out, char *const *columns, int count) {
@@ -446,10 +520,6 @@ static bool find_select_parts(const cdb__d1_sql *sql, select_parts *out) {
 bool cdb__d1_has_pages(const cdb__d1_sql *sql) {
   select_parts parts;
   return find_select_parts(sql, &parts);
-}
-
-static void add_token(cdb__text *out, const cdb__d1_sql *sql, size_t i) {
-  cdb__text_add(out, sql->sql + sql->tokens[i].from, sql->tokens[i].to - sql->tokens[i].from);
 }
 
 void cdb__d1_page(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, bool first, int64_t after,
