@@ -1,5 +1,5 @@
--- Statements that SQLite takes were refused by D1 as they were rewritten, or gave values under other names: columns whose
--- order had changed since, names without AS behind RETURNING, parameters next to a word, and Tcl's parameters.
+-- Statements that SQLite takes were refused by D1 as they were rewritten, or gave values under other names: columns
+-- whose order had changed since, names without AS behind RETURNING, parameters next to a word, and Tcl's parameters.
 
 local collegedb = require "collegedb"
 local engine = require "spec.support.engine"

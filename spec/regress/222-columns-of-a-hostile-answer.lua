@@ -1,4 +1,4 @@
--- An answer with more columns than D1 has, or with none where one more was asked for, was written past the end of memory.
+-- An answer with more columns than D1 has, or with none where one more was asked for, wrote past the end of memory.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
