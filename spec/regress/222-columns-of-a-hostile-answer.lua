@@ -42,10 +42,12 @@ describe("a D1 shard", function()
     assert.equal("c100", shard:first("SELECT * FROM t").c100)
   end)
 
-  it("refuses a page without any column", function()
-    faults.play_at(path, answer("", "[]"))
-    fixture.raises("UNAVAILABLE", "0 columns", function()
+  it("refuses a page without its columns", function()
+    local function read()
       for _ in shard:each "SELECT id FROM t" do error "no row was to come" end
-    end)
+    end
+    faults.play_at(path, answer("", "[]"), answer('"_collegedb_row"', '["i5"]'))
+    fixture.raises("UNAVAILABLE", "0 columns", read)
+    fixture.raises("UNSUPPORTED", nil, read)
   end)
 end)

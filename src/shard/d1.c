@@ -154,7 +154,7 @@ static int take_columns(d1_stmt *s) {
     return fail(s, is_write(s) ? CDB_OUTCOME_UNKNOWN : CDB_UNAVAILABLE,
                 "it answered with %zu columns, where D1 has at most %d", s->answer.columns, COLUMN_LIMIT);
   if (!read_names(s, s->answer.columns - hidden, false, &now)) return no_memory(s);
-  if (same_names(&now, &s->columns)) {
+  if (s->row && same_names(&now, &s->columns)) {
     free_names(&now);
     return CDB_OK;
   }
