@@ -61,6 +61,8 @@ static d1_shard *shard_of(cdb__shard *shard) { return (d1_shard *)shard; }
 static d1_stmt *stmt_of(cdb__stmt *stmt) { return (d1_stmt *)stmt; }
 static const cdb__jansson *jansson_of(const d1_stmt *s) { return &shard_of(s->base.shard)->jansson; }
 
+static bool is_write(const d1_stmt *s) { return s->next == WRITE; }
+
 /* --- failures ------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static int fail(d1_stmt *s, int code, const char *format, ...) {
@@ -90,18 +92,11 @@ static int verdict(const char *message) {
   return CDB_SQL;
 }
 
-/* Whoever answers may send the token back; it must not get into a message, nor a part of it. */
-static void hide_token(cdb__text *text, const char *token) {
-  const size_t size = token ? strlen(token) : 0;
-  char *found = text->data;
-  while (size && found && (found = strstr(found, token))) memset(found, '*', size);
-}
-
 /* For an answer that is none. A write that may have been done is OUTCOME_UNKNOWN. */
 static void refuse(d1_stmt *s, const cdb__net_answer *answer, bool write) {
   cdb__text text = {0};
   cdb__d1_answer_errors(jansson_of(s), answer->body, answer->size, &text);
-  hide_token(&text, shard_of(s->base.shard)->options.token);
+  if (text.data) cdb__net_hide(text.data, shard_of(s->base.shard)->options.token);
   const char *said = text.data && !text.failed ? text.data : "";
   if (answer->cause == CDB__NET_SQL_ERROR && *said) {
     const int code = verdict(said);
@@ -156,9 +151,11 @@ static bool same_names(const names *a, const names *b) {
 static int take_columns(d1_stmt *s) {
   names now;
   const size_t hidden = s->paged ? 1 : 0;
-  if (s->answer.columns < hidden) return CDB_OK;
+  if (s->answer.columns < hidden || s->answer.columns - hidden > COLUMN_LIMIT)
+    return fail(s, is_write(s) ? CDB_OUTCOME_UNKNOWN : CDB_UNAVAILABLE,
+                "it answered with %zu columns, where D1 has at most %d", s->answer.columns, COLUMN_LIMIT);
   if (!read_names(s, s->answer.columns - hidden, false, &now)) return no_memory(s);
-  if (same_names(&now, &s->columns)) {
+  if (s->row && same_names(&now, &s->columns)) {
     free_names(&now);
     return CDB_OK;
   }
@@ -177,8 +174,6 @@ static int take_columns(d1_stmt *s) {
 }
 
 /* --- requests ----------------------------------------------------------------------------------- */
-
-static bool is_write(const d1_stmt *s) { return s->next == WRITE; }
 
 static void write_statement(d1_stmt *s) {
   cdb__text *out = &s->statement;
@@ -272,10 +267,6 @@ static void take_plain(d1_stmt *s) {
   /* What gives more rows than the first one alone needs is asked for with a limit from now on. */
   if (s->base.wanted == CDB__WANT_FIRST && s->answer.count > 1) s->exact = true;
   if (s->answer.plain) return;
-  if (s->answer.columns > COLUMN_LIMIT) {
-    fail(s, CDB_TOO_LARGE, "D1 has at most %d columns", COLUMN_LIMIT);
-    return;
-  }
   s->exact = true;
   s->next = ENCODED;
 }
@@ -302,9 +293,9 @@ static void take_table(d1_stmt *s) {
 }
 
 static void take_write(d1_stmt *s) {
-  s->next = NOTHING;
   s->encoded = s->sql.returning != 0;
   if (s->answer.columns) take_columns(s);
+  s->next = NOTHING;
 }
 
 /* A statement may fail when it is asked for otherwise than it was written: it is asked again, as it is, then.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* --- values on their way there ----------------------------------------------------------- */
 
@@ -97,6 +98,7 @@ static void add_part(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *va
     const cdb__d1_token *token = &sql->tokens[i];
     if (token->number == 0 || token->from < from || token->from >= to) continue;
     cdb__text_add(out, sql->sql + from, token->from - from);
+    cdb__text_puts(out, " "); /* as `LIMIT?` needs it */
     add_expression(out, token->number - 1, &values[token->number - 1]);
     from = token->to;
   }
@@ -137,72 +139,99 @@ static void add_encoded(cdb__text *out, const char *expression, size_t size) {
   }
 }
 
+/* Do all names differ for SQLite? */
+static bool all_differ(char *const *names, int count) {
+  for (int i = 1; i < count; i++)
+    for (int k = 0; k < i; k++)
+      if (strcasecmp(names[i], names[k]) == 0) return false;
+  return true;
+}
+
+/* One more table, with columns c1, c2 …, of those of the statement: in their order, or by their names. */
+static void add_table(cdb__text *out, const char *name, char *const *columns, int count, bool named) {
+  cdb__text_printf(out, ", %s(", name);
+  for (int i = 1; i <= count; i++) cdb__text_printf(out, "%sc%d", i > 1 ? "," : "", i);
+  cdb__text_puts(out, ") AS (SELECT ");
+  if (!named) cdb__text_puts(out, "*");
+  for (int i = 0; named && i < count; i++) {
+    if (i) cdb__text_puts(out, ",");
+    add_name(out, columns[i]);
+  }
+  cdb__text_puts(out, " FROM _collegedb_q)");
+}
+
+/* The columns are taken by their names, since their order may be another by now; by their order where names
+ * are not enough. In both cases it is looked at the other way whether they are still these. */
 void cdb__d1_encoded(cdb__text *out, const cdb__text *statement, char *const *columns, int count, int limit) {
   char name[16];
+  const bool named = all_differ(columns, count);
   cdb__text_puts(out, "WITH _collegedb_q AS MATERIALIZED (");
   cdb__text_add(out, statement->data, statement->size);
-  cdb__text_puts(out, "\n), _collegedb_p(");
-  for (int i = 1; i <= count; i++) cdb__text_printf(out, "%sc%d", i > 1 ? "," : "", i);
-  cdb__text_puts(out, ") AS (SELECT * FROM _collegedb_q) SELECT ");
+  cdb__text_puts(out, "\n)");
+  add_table(out, "_collegedb_p", columns, count, named);
+  add_table(out, "_collegedb_c", columns, count, !named);
+  cdb__text_puts(out, " SELECT ");
   for (int i = 1; i <= count; i++) {
     if (i > 1) cdb__text_puts(out, ",");
     add_encoded(out, name, (size_t)snprintf(name, sizeof name, "c%d", i));
     cdb__text_printf(out, " AS c%d", i);
   }
-  cdb__text_puts(out, " FROM _collegedb_p WHERE NOT EXISTS (SELECT ");
-  for (int i = 0; i < count; i++) {
-    if (i) cdb__text_puts(out, ",");
-    add_name(out, columns[i]);
-  }
-  cdb__text_puts(out, " FROM _collegedb_q LIMIT 0)");
+  cdb__text_puts(out, " FROM _collegedb_p WHERE NOT EXISTS (SELECT 1 FROM _collegedb_c LIMIT 0)");
   if (limit) cdb__text_printf(out, " LIMIT %d", limit);
 }
 
 static bool is_one_of(const cdb__d1_sql *sql, size_t i, const char *const *words) {
-  for (; *words; words++)
-    if (cdb__d1_is_word(sql, i, *words)) return true;
-  return false;
+  while (*words && !cdb__d1_is_word(sql, i, *words)) words++;
+  return *words != NULL;
 }
 
-/* May the expression have ended before the last token, so that this is its name? */
-static bool is_bare_alias(const cdb__d1_sql *sql, size_t first, size_t last) {
-  static const char *const ends[] = {"END", "NULL", "ISNULL", "NOTNULL", NULL};
-  static const char *const between[] = {"IS",    "NOT",     "AND",     "OR",     "LIKE", "GLOB",
-                                        "MATCH", "REGEXP",  "IN",      "CASE",   "WHEN", "THEN",
-                                        "ELSE",  "BETWEEN", "COLLATE", "ESCAPE", "FROM", NULL};
-  if (last < first + 2 || !cdb__d1_is_name(sql, last - 1) || is_one_of(sql, last - 1, ends)) return false;
-  const cdb__d1_token *before = &sql->tokens[last - 2];
-  if (before->kind == CDB__D1_NAME) return !is_one_of(sql, last - 2, between);
-  return before->kind != CDB__D1_SIGN || cdb__d1_is_sign(sql, last - 2, ')');
+static bool is_string(const cdb__d1_sql *sql, size_t i) {
+  return sql->tokens[i].kind == CDB__D1_OTHER && sql->sql[sql->tokens[i].from] == '\'';
 }
 
-/* Where the name behind an expression of RETURNING begins, and in *end which token ends the expression;
- * `last` where it has no name of its own. */
-static size_t find_alias(const cdb__d1_sql *sql, size_t first, size_t last, size_t *end) {
-  int depth = 0;
-  for (size_t i = first; i < last; i++) {
-    depth += cdb__d1_is_sign(sql, i, '(') - cdb__d1_is_sign(sql, i, ')');
-    if (depth > 0 || i == first || !cdb__d1_is_word(sql, i, "AS")) continue;
-    *end = i - 1;
-    return i + 1;
-  }
-  const bool bare = is_bare_alias(sql, first, last);
-  *end = bare ? last - 2 : last - 1;
-  return bare ? last - 1 : last;
+/* Can the token be a name that follows an expression without AS? The string of x'00' is none. */
+static bool is_bare_alias(const cdb__d1_sql *sql, size_t i) {
+  static const char *const ends[] = {"END", "ISNULL", "NOTNULL", "NULL", NULL};
+  const cdb__d1_token *t = &sql->tokens[i];
+  if (is_string(sql, i)) return !(cdb__d1_is_word(sql, i - 1, "X") && t[-1].to == t->from);
+  return t->kind == CDB__D1_QUOTED || (t->kind == CDB__D1_NAME && !is_one_of(sql, i, ends));
 }
 
-/* What SQLite calls a column that has no alias: a column by its name, anything else by its text. */
-static void add_own_name(cdb__text *out, const cdb__d1_sql *sql, size_t first, size_t end) {
-  size_t i = first;
-  while (i + 2 <= end && cdb__d1_is_name(sql, i) && cdb__d1_is_sign(sql, i + 1, '.')) i += 2;
-  const bool column = i == end && cdb__d1_is_name(sql, i);
-  const size_t from = sql->tokens[column ? end : first].from, to = sql->tokens[end].to;
-  char plain[256];
-  const bool quoted = column && sql->tokens[end].kind == CDB__D1_QUOTED &&
-                      cdb__sql_name(sql->sql + from, to - from, plain, sizeof plain) < sizeof plain;
-  char *name = strndup(sql->sql + from, to - from);
-  if (name) add_name(out, quoted ? plain : name);
-  else out->failed = true;
+/* Can an expression end with the token? */
+static bool ends_expression(const cdb__d1_sql *sql, size_t i) {
+  static const char *const operators[] = {"AND",   "OR",     "NOT",    "IS",      "IN",      "LIKE", "GLOB",
+                                          "MATCH", "REGEXP", "ESCAPE", "COLLATE", "BETWEEN", "FROM", NULL};
+  const cdb__d1_kind kind = sql->tokens[i].kind;
+  return kind == CDB__D1_SIGN ? cdb__d1_is_sign(sql, i, ')')
+                              : kind != CDB__D1_NAME || !is_one_of(sql, i, operators);
+}
+
+/* Does the last of these tokens name the expression before it? `*end` is where that ends. */
+static bool has_alias(const cdb__d1_sql *sql, size_t first, size_t last, size_t *end) {
+  const size_t name = last - 1;
+  *end = last;
+  if (name < first + 1) return false;
+  const bool as = name > first + 1 && cdb__d1_is_word(sql, name - 1, "AS");
+  if (!as && !(is_bare_alias(sql, name) && ends_expression(sql, name - 1))) return false;
+  *end = as ? name - 1 : name;
+  return true;
+}
+
+static void add_token(cdb__text *out, const cdb__d1_sql *sql, size_t i) {
+  cdb__text_add(out, sql->sql + sql->tokens[i].from, sql->tokens[i].to - sql->tokens[i].from);
+}
+
+/* What the column of an expression without a name is called: its text, or the column that it is. */
+static void add_own_name(cdb__text *out, const cdb__d1_sql *sql, size_t first, size_t last) {
+  if (first + 3 == last && cdb__d1_is_sign(sql, first + 1, '.')) first += 2;
+  const char *text = sql->sql + sql->tokens[first].from;
+  const size_t size = sql->tokens[last - 1].to - sql->tokens[first].from;
+  const bool quoted = first + 1 == last && sql->tokens[first].kind == CDB__D1_QUOTED;
+  char *name = malloc(size + 1);
+  if (!name) out->failed = true;
+  else if (quoted) cdb__sql_name(text, size, name, size + 1);
+  else snprintf(name, size + 1, "%.*s", (int)size, text);
+  if (name) add_name(out, name);
   free(name);
 }
 
@@ -211,18 +240,17 @@ static void add_returned(cdb__text *out, const cdb__d1_sql *sql, const cdb_value
                          size_t last) {
   cdb__text expression = {0};
   size_t end;
-  const size_t alias = find_alias(sql, first, last, &end);
+  const bool alias = has_alias(sql, first, last, &end);
+  const size_t from = sql->tokens[first].from, to = sql->tokens[end - 1].to;
   cdb__text_puts(&expression, "(");
-  add_part(&expression, sql, values, sql->tokens[first].from, sql->tokens[end].to);
+  add_part(&expression, sql, values, from, to);
   cdb__text_puts(&expression, ")");
   if (expression.failed) out->failed = true;
   else add_encoded(out, expression.data, expression.size);
-  cdb__text_puts(out, " AS ");
-  if (alias < last)
-    cdb__text_add(out, sql->sql + sql->tokens[alias].from,
-                  sql->tokens[last - 1].to - sql->tokens[alias].from);
-  else add_own_name(out, sql, first, end);
   cdb__text_free(&expression);
+  cdb__text_puts(out, " AS ");
+  if (alias) add_token(out, sql, last - 1);
+  else add_own_name(out, sql, first, last);
 }
 
 static void add_columns(cdb__text *out, char *const *columns, int count) {
@@ -296,10 +324,6 @@ static bool find_select_parts(const cdb__d1_sql *sql, select_parts *out) {
 bool cdb__d1_has_pages(const cdb__d1_sql *sql) {
   select_parts parts;
   return find_select_parts(sql, &parts);
-}
-
-static void add_token(cdb__text *out, const cdb__d1_sql *sql, size_t i) {
-  cdb__text_add(out, sql->sql + sql->tokens[i].from, sql->tokens[i].to - sql->tokens[i].from);
 }
 
 void cdb__d1_page(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, bool first, int64_t after,

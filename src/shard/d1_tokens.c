@@ -53,18 +53,31 @@ static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(ch
 }
 
 static bool is_number(char c) { return is_name(c) || c == '.'; }
-static bool is_parameter_name(char c) { return is_name(c) || c == ':'; }
+
+/* Of a parameter with a name, as SQLite has it: Tcl's `$a::b(c)` is one too. `at` if it is none. */
+static size_t end_of_parameter(const char *sql, size_t size, size_t at) {
+  size_t i = at + 1;
+  bool named = false;
+  for (; i < size; i++) {
+    const bool colons = sql[i] == ':' && i + 1 < size && sql[i + 1] == ':';
+    if (!colons && !is_name(sql[i])) break;
+    if (colons) i++;
+    else named = true;
+  }
+  if (!named || i == size || sql[i] != '(') return named ? i : at;
+  while (i < size && sql[i] != ')' && !is_space(sql[i])) i++;
+  return i < size && sql[i] == ')' ? i + 1 : at;
+}
 
 /* The token that begins at `at`. */
 static cdb__d1_token scan(const char *sql, size_t size, size_t at) {
   const char c = sql[at];
-  const char next = at + 1 < size ? sql[at + 1] : '\0';
   if (c == '\'') return (cdb__d1_token){CDB__D1_OTHER, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '"' || c == '`') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '[') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, ']'), 0};
   if (c == '?') return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_digit), 0};
-  if ((c == ':' || c == '@' || c == '$') && is_parameter_name(next))
-    return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_parameter_name), 0};
+  if ((c == ':' || c == '@' || c == '$') && end_of_parameter(sql, size, at) > at)
+    return (cdb__d1_token){CDB__D1_PARAMETER, at, end_of_parameter(sql, size, at), 0};
   if (is_name_start(c)) return (cdb__d1_token){CDB__D1_NAME, at, end_while(sql, size, at, is_name), 0};
   if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_while(sql, size, at, is_number), 0};
   return (cdb__d1_token){CDB__D1_SIGN, at, at + 1, 0};
