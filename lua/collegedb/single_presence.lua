@@ -30,6 +30,7 @@ local BE_ALONE <const> = "UPDATE _collegedb_users SET alone = 1, until = unixepo
 ---@class collegedb.Presence
 ---@field id string
 ---@field placement integer? that it works in
+---@field lapsed boolean? its lease has run out since it began to work in one
 local Presence = {}
 Presence.__index = Presence
 
@@ -71,7 +72,7 @@ function Presence:keep()
   local left = self:remaining()
   if left > (presence.lease - presence.margin) / 2 then return true end
   if left <= 0 or not ask(self, RENEW, presence.lease) then
-    self.ends, self.placement = 0, nil
+    self.ends, self.placement, self.lapsed = 0, nil, true
     return false
   end
   return true
@@ -80,8 +81,9 @@ end
 --- Works in a placement, and in no other one any more; false when there is a newer one.
 ---@param placement integer
 function Presence:work_in(placement)
-  if self.placement == placement and self:keep() then return true end
-  return self:enter(placement)
+  local works = (self.placement == placement and self:keep()) or self:enter(placement)
+  if works then self.lapsed = false end
+  return works
 end
 
 --- Does nobody work in a placement below this one? None can begin to.
