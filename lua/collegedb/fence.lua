@@ -127,11 +127,12 @@ local function changed(set)
   return table.concat(parts, " OR ")
 end
 
--- Moving in and clearing insert and delete many rows, so that these ask first whether that is going on.
+-- Moving in and clearing insert and delete many rows, so that these ask first whether that is going on. Where foreign
+-- keys can not be switched off, clearing also updates what refers to a row ON DELETE SET NULL.
 local function trigger(part, time, event, conditions, tag)
   local name = ("_collegedb_fence_%s%s_%s"):format(tag, time == "AFTER" and "AUTO" or event, part.name)
   local condition = ("(%s)"):format(table.concat(conditions, " OR "))
-  if event ~= "UPDATE" then condition = ("NOT %s AND %s"):format(AT_WORK, condition) end
+  if event ~= "UPDATE" or tag ~= "" then condition = ("NOT %s AND %s"):format(AT_WORK, condition) end
   return { name = name, sql = ("CREATE TRIGGER %s %s %s ON %s WHEN %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); "
     .. "END;\n"):format(quote.name(name), time, event, quote.name(part.name), condition) }
 end
@@ -238,8 +239,9 @@ function fence.keys_sql(keyspace, number)
 end
 
 -- Children first. What other tables refer to is remembered with the key.
-local function cleanup(keyspace, parts, tag)
-  local steps, remembered, keys = {}, referred(parts), fence.keys_sql(keyspace, "NEW.move")
+local function cleanup(keyspace, parts, tag, guards)
+  local steps, remembered, keys = table.move(guards, 1, #guards, 1, {}), referred(parts),
+    fence.keys_sql(keyspace, "NEW.move")
   for _, part in ipairs(parts) do
     if remembered[part] then
       steps[#steps + 1] = ("INSERT OR REPLACE INTO _collegedb_own SELECT %s, CAST(%s AS TEXT), 'tomb', NEW.move, "
@@ -257,15 +259,16 @@ end
 
 --- The triggers of the fence for the groups of a keyspace.
 ---@param tag string? what their names have that tells them from those of an earlier schema
+---@param guards string[]? statements that may refuse to clear a source
 ---@return { name: string, sql: string }[]
-function fence.triggers(keyspace, parts, tag)
+function fence.triggers(keyspace, parts, tag, guards)
   local list = {}
   tag = tag and tag .. "_" or ""
   for _, part in ipairs(parts) do
     for _, each in ipairs(fence_part(keyspace, part, tag)) do list[#list + 1] = each end
   end
   list[#list + 1] = activation(keyspace, parts, tag)
-  list[#list + 1] = cleanup(keyspace, parts, tag)
+  list[#list + 1] = cleanup(keyspace, parts, tag, guards or {})
   return list
 end
 

@@ -16,6 +16,7 @@ local references = {}
 ---@field parent_columns string[]
 ---@field child_part collegedb.Part?
 ---@field parent_part collegedb.Part?
+---@field on_delete string
 ---@field inside boolean? both ends move together: only what enforces it must know
 ---@field has_parent boolean the parent's table is there
 
@@ -39,7 +40,7 @@ function references.of(shard, parts)
       if (child or parent) and whole then
         list[#list + 1] = { child = info.name, parent = key.parent, columns = key.columns, child_part = child,
           parent_columns = key.parent_columns, parent_part = parent, has_parent = infos[key.parent] ~= nil,
-          inside = is_of_group(child, key) or nil }
+          on_delete = key.on_delete, inside = is_of_group(child, key) or nil }
       end
     end
   end
@@ -52,8 +53,10 @@ local function names(list, alias)
   return out
 end
 
--- Rows that stay and refer to rows that go.
-local function coming_in(each, keys)
+--- SQL of how many rows stay and refer to rows that go; nil where none can.
+---@param each collegedb.Reference
+---@param keys string a SELECT of the keys that go
+function references.coming_in(each, keys)
   if not each.parent_part or each.inside then return nil end
   local sql = ("SELECT count(*) AS n FROM %s AS t WHERE (%s) IN (SELECT %s FROM %s AS p WHERE %s)"):format(
     quote.name(each.child), table.concat(names(each.columns, "t"), ", "),
@@ -112,7 +115,7 @@ end
 ---@return { table: string, columns: string[], parent: string, rows: integer }[]? nil for none
 function references.count(job)
   local list = {}
-  add(list, job.references, count(job.source.inner, job.references, coming_in, job))
+  add(list, job.references, count(job.source.inner, job.references, references.coming_in, job))
   add(list, job.target_references, count_out(job, job.target.inner))
   return #list > 0 and list or nil
 end
@@ -129,7 +132,7 @@ end
 --- Raises CONSTRAINT when rows that stay refer to some that go, and keys are enforced.
 ---@param tx userdata on the source
 function references.check_source(job, tx)
-  if job.enforced then refuse(job, job.source, count(tx, job.references, coming_in, job)) end
+  if job.enforced then refuse(job, job.source, count(tx, job.references, references.coming_in, job)) end
 end
 
 local UNDO <const> = {}

@@ -7,6 +7,7 @@
 -- Whoever takes keys names the tag, and the statement that takes them looks whether it stands (procedures.lua). Stages
 -- have the columns' tag in their names, and stay.
 
+local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
@@ -14,6 +15,7 @@ local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 local procedures = require "collegedb.procedures"
 local quote = require "collegedb.quote"
+local references = require "collegedb.references"
 
 local single_fence = {}
 
@@ -41,8 +43,11 @@ function single_fence.schema(state, index)
 end
 
 local function parts_of(state, index, keyspace)
-  local parts = group.parts(state.catalog, index, keyspace)
-  group.read_storage(state.shards[index].inner, parts)
+  local parts, shard = group.parts(state.catalog, index, keyspace), state.shards[index]
+  group.read_storage(shard.inner, parts)
+  local list = references.of(shard, parts)
+  parts = clearing.order(parts, list)
+  parts.guards = clearing.guards(keyspace, list)
   for _, part in ipairs(parts) do part.mark = digits(table.concat(fence.stage_sql(part))) .. "_" end
   return parts
 end
@@ -65,7 +70,7 @@ local function texts_of(keyspace, parts, tag)
     for _, sql in ipairs(fence.stage_sql(part)) do texts[#texts + 1] = sql end
   end
   local stages = #texts
-  for _, each in ipairs(fence.triggers(keyspace, parts, tag)) do texts[#texts + 1] = each.sql end
+  for _, each in ipairs(fence.triggers(keyspace, parts, tag, parts.guards)) do texts[#texts + 1] = each.sql end
   texts[#texts + 1] = discard(keyspace, parts, tag)
   for i, sql in ipairs(texts) do texts[i] = sql:gsub("^CREATE (%u+) ", "CREATE %1 IF NOT EXISTS ") end
   return table.concat(texts), #texts - stages

@@ -3,7 +3,9 @@
 -- back: from the step on the fence keeps all as it is looked at.
 
 local checks = require "collegedb.move_checks"
+local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local procedures = require "collegedb.procedures"
 local references = require "collegedb.references"
@@ -73,6 +75,7 @@ function single_steps.send(job)
   take(job, job.source_index, "sending", job.target)
   checks.check_rows(job, job.source.inner)
   references.check_source(job, job.source.inner)
+  clearing.check(job)
 end
 
 -- --- the commit ------------------------------------------------------------------------
@@ -137,7 +140,14 @@ end
 
 --- Deletes the rows of a committed move, unless rows that stay refer to them.
 function single_steps.clean(source, number)
-  run_if_up(source, "UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
+  local done, err = pcall(run_if_up, source,
+    "UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
+  if done then return end
+  if errors.is_error(err, "CONSTRAINT") then
+    err.message = ("the keys of move %d have gone from %s, but rows that came there since refer to theirs, which can "
+      .. "not be deleted before those are (%s)"):format(number, source.name, err.message)
+  end
+  error(err, 0)
 end
 
 --- A key that a shard had sent to where nothing can be of it any more may live there again, if its own row is still
