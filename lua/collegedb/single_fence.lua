@@ -112,12 +112,10 @@ local function put_up(shard, keyspace, parts, schema)
   local now = shard.inner:first(STATE, { keyspace })
   local text = digits((texts_of(keyspace, parts, "")))
   local same = now.tag:sub(1, HASH) == text
-  if not same and now.open == 1 then
-    fence.raise_changed(shard.name)
-  end
   local tag = same and now.tag or text .. ("%06x"):format(now.retired)
   local script, triggers = texts_of(keyspace, parts, tag)
   if same and now.triggers == triggers then return tag, triggers end
+  if now.open == 1 then fence.raise_changed(shard.name) end
   procedures.sure(shard, "exec", script) -- of one that stands: a table was dropped, and made again
   if same then return nil end
   procedures.sure(shard, "run", INSTALL, { keyspace, tag, schema, triggers, now.tag })
