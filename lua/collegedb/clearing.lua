@@ -66,9 +66,9 @@ function clearing.check(job)
     if job.source.inner:first(("SELECT 1 AS yes FROM %s WHERE %s AND %s LIMIT 1"):format(quote.name(each.child),
       group.rows_sql(each.child_part, fence.keys_sql(job.keyspace, "?1")), table.concat(filled, " AND ")),
       { job.number }) then
-      errors.raise("CONSTRAINT", { table = each.child, shard = job.source.name }, "the key %s can not go from %s to %s: "
-        .. "rows of %s refer to one another ON DELETE RESTRICT, so that they could not be deleted on %s", job.keys[1],
-        job.source.name, job.target.name, each.child, job.source.name)
+      errors.raise("CONSTRAINT", { table = each.child, shard = job.source.name }, "the key %s can not go from %s to "
+        .. "%s: rows of %s refer to one another ON DELETE RESTRICT, so that they could not be deleted on the former",
+        job.keys[1], job.source.name, job.target.name, each.child)
     end
   end
 end

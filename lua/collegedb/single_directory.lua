@@ -120,7 +120,7 @@ local function remember_shards(self)
 end
 
 -- Whoever only entered again since its lease ran out, as for a piece of work, is not seen working in its placement yet.
-local function has_stayed(presence) return presence:keep() and not presence.lapsed end
+local function has_stayed(here) return here:keep() and not here.lapsed end
 
 function Directory:work_in(number)
   local here = self.presence

@@ -81,8 +81,8 @@ end
 -- --- the commit ------------------------------------------------------------------------
 
 local COMMIT <const> = ([[UPDATE _collegedb_open SET state = 'sent' WHERE move = ?1 AND state = 'sending' AND %s = ?2
-  AND (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state = 'sending') = ?3 AND %s]]):format(procedures.SCHEMA,
-  procedures.stands("?4", "?5", "?6"))
+  AND (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state = 'sending') = ?3
+  AND %s]]):format(procedures.SCHEMA, procedures.stands("?4", "?5", "?6"))
 
 local LOOK <const> = [[SELECT (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state IN ('sent', 'tomb')
     AND instr(keyspace, char(1)) = 0) AS gone,
@@ -92,8 +92,8 @@ local LOOK <const> = [[SELECT (SELECT count(*) FROM _collegedb_own WHERE move = 
 function single_steps.commit(job)
   for _ = 1, ATTEMPTS do
     local held = job.standing[job.source_index]
-    local done = procedures.sure(job.source, "run", COMMIT, { job.number, held.schema, #job.keys, job.keyspace, held.tag,
-      held.triggers })
+    local done = procedures.sure(job.source, "run", COMMIT, { job.number, held.schema, #job.keys, job.keyspace,
+      held.tag, held.triggers })
     if done.meta.changes > 0 then return end
     local look = job.source.inner:first(LOOK, { job.number })
     if look.gone == #job.keys then return end -- it was, and the answer got lost

@@ -1,6 +1,6 @@
--- On a shard that takes a statement at a time a table that was dropped and made again while a move of its keys was under
--- way stood before no fence, or got one again when another program took keys; the move was committed all the same, and
--- rows that were written to the new table meanwhile were deleted with the old ones.
+-- On a shard that takes a statement at a time a table that was dropped and made again while a move of its keys was
+-- under way stood before no fence, or got one again when another program took keys; the move was committed all the
+-- same, and rows that were written to the new table meanwhile were deleted with the old ones.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
