@@ -22,8 +22,9 @@ local ENTER <const> = ([[INSERT INTO _collegedb_users (id, placement, until) SEL
   ON CONFLICT (id) DO UPDATE SET placement = coalesce(excluded.placement, placement), until = excluded.until
   RETURNING id]]):format(
   OTHERS:format "alone = 1")
-local RENEW <const> = "UPDATE _collegedb_users SET until = unixepoch() + ?2 WHERE id = ?1 AND " .. LIVE
-  .. " RETURNING id"
+-- BE_ALONE may come a second time, late: so whoever is not alone says so again.
+local RENEW <const> = "UPDATE _collegedb_users SET until = unixepoch() + ?2, alone = alone AND ?3 WHERE id = ?1 AND "
+  .. LIVE .. " RETURNING id"
 local BE_ALONE <const> = "UPDATE _collegedb_users SET alone = 1, until = unixepoch() + ?2 WHERE id = ?1 AND " .. LIVE
   .. " AND NOT " .. OTHERS:format "true" .. " RETURNING id"
 
@@ -71,7 +72,7 @@ end
 function Presence:keep()
   local left = self:remaining()
   if left > (presence.lease - presence.margin) / 2 then return true end
-  if left <= 0 or not ask(self, RENEW, presence.lease) then
+  if left <= 0 or not ask(self, RENEW, presence.lease, self.is_alone and 1 or 0) then
     self.ends, self.placement, self.lapsed = 0, nil, true
     return false
   end
