@@ -39,11 +39,11 @@ end
 -- --- opening and closing ----------------------------------------------------------------------
 
 local function make_tables(store)
-  local there, all = {}, directory.statements()
+  local there = {}
   for row in store:each "SELECT name FROM sqlite_schema WHERE substr(name, 1, 11) = '_collegedb_'" do
     there[row.name] = true
   end
-  for _, sql in ipairs(table.move(tables.statements(), 1, #tables.statements(), #all + 1, all)) do
+  for _, sql in ipairs(tables.statements(directory.statements())) do
     local name = sql:match "^CREATE %u+ IF NOT EXISTS (%S+)"
     if not name or not there[name] then store:run(sql) end
   end
@@ -437,14 +437,15 @@ function Directory:turns() return single_turns.new(self) end
 local BEGIN_MOVE <const> = [[INSERT INTO _collegedb_moves SELECT 1 + max(?1,
     coalesce((SELECT value FROM _collegedb_counters WHERE name = 'move'), 0),
     coalesce((SELECT max(version) FROM _collegedb_entries WHERE digest IN
-      (SELECT substr(?2, 1 + 16 * value, 16) FROM json_each(?3))), 0)), ?4, ?5, ?6, ?7, unixepoch() + ?8
-  WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?7 RETURNING number]]
+      (SELECT substr(?2, 1 + 16 * value, 16) FROM json_each(?3))), 0)), ?4, ?5, ?6, ?7, unixepoch() + ?8, ?9
+  WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?7
+  ON CONFLICT (name) DO UPDATE SET lease = excluded.lease RETURNING number]]
 
---- Journals a move. Where the answer was lost a second row is made; the lease of the first one runs out.
 function Directory:begin_move(move)
   self.presence:keep()
   local row = self.store:first(BEGIN_MOVE, { move.floor, core.blob(move.digests),
-    single_store.numbers(#move.digests // 16), move.keyspace, move.source, move.target, move.epoch, move.lease })
+    single_store.numbers(#move.digests // 16), move.keyspace, move.source, move.target, move.epoch, move.lease,
+    single_store.name() })
   return row and row.number
 end
 
