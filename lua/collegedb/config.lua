@@ -80,6 +80,7 @@ check.synchronous = one_of("full", "normal", "off", "extra")
 check.auto_migrate = one_of("background", true, false)
 check.directory = one_of("sparse", "full")
 check.consistency = one_of("cached", "strict")
+check.limits = one_of("d1")
 
 function check.name(field, value)
   if type(value) ~= "string" or value == "" or #value > 127 or value:find "%c" then
@@ -154,7 +155,7 @@ local shard_fields = {
   name = check.name, region = check.region, max_size = check.bytes, priority = check.integer, weight = check.weight,
   allocate = check.boolean, integrate = check.boolean, external_writers = check.boolean, keyspace = check.name,
   journal_mode = check.journal_mode, synchronous = check.synchronous, busy_timeout = check.seconds,
-  mmap_size = check.bytes, cache_size = check.integer, [1] = true,
+  mmap_size = check.bytes, cache_size = check.integer, limits = check.limits, [1] = true,
 }
 
 local function known(list)
@@ -186,7 +187,7 @@ end
 ---@param value any
 function config.shard_value(field, value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return { path = value } end
-  if getmetatable(value) == ShardValue then return { path = value.path } end
+  if getmetatable(value) == ShardValue then return { path = value.path, single = value.single } end -- as core.sqlite
   local class = type(value) == "userdata" and getmetatable(value)
   if class and class.__name == "collegedb.shard" then return { handle = value } end
   if is_d1(value) then return { remote = value } end
@@ -197,7 +198,7 @@ local function is_shard_table(value)
   return type(value) == "table" and getmetatable(value) ~= ShardValue and not is_d1(value)
 end
 
-local FILE_FIELDS <const> = { "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size" }
+local FILE_FIELDS <const> = { "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size", "limits" }
 
 local function normalize_shard(prefix, given, name)
   local shard = check_fields(is_shard_table(given) and given or { given }, shard_fields, prefix)

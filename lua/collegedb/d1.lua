@@ -20,6 +20,8 @@ local D1 = { __name = "collegedb.d1" }
 -- What must not be seen by who prints or walks over a shard value.
 local hidden = setmetatable({}, { __mode = "k" })
 
+local ids = setmetatable({}, { __mode = "k" }) -- of open shards
+
 function D1:__tostring() return "d1 " .. hidden[self].database end
 
 --- Opens a connection.
@@ -27,16 +29,35 @@ function D1:__tostring() return "d1 " .. hidden[self].database end
 ---@return userdata shard
 function D1:open(name)
   local to = hidden[self]
-  return core.d1 {
+  if not to.token and not to.endpoint then
+    errors.raise("CONFIG", { field = "token", shard = name }, "%s needs a token: set CLOUDFLARE_API_TOKEN",
+      tostring(self))
+  end
+  local shard = core.d1 {
     name = name, url = to.url, token = to.token, ca_file = to.ca_file,
     deadline_ms = math.ceil((to.deadline or DEADLINE) * 1000),
     budget = to.account and net.budget("cloudflare " .. to.account) or nil,
   }
+  ids[shard] = to.url
+  return shard
+end
+
+--- What another program needs to open it, without the token.
+---@return table # for d1.described
+function D1:describe()
+  local to = hidden[self]
+  return { account = to.account, database = to.database, endpoint = to.endpoint, deadline = to.deadline,
+    ca_file = to.ca_file }
 end
 
 --- What tells one database from another.
 ---@return string
 function D1:id() return hidden[self].url end
+
+--- The same of an open shard.
+---@param shard userdata
+---@return string?
+function d1.id_of(shard) return ids[shard] end
 
 -- A value may be used by itself, without a name in a config.
 local function handle_of(self)
@@ -84,6 +105,18 @@ local function check_fields(given)
   end
 end
 
+local tokens = {} -- of this program, by where they are for
+
+local function make(out)
+  local base = (out.endpoint or CLOUDFLARE):gsub("/$", "") .. (out.account and "/accounts/" .. out.account or "")
+  out.token = out.token or tokens[base] or (not out.endpoint and os.getenv "CLOUDFLARE_API_TOKEN") or nil
+  tokens[base] = out.token
+  out.url = ("%s/d1/database/%s/raw"):format(base, out.database)
+  local shard = setmetatable({}, D1)
+  hidden[shard] = out
+  return shard
+end
+
 ---A D1 database as a shard value.
 ---@param given { account: string?, database: string, token: string?, endpoint: string?, deadline: number? }
 -- `token` from CLOUDFLARE_API_TOKEN if it is left out; `account` may be where `endpoint` names another service
@@ -93,11 +126,13 @@ function d1.d1(given)
   for field, value in pairs(type(given) == "table" and given or {}) do out[field] = value end
   out.token = out.token or os.getenv "CLOUDFLARE_API_TOKEN"
   check_fields(type(given) == "table" and out or given)
-  local base = (out.endpoint or CLOUDFLARE):gsub("/$", "") .. (out.account and "/accounts/" .. out.account or "")
-  out.url = ("%s/d1/database/%s/raw"):format(base, out.database)
-  local shard = setmetatable({}, D1)
-  hidden[shard] = out
-  return shard
+  return make(out)
 end
+
+---A D1 database that another program has described. Its token is the one that this program has for another database
+---of the same account, or CLOUDFLARE_API_TOKEN.
+---@param description table of describe
+---@return collegedb.D1
+function d1.described(description) return make(description) end
 
 return d1

@@ -57,17 +57,26 @@ function methods:get_shard_stats()
   return stats.shards(state)
 end
 
---- Rows of a table: the total, and by shard.
-function methods:count(name) return stats.count(core.state(self), name) end
+-- The state, with the shards that were added meanwhile.
+local function current(db)
+  local state = core.state(db)
+  state:read_epoch()
+  return state
+end
 
---- Runs one statement on every shard. When some fail, the error's `results`
+--- Rows of a table: the total, and by shard.
+function methods:count(name) return stats.count(current(self), name) end
+
+--- Runs one statement on every shard; those that are far away are asked at once. When some fail, the error's `results`
 -- has the answers of the others and `failures` the errors, by shard.
 ---@return table<string, table> results by shard
 function methods:run_all_shards(sql, params)
-  local results, failures, first = {}, {}, nil
-  for _, shard in ipairs(core.state(self).shards) do
-    local done, answer = pcall(shard.handle.run, shard.handle, sql, params)
-    if done then results[shard.name] = answer else failures[shard.name], first = answer, first or answer end
+  local shards, calls, results, failures, first = current(self).shards, {}, {}, {}, nil
+  for i, shard in ipairs(shards) do calls[i] = { shard.handle, sql, params } end
+  local answers, failed = core.together(calls, "run")
+  for i, shard in ipairs(shards) do
+    results[shard.name], failures[shard.name] = answers[i] or nil, failed[i]
+    first = first or failed[i]
   end
   if not first then return results end
   if errors.is_error(first) then first.results, first.failures = results, failures end

@@ -6,6 +6,7 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
 local instance = require "collegedb.instance"
+local inspect = require "collegedb.inspect"
 local leftovers = require "collegedb.verify_leftovers"
 local moves = require "collegedb.moves"
 local quote = require "collegedb.quote"
@@ -180,8 +181,8 @@ local function check_integration(add, state, index)
 end
 
 local function check_foreign_keys(add, shard)
-  local row = shard.inner:first [[SELECT count(*) AS n FROM sqlite_schema AS s, pragma_foreign_key_list(s.name)
-    WHERE s.type = 'table']]
+  local row = shard.inner:first([[SELECT count(*) AS n FROM sqlite_schema AS s, pragma_foreign_key_list(s.name)
+    WHERE s.type = 'table']] .. inspect.without_d1s(shard.inner, "s.name"))
   if row.n == 0 then return end
   local on = shard.inner:first("PRAGMA foreign_keys").foreign_keys == 1
   add(shard.name, "note", on and "foreign keys are enforced" or "foreign keys are not enforced",

@@ -6,6 +6,7 @@ local catalog = require "collegedb.catalog"
 local config = require "collegedb.config"
 local core = require "collegedb.core"
 local default_rules = require "collegedb.rules.default"
+local d1 = require "collegedb.d1"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
 local inspect = require "collegedb.inspect"
@@ -39,7 +40,8 @@ local function open_shard(value)
   local done, found = pcall(config.shard_value, "the shard", value)
   if not done then errors.raise("USAGE", nil, "%s", found.message) end
   if found.handle then return found.handle, function() end end
-  local shard = core.sqlite(found.path, { name = found.path, must_exist = 1,
+  local shard = found.remote and found.remote:open(tostring(found.remote))
+    or core.sqlite(found.path, { name = found.path, must_exist = 1,
     journal_mode = is_empty_file(found.path) and "delete" or nil })
   return shard, function() core.close(shard) end
 end
@@ -243,7 +245,9 @@ local function workflow_options(opts)
   return { tables = opts.tables, dry_run = opts.dry_run, on_progress = opts.on_progress, resume = opts.resume }
 end
 
+-- What tells the shard's database from others; nil of one in memory.
 local function file_of(shard)
+  if core.kind(shard) == "d1" then return d1.id_of(shard) end
   local file = shard:first("SELECT file FROM pragma_database_list WHERE name = 'main'").file
   return file and file ~= "" and core.file_id(file) or nil
 end
@@ -494,7 +498,7 @@ function existing.open(given, only_look)
   local settings = config.normalize(given)
   settings.auto_migrate = false
   for i, shard in ipairs(settings.shards) do
-    local copy = { [1] = shard.value.handle or shard.value.path }
+    local copy = { [1] = shard.value.handle or shard.value.remote or shard.value.path }
     for field, value in pairs(shard) do
       if field ~= "value" then copy[field] = value end
     end

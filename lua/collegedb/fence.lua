@@ -13,14 +13,15 @@ local quote = require "collegedb.quote"
 local fence = {}
 local literal = quote.literal
 
---- The tables of own rows, of moves and of what the fence is made of.
-fence.OWN = [[CREATE TABLE IF NOT EXISTS _collegedb_own (
+--- The tables of moves, of what the fence is made of, and of own rows: the last, since by that it is told that the
+-- others are there.
+fence.OWN = [[CREATE TABLE IF NOT EXISTS _collegedb_open (move INTEGER PRIMARY KEY, keyspace TEXT NOT NULL,
+  state TEXT NOT NULL, peer TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS _collegedb_fence (keyspace TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS _collegedb_own (
   keyspace TEXT NOT NULL, key TEXT NOT NULL, state TEXT NOT NULL, move INTEGER NOT NULL, floor INTEGER NOT NULL,
   peer TEXT, before TEXT, at INTEGER NOT NULL, PRIMARY KEY (keyspace, key)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS _collegedb_own_move ON _collegedb_own (move);
-CREATE TABLE IF NOT EXISTS _collegedb_open (move INTEGER PRIMARY KEY, keyspace TEXT NOT NULL, state TEXT NOT NULL,
-  peer TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS _collegedb_fence (keyspace TEXT PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID;
 ]]
 
 --- Ends of INSERT statements that take keys for a move: of a key that left once, where it went is kept in case that
@@ -354,6 +355,12 @@ end
 --- Is a move under way here?
 function fence.is_open(tx)
   return fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open LIMIT 1") ~= nil
+end
+
+--- Does the shard hold the keys of this move for it?
+function fence.is_sending(tx, number)
+  return fence.reading(tx.first, tx, "SELECT 1 AS yes FROM _collegedb_open WHERE move = ? AND state = 'sending'",
+    { number }) ~= nil
 end
 
 --- Forgets keys that went, or came, before a time; the fence goes with the last.

@@ -52,14 +52,15 @@ end
 -- --- adding a shard --------------------------------------------------------------------------
 
 local fields = { "path", "region", "priority", "weight", "max_size", "allocate", "integrate", "external_writers",
-  "keyspace", "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size" }
+  "keyspace", "journal_mode", "synchronous", "busy_timeout", "mmap_size", "cache_size", "limits" }
 
 -- The shard as other programs need it; nil for one that they can not open.
 local function settings_of(state, shard)
-  if not shards.is_file(shard.value.path) then return nil end
-  local out = {}
+  local value, out = shard.value, {}
+  if not value.remote and not shards.is_file(value.path) then return nil end
   for _, field in ipairs(fields) do out[field] = shard[field] end
-  out.path = shards.path_from(state.directory, core.real_path(shard.value.path))
+  if value.remote then out.d1 = value.remote:describe()
+  else out.path = shards.path_from(state.directory, core.real_path(value.path)) end
   return json.encode(out)
 end
 
@@ -135,10 +136,12 @@ end
 local function check_new(state, shard)
   local known = state.by_name[shard.name] and state.shards[state.by_name[shard.name]]
   if not known then return nil end
-  local same = known.value.path and core.real_path(known.value.path) == core.real_path(shard.value.path or "")
+  local a, b = known.value, shard.value
+  local same = a.path and core.real_path(a.path) == core.real_path(b.path or "")
+  if a.remote then same = b.remote ~= nil and a.remote:id() == b.remote:id() end
   if same and not is_home(state, state.by_name[shard.name]) then return known end
   errors.raise("CONFIG", { field = "shard.name", shard = shard.name }, "a shard %s is there already%s", shard.name,
-    same and "" or ", with another file")
+    same and "" or ", with another file or database")
 end
 
 --- Adds a shard while programs run. Those that have the directory open take it up by themselves; a config may name it

@@ -35,8 +35,10 @@ local function shadows(shard, rows)
   return found
 end
 
--- D1 has tables of its own, which may not be asked about.
-local function without_d1s(shard, name)
+--- SQL that leaves out D1's own tables, which may not be asked about.
+---@param name string the column with their names
+---@return string # " AND …" or ""
+function inspect.without_d1s(shard, name)
   return core.kind(shard) == "d1" and (" AND substr(%s, 1, 4) <> '_cf_'"):format(name) or ""
 end
 
@@ -47,7 +49,7 @@ function inspect.list(shard)
   local rows, virtuals = shard:all([[SELECT name, CASE WHEN type = 'view' THEN 'view'
       WHEN sql LIKE 'create virtual%' THEN 'virtual' ELSE 'table' END AS kind
     FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_']] .. without_d1s(shard, "name")
+    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_']] .. inspect.without_d1s(shard, "name")
     .. " ORDER BY name"), false
   for _, row in ipairs(rows) do virtuals = virtuals or row.kind == "virtual" end
   local shadow = virtuals and shadows(shard, rows) or {}
@@ -57,10 +59,12 @@ function inspect.list(shard)
   return rows
 end
 
+--- SQL that gives the name of a table, ?1 in any case, as the shard writes it.
+inspect.FIND = [[SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ?1 COLLATE NOCASE]]
+
 --- The table of this name as the shard writes it, or nil.
 function inspect.find(shard, name)
-  local row = shard:first([[SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')
-    AND name = ? COLLATE NOCASE]], { name })
+  local row = shard:first(inspect.FIND, { name })
   return row and row.name
 end
 
@@ -68,12 +72,33 @@ end
 local SCHEMA_TEXT <const> = [[SELECT group_concat(name || char(0) || coalesce(sql, ''), char(1)) AS text
   FROM (SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 4) <> '_cf_' ORDER BY name)]]
 
+local function of_text(row) return (string.unpack("<i8", core.digest("", row.text or "none"))) end
+
 --- Changes whenever the shard's schema does.
 ---@param shard userdata
 ---@return integer
 function inspect.version(shard)
   if core.kind(shard) ~= "d1" then return shard:first("PRAGMA schema_version").schema_version end
-  return (string.unpack("<i8", core.digest("", shard:first(SCHEMA_TEXT).text or "none")))
+  return of_text(shard:first(SCHEMA_TEXT))
+end
+
+--- The same of several shards; those that are far away are asked at once.
+---@param shards userdata[]
+---@return integer[]
+function inspect.versions(shards)
+  local versions, calls, at = {}, {}, {}
+  for i, shard in ipairs(shards) do
+    if core.kind(shard) == "d1" then
+      calls[#calls + 1], at[#calls + 1] = { shard, SCHEMA_TEXT }, i
+    else
+      versions[i] = inspect.version(shard)
+    end
+  end
+  local rows, failed = {}, {}
+  if #calls > 0 then rows, failed = core.together(calls, "first") end
+  if next(failed) then error(failed[next(failed)], 0) end
+  for n, row in ipairs(rows) do versions[at[n]] = of_text(row) end
+  return versions
 end
 
 local function column_of(row)
@@ -108,7 +133,7 @@ local function columns_of(shard)
   for row in shard:each([[SELECT s.name AS "table", c.name, c.type, c."notnull", c.pk, c.hidden
       FROM sqlite_schema AS s, pragma_table_xinfo(s.name) AS c WHERE s.type = 'table'
       AND s.sql NOT LIKE 'create virtual%' AND substr(s.name, 1, 11) <> '_collegedb_']]
-      .. without_d1s(shard, "s.name") .. " ORDER BY s.name, c.cid") do
+      .. inspect.without_d1s(shard, "s.name") .. " ORDER BY s.name, c.cid") do
     local name = row.table
     if not lazy[name] then columns[name], keys[name], lazy[name] = {}, {}, lazy_column(shard, name) end
     table.insert(columns[name], setmetatable(column_of(row), lazy[name]))
@@ -122,7 +147,7 @@ local function foreign_keys(shard)
   local by_table = {}
   for row in shard:each([[SELECT s.name AS child, f.id, f."table" AS parent, f."from" AS "column",
       f."to" AS target, f.on_delete FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f
-      WHERE s.type = 'table']] .. without_d1s(shard, "s.name") .. " ORDER BY s.name, f.id DESC, f.seq") do
+      WHERE s.type = 'table']] .. inspect.without_d1s(shard, "s.name") .. " ORDER BY s.name, f.id DESC, f.seq") do
     local list = by_table[row.child] or {}
     by_table[row.child] = list
     local key = list[#list]

@@ -35,7 +35,7 @@ end
 local function check_known_files(state)
   for _, shard in ipairs(state.shards) do
     if not shard.handle and state.directory:knows(shard.name) then
-      if not core.file_id(shard.value.path) then
+      if shards.is_file(shard.value.path) and not core.file_id(shard.value.path) then
         errors.raise("CONFIG", { shard = shard.name },
           "the file %s of shard %s is not there, and the directory knows the shard: put it back, or name the right one",
           shard.value.path, shard.name)

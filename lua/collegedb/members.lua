@@ -67,10 +67,10 @@ end
 
 -- The shard that has it, and a second one if there is one.
 local function find(state, tag, keyspace, text, what)
-  local first
-  for index = 1, #state.shards do
-    local at = probe.place(state, index, tag, keyspace, text, what)
-    if at and first and at ~= first then return first, at end
+  local first, all = nil, {}
+  for index = 1, #state.shards do all[index] = index end
+  for at in probe.each_place(state, all, tag, keyspace, text, what) do
+    if first and at ~= first then return first, at end
     first = first or at
   end
   return first

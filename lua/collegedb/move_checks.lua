@@ -91,6 +91,17 @@ end
 
 -- --- rows ------------------------------------------------------------------------------
 
+--- Conditions, as SQL, that are true when a part has rows of the keys of the move ?1.
+---@return string[]
+function checks.present(job)
+  local list = {}
+  for i, part in ipairs(job.target_parts) do
+    list[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(part.name),
+      group.rows_sql(part, fence.keys_sql(job.keyspace, "?1")))
+  end
+  return list
+end
+
 --- No key of the move has a row of its group at the target already.
 ---@param reader userdata of the target
 function checks.check_absent(job, reader)

@@ -120,23 +120,23 @@ local function run_at_owner(state, db, method, key, sql, params, index)
   recovery.raise_moving(state, state.shards[index], text)
 end
 
--- Whether a shard may have been left by a key, as its schema is now; of one that was closed, without a word. Where
--- nobody tells when the schema changes, it always may.
-local function may_be_left(state, db, index)
+-- Whether a shard was closed without a word, and what it says of a key. Where no key has left by now, C is told, which
+-- learns when the schema changes; but not of a shard where nobody tells.
+local function look_at(state, db, index, keyspace, text)
   local shard = state.shards[index]
-  local sealed = seals.is_sealed(shard)
-  if sealed or shard.single or fence.is_up(shard.inner) then return true, sealed end
-  core.no_fence(db, index)
-  return false
+  local sealed, own = seals.look(shard, keyspace, text)
+  if not sealed and not own and not shard.single and not fence.is_up(shard.inner) then core.no_fence(db, index) end
+  return sealed, own
 end
 
 -- A loop can not be begun again elsewhere once it gives rows: its shard is looked for before.
 local function where(state, db, key, sql, index)
-  local left, sealed = may_be_left(state, db, index)
-  if not left then return index end
   local space, text = core.key_of(db, key, sql)
+  local keyspace = select(2, catalog.untag(space))
+  local sealed, own = look_at(state, db, index, keyspace, text)
   if sealed then return place(state, db, key, sql, false, space, text) end
-  local at, told = forward.follow(state, index, select(2, catalog.untag(space)), text)
+  if not own then return index end
+  local at, told = forward.follow(state, index, keyspace, text)
   if told then core.remember(db, space, text, at) end
   return told and at or index
 end
@@ -279,12 +279,10 @@ function moved.run(state, db, method, key, sql, params, index, why)
   if why == "strict" then return true, run_strict(state, db, method, key, sql, params, index) end
   if method == "each" then return true, where(state, db, key, sql, index) end
   if why == "nothing" then
-    local left, sealed = may_be_left(state, db, index)
-    if not left then return false end
     local space, text = core.key_of(db, key, sql)
-    local keyspace = select(2, catalog.untag(space))
+    local sealed, own = look_at(state, db, index, select(2, catalog.untag(space)), text)
     -- Even where the key is here now: it may have come back since the statement looked.
-    if not sealed and not fence.own_row(state.shards[index].inner, keyspace, text) then return false end
+    if not sealed and not own then return false end
   end
   return true, run_at_owner(state, db, method, key, sql, params, index)
 end

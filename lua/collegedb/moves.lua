@@ -13,10 +13,13 @@ end
 --- Seconds after which others may take a move for dead whose mover has not renewed its lease.
 moves.lease = 60
 
-local function floor_of_shards(shards)
+-- A shard that is far away and has no part in the move is not asked: the counter is above of what it had seen when the
+-- directory was opened (mend.lua).
+local function floor_of_shards(job)
   local floor = 1
-  for _, shard in ipairs(shards) do
-    local own = highest(shard)
+  for _, shard in ipairs(job.state.shards) do
+    local asked = not shard.single or shard == job.source or shard == job.target
+    local own = asked and highest(shard)
     floor = math.max(floor, own and own.n or 0)
   end
   return floor
@@ -28,7 +31,7 @@ end
 ---@return integer number
 function moves.begin(directory, job)
   local number = directory:begin_move { keyspace = job.keyspace, digests = job.digests, source = job.source.id,
-    target = job.target.id, epoch = job.state.epoch.number, floor = floor_of_shards(job.state.shards),
+    target = job.target.id, epoch = job.state.epoch.number, floor = floor_of_shards(job),
     lease = moves.lease }
   if number then return number end
   errors.raise("MOVED", nil, "the shards were changed while a move was begun: look again where the key is")
@@ -43,6 +46,7 @@ end
 
 --- Another one after every step of a move that shows to others; the same while none is under way.
 function moves.stamp(directory)
+  if not directory.keeps_journal then return 0 end -- nothing moves
   local row = directory.journal:first [[SELECT (SELECT value FROM _collegedb_counters WHERE name = 'move') AS number,
     (SELECT count(*) FROM _collegedb_moves) AS open]]
   if row.open > 0 then return {} end

@@ -152,8 +152,8 @@ local function staged_out(each, by_name)
     filled[i], equal[i] = own[i] .. " IS NOT NULL", ("q.%s = %s"):format(quote.name(name), own[i])
     if parent then beside[i] = ("%s COLLATE %s"):format(equal[i], collation_of(parent, name)) end
   end
-  local sql = ("SELECT count(*) AS n FROM %s AS t WHERE t._collegedb_row BETWEEN ?1 AND ?2 AND %s"):format(
-    fence.stage_name(part), table.concat(filled, " AND "))
+  local sql = ("FROM %s AS t WHERE t._collegedb_row BETWEEN ?1 AND ?2 AND %s"):format(fence.stage_name(part),
+    table.concat(filled, " AND "))
   if each.has_parent then
     sql = ("%s AND NOT EXISTS (SELECT 1 FROM %s AS q WHERE %s)"):format(sql, quote.name(each.parent),
       table.concat(equal, " AND "))
@@ -163,15 +163,31 @@ local function staged_out(each, by_name)
     fence.stage_name(parent), table.concat(beside, " AND "))
 end
 
---- Raises CONSTRAINT when staged rows could not be brought in, where keys are enforced and nothing can be tried and
--- taken back.
----@param job table of workflows/move.lua
-function references.check_staged(job)
-  local by_name, counts = {}, {}
+local function all_staged_out(job)
+  local by_name, list = {}, {}
   for _, part in ipairs(job.target_parts) do by_name[quote.fold(part.name)] = part end
-  local range = { fence.first_row(job.number), fence.first_row(job.number + 1) - 1 }
   for _, each in ipairs(job.target_references) do
-    if each.child_part then counts[#counts + 1] = job.target.inner:first(staged_out(each, by_name), range).n end
+    if each.child_part then list[#list + 1] = staged_out(each, by_name) end
+  end
+  return list
+end
+
+--- Conditions, as SQL, that are true when staged rows, ?1 to ?2, could not be brought in where keys are enforced.
+---@param job table of workflows/move.lua
+---@return string[]
+function references.staged(job)
+  local list = all_staged_out(job)
+  for i, sql in ipairs(list) do list[i] = ("EXISTS (SELECT 1 %s)"):format(sql) end
+  return list
+end
+
+--- Raises CONSTRAINT for such rows.
+---@param first integer the rows' numbers
+---@param last integer
+function references.check_staged(job, first, last)
+  local counts = {}
+  for i, sql in ipairs(all_staged_out(job)) do
+    counts[i] = job.target.inner:first("SELECT count(*) AS n " .. sql, { first, last }).n
   end
   refuse(job, job.target, counts)
 end

@@ -102,11 +102,9 @@ local function add_tagged(state, places, tag)
 end
 
 local function find(state, places, tag, keyspace, text)
-  if #places > 0 then probe.prepare(state) end
-  for _, index in ipairs(places) do
-    local at = probe.place(state, index, tag, keyspace, text)
-    if at then return at end
-  end
+  if #places == 0 then return nil end
+  probe.prepare(state)
+  return probe.each_place(state, places, tag, keyspace, text)()
 end
 
 -- A key of a strategy without homes.

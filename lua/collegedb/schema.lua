@@ -5,6 +5,7 @@ local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local inspect = require "collegedb.inspect"
 local patience = require "collegedb.patience"
+local single_schema = require "collegedb.single_schema"
 
 local schema = {}
 
@@ -16,10 +17,14 @@ local function check_sql(sql)
   end
 end
 
---- Runs a script on one shard, all of it or nothing.
----@param finish fun(tx: userdata)? is called before the commit
+--- Runs a script on one shard, all of it or nothing, where that can be.
+---@param finish fun(tx: userdata?)? is called before the commit
 function schema.apply(shard, sql, finish)
   check_sql(sql)
+  if shard.single then
+    single_schema.apply(shard, sql)
+    return finish and finish()
+  end
   shard.handle:transaction(function(tx)
     tx:exec(sql)
     if finish then finish(tx) end
@@ -30,6 +35,7 @@ end
 -- be fenced stays outside.
 local function fence_tables(state, index)
   return function(tx)
+    if not tx then return single_schema.fence_tables(state, index) end
     if not fence.is_up(tx) then return end
     state:refresh_catalog()
     for _, row in ipairs(tx:all "SELECT keyspace FROM _collegedb_fence") do
@@ -42,6 +48,10 @@ end
 -- A script again, on a shard that may have some of it: what is there already is
 -- passed over, whether a crash came before the mark or the file brought it along.
 local function apply_missing(shard, sql, finish)
+  if shard.single then
+    single_schema.apply(shard, sql, true)
+    return finish and finish()
+  end
   shard.handle:transaction(function(tx)
     while sql:find "%S" do
       local statement = core.scan(sql)
@@ -91,14 +101,14 @@ end
 
 -- Tables first, then what refers to them.
 local READ = [[SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
-  AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_'
+  AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 11) <> '_collegedb_'%s
   ORDER BY CASE type WHEN 'table' THEN 1 WHEN 'index' THEN 2 WHEN 'view' THEN 3 ELSE 4 END, rowid]]
 
 --- The SQL that makes the tables of a shard, or nil if it has none.
 function schema.read(shard)
   local parts, shadow = {}, {}
   for _, each in ipairs(inspect.list(shard)) do shadow[each.name] = each.kind == "shadow" end
-  for row in shard:each(READ) do
+  for row in shard:each(READ:format(inspect.without_d1s(shard, "name"))) do
     -- Shadow tables come with their virtual table.
     if not shadow[row.name] then parts[#parts + 1] = row.sql end
   end

@@ -28,6 +28,18 @@ function seals.is_sealed(shard, tx)
   return fence.reading(reader.first, reader, "SELECT 1 AS yes FROM _collegedb_seal") ~= nil
 end
 
+local LOOK <const> = [[SELECT EXISTS (SELECT 1 FROM _collegedb_seal) AS sealed, o.state, o.move, o.floor, o.peer,
+    o.before FROM (SELECT 1) LEFT JOIN _collegedb_own AS o ON o.keyspace = ?1 AND o.key = ?2]]
+
+--- Whether a shard is closed, and what it says of a key.
+---@return boolean sealed
+---@return table? own as of fence.own_row
+function seals.look(shard, keyspace, text)
+  if not shard.single then return seals.is_sealed(shard), fence.own_row(shard.inner, keyspace, text) end
+  local row = fence.reading(shard.inner.first, shard.inner, LOOK, { keyspace, text })
+  return row ~= nil and row.sealed == 1, row and row.state and row or nil
+end
+
 --- Lets rows in again, in every table.
 function seals.open(shard)
   if shard.single then

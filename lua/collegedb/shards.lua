@@ -47,7 +47,8 @@ function shards.open(state, shard)
   shard.handle = shard.handle or shard.value.handle or core.sqlite(shard.value.path, {
     name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
     busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
-    mmap_size = shard.mmap_size, cache_size = shard.cache_size,
+    mmap_size = shard.mmap_size, cache_size = shard.cache_size, d1_limits = shard.limits == "d1",
+    single = shard.value.single,
   })
   shard.inner, shard.is_empty, shard.single = core.inner(shard.handle), is_empty, core.is_single(shard.handle)
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
@@ -77,8 +78,9 @@ function shards.added(dir)
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
       .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
     local given = json_reader.decode(row.settings)
-    local path = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path
-    given.name, given[1], given.path = row.name, path, nil
+    if given.d1 then given[1] = require("collegedb.d1").described(given.d1)
+    else given[1] = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path end
+    given.name, given.path, given.d1 = row.name, nil, nil
     list[#list + 1] = config.shard(given)
   end
   return list

@@ -35,7 +35,7 @@ function single_fence.schema(state, index)
   for _ = 1, ATTEMPTS do
     local schema = shard.inner:first("SELECT " .. procedures.SCHEMA .. " AS text").text
     if inspect.version(shard.inner) == state.catalog.versions[index] then return schema end
-    state:refresh_catalog()
+    state:refresh_catalog(true)
   end
   errors.raise("BUSY", { shard = shard.name }, "the schema of %s changes faster than it can be read", shard.name)
 end
@@ -144,16 +144,23 @@ function single_fence.hold(state, index, keyspace, anew)
       state.catalog.held[id] = { tag = tag, triggers = triggers, schema = schema, parts = parts }
       return state.catalog.held[id]
     end
-    state:refresh_catalog()
   end
   errors.raise("BUSY", { shard = shard.name }, "the fence of %s changes faster than it can be put up", shard.name)
 end
 
---- Takes down what nobody stands behind: the fence of a shard that has no own rows. What puts it up again has another
--- tag.
+local BARE <const> = [[SELECT NOT EXISTS (SELECT 1 FROM _collegedb_own) AND EXISTS (SELECT 1 FROM _collegedb_fence)
+  AS bare]]
+
+--- Does a fence stand before no key?
+function single_fence.is_bare(shard)
+  local row = fence.reading(shard.inner.first, shard.inner, BARE)
+  return row ~= nil and row.bare == 1
+end
+
+--- Takes such a fence down. The next one has another tag; what it is made with, and its stages, stay.
 ---@return boolean removed
 function single_fence.remove_bare(shard)
-  procedures.sure(shard, "run", [[DELETE FROM _collegedb_fence WHERE NOT EXISTS (SELECT 1 FROM _collegedb_own)]])
+  procedures.sure(shard, "run", "DELETE FROM _collegedb_fence WHERE NOT EXISTS (SELECT 1 FROM _collegedb_own)")
   local left = shard.inner:first "SELECT count(*) AS n FROM _collegedb_fence".n
   drop_retired(shard)
   return left == 0

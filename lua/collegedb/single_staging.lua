@@ -8,6 +8,8 @@ local fence = require "collegedb.fence"
 local group = require "collegedb.group"
 local procedures = require "collegedb.procedures"
 local quote = require "collegedb.quote"
+local references = require "collegedb.references"
+local single_reads = require "collegedb.single_reads"
 local staging = require "collegedb.staging"
 
 -- D1 takes 2,000,000 bytes of values; the text is JSON inside of JSON there, where each quote has a sign before it.
@@ -54,7 +56,21 @@ local function send(job, part, cursor, first)
   return rows, more
 end
 
---- Copies all rows of a move.
+-- What is wrong is asked in few statements, and then found one by one.
+local function check(job)
+  local conditions, first = {}, fence.first_row(job.number)
+  for _, part in ipairs(job.matched) do
+    for _, sql in ipairs(staging.clashes(job, part)) do conditions[#conditions + 1] = sql end
+  end
+  local last = fence.first_row(job.number + 1) - 1
+  for _, sql in ipairs(references.staged(job)) do conditions[#conditions + 1] = sql end
+  if not single_reads.any(job.target.inner, conditions, { first, last }) then return end
+  if not fence.is_sending(job.source.inner, job.number) then checks.raise_taken_back(job) end -- others wrote meanwhile
+  for _, part in ipairs(job.matched) do staging.check_clashes(job, job.target.inner, part, first, last) end
+  references.check_staged(job, first, last)
+end
+
+--- Copies all rows of a move, and looks whether they can be brought in.
 ---@param job table of workflows/move.lua
 ---@param keep_alive fun(job: table) is called between two chunks
 function single_staging.copy(job, keep_alive)
@@ -68,10 +84,10 @@ function single_staging.copy(job, keep_alive)
       keep_alive(job)
       local rows
       rows, more = send(job, target, reader, first)
-      if rows > 0 then staging.check_clashes(job, job.target.inner, target, first, first + rows - 1) end
       first, job.rows = first + rows, job.rows + rows
     until not more
   end
+  check(job)
 end
 
 return single_staging

@@ -8,6 +8,7 @@ local fence = require "collegedb.fence"
 local procedures = require "collegedb.procedures"
 local references = require "collegedb.references"
 local single_fence = require "collegedb.single_fence"
+local single_reads = require "collegedb.single_reads"
 
 local single_steps = {}
 
@@ -26,7 +27,7 @@ local function explain(job, index, state, keys, bytes, err)
   local shard, word = job.state.shards[index], procedures.word(err)
   if word == "sealed" then checks.fail_sealed(shard) end
   if word == "schema" then
-    job.state:refresh_catalog()
+    job.state:refresh_catalog(true)
     checks.fail_schema(shard)
   end
   if word ~= "held" then error(err, 0) end
@@ -64,7 +65,8 @@ end
 function single_steps.receive(job)
   job.target_parts = take(job, job.target_index, "receiving", job.source).parts
   job.matched = checks.match_target(job)
-  checks.check_absent(job, job.target.inner)
+  local present = single_reads.any(job.target.inner, checks.present(job), { job.number })
+  if present then checks.check_absent(job, job.target.inner) end
 end
 
 function single_steps.send(job)

@@ -63,21 +63,38 @@ local function fail_clash(job, part, set, row, where)
     table.concat(names, ", "))
 end
 
---- Raises CONFLICT for staged rows with values that must be unique, and that a row of the target has, or one that
--- another move has staged.
+-- Staged rows, ?1 to ?2, that are equal to one of another table in a set of columns.
+local CLASHING <const> = [[FROM %s AS s WHERE s._collegedb_row BETWEEN ?1 AND ?2
+  AND EXISTS (SELECT 1 FROM %s AS t WHERE %s)]]
+
+local function clashing(job, part, set)
+  local stage, equal = fence.stage_name(part), fence.equal_sql(set, "t", "s")
+  return CLASHING:format(stage, quote.name(part.name), equal),
+    CLASHING:format(stage, stage, equal .. " AND NOT t." .. fence.staged_sql(tostring(job.number)))
+end
+
+--- Conditions, as SQL, that are true when a part's staged rows, ?1 to ?2, have values that must be unique, and that a
+-- row of the target has, or one that another move has staged.
+---@return string[]
+function staging.clashes(job, part)
+  local list = {}
+  for _, set in ipairs(fence.loose_sets(part)) do
+    for _, sql in ipairs { clashing(job, part, set) } do list[#list + 1] = ("EXISTS (SELECT 1 %s)"):format(sql) end
+  end
+  return list
+end
+
+--- Raises CONFLICT for such rows.
 ---@param tx userdata reads the target
 ---@param first integer the rows' numbers
 ---@param last integer
 function staging.check_clashes(job, tx, part, first, last)
-  local stage = fence.stage_name(part)
-  local read = ("SELECT %s FROM %s AS s WHERE s._collegedb_row BETWEEN ?1 AND ?2 AND EXISTS (SELECT 1 FROM %%s AS t "
-    .. "WHERE %%s) LIMIT 1"):format(fence.column_list(part), stage)
   for _, set in ipairs(fence.loose_sets(part)) do
-    local equal = fence.equal_sql(set, "t", "s")
-    local row = tx:first(read:format(quote.name(part.name), equal), { first, last })
+    local here, staged = clashing(job, part, set)
+    local read = ("SELECT %s %%s LIMIT 1"):format(fence.column_list(part))
+    local row = tx:first(read:format(here), { first, last })
     if row then fail_clash(job, part, set, row, "on " .. job.target.name) end
-    row = tx:first(read:format(stage, equal .. " AND NOT t." .. fence.staged_sql(tostring(job.number))),
-      { first, last })
+    row = tx:first(read:format(staged), { first, last })
     if row then fail_clash(job, part, set, row, "that is on its way there") end
   end
 end

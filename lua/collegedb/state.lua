@@ -119,11 +119,17 @@ end
 --- Reads the catalog again when a shard's schema changed.
 ---@param always boolean? also when it did not: the rules may have
 function State:refresh_catalog(always)
-  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards) then return end
+  local seen = self.weak.db and core.catalog_version(self.weak.db)
+  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards, seen ~= self.catalog_seen) then
+    self.catalog_seen = seen
+    return
+  end
   self.catalog = catalog.build(self.shards, self.rules, self.config.script_limit, not self.config.keyspaces)
   self.probe_sql, self.shard_facts = { keys = {}, rows = {}, parts = {} }, {}
   local db = self.weak.db
-  if db then self:publish_catalog(db) end
+  if not db then return end
+  self:publish_catalog(db)
+  self.catalog_seen = core.catalog_version(db)
 end
 
 -- What check_keys looks at. Of a table that follows another it is enough that one

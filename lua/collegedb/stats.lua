@@ -1,5 +1,6 @@
 --- Counting keys and rows in the shards.
 
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local inspect = require "collegedb.inspect"
 local quote = require "collegedb.quote"
@@ -33,19 +34,33 @@ function stats.keys(state, index, shard)
   return total
 end
 
+-- The first row of each call, or false; shards that are far away are asked at once.
+local function answers_of(calls)
+  local rows, failed = core.together(calls, "first")
+  for i = 1, #calls do
+    if failed[i] then error(failed[i], 0) end
+  end
+  return rows
+end
+
 --- Rows of a table on every shard that has it.
 ---@return integer total, table<string, integer> by shard
 function stats.count(state, name)
   if type(name) ~= "string" or name == "" then
     errors.raise("USAGE", nil, "count takes a table's name, not %s", name == "" and "''" or tostring(name))
   end
-  local total, by_shard, known = 0, {}, false
-  for _, shard in ipairs(state.shards) do
-    local found = inspect.find(shard.handle, name)
-    local sql = found and ("SELECT count(*) AS n FROM %s"):format(quote.name(found))
-    by_shard[shard.name] = sql and count(shard.handle, sql) or 0
-    total = total + by_shard[shard.name]
-    known = known or found ~= nil
+  local total, by_shard, known, calls, asked = 0, {}, false, {}, {}
+  for i, shard in ipairs(state.shards) do calls[i] = { shard.handle, inspect.FIND, { name } } end
+  for i, row in ipairs(answers_of(calls)) do
+    by_shard[state.shards[i].name] = 0
+    if row then asked[#asked + 1] = i end
+  end
+  calls = {}
+  for n, i in ipairs(asked) do
+    calls[n] = { state.shards[i].handle, ("SELECT count(*) AS n FROM %s"):format(quote.name(name)) }
+  end
+  for n, row in ipairs(answers_of(calls)) do
+    by_shard[state.shards[asked[n]].name], total, known = row.n, total + row.n, true
   end
   if not known then errors.raise("TABLE_NOT_FOUND", { table = name }, "no shard has a table %s", name) end
   return total, by_shard

@@ -7,6 +7,7 @@ local moves = require "collegedb.moves"
 local probe = require "collegedb.probe"
 local quote = require "collegedb.quote"
 local reports = require "collegedb.verify_report"
+local single_fence = require "collegedb.single_fence"
 
 local REPAIR <const> = "verify with repair ends it"
 
@@ -89,9 +90,7 @@ local UNOWNED <const> = ("%s NOT IN (SELECT move FROM _collegedb_open WHERE stat
   fence.move_sql)
 
 local function clear_stage(run, shard, name, count)
-  local n = shard.handle:transaction(function(tx)
-    return tx:run(("DELETE FROM %s WHERE %s"):format(quote.name(name), UNOWNED)).meta.changes
-  end)
+  local n = shard.handle:run(("DELETE FROM %s WHERE %s"):format(quote.name(name), UNOWNED)).meta.changes
   if n > 0 then
     reports.repaired(run.report, "%s: %d rows that no move had staged were removed from %s", shard.name, count, name)
   end
@@ -113,7 +112,9 @@ end
 
 -- A fence around nothing: "harmless" after a move that was undone, or "harmful" when its table is gone, since then its
 -- triggers refuse every write.
-local function is_bare(inner)
+local function is_bare(shard, tx)
+  local inner = tx or shard.inner
+  if shard.single then return single_fence.is_bare(shard) and "harmless" end
   if fence.is_up(inner) then
     return fence.reading(inner.first, inner, "SELECT 1 AS yes FROM _collegedb_own LIMIT 1") == nil and "harmless"
   end
@@ -123,17 +124,21 @@ local function is_bare(inner)
     AND NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_collegedb_own') LIMIT 1]] ~= nil and "harmful"
 end
 
+local function remove_bare(shard)
+  if shard.single then return single_fence.remove_bare(shard) end
+  return shard.handle:transaction(function(tx)
+    local still = is_bare(shard, tx)
+    if still then fence.remove(tx) end
+    return still
+  end)
+end
+
 -- While the shards are changing a fence waits for keys.
 local function check_bare_fence(run, shard)
-  local bare = #run.state.epoch.placements == 1 and is_bare(shard.inner)
+  local bare = #run.state.epoch.placements == 1 and is_bare(shard)
   if not bare then return end
   if run.repair then
-    local removed = shard.handle:transaction(function(tx)
-      local still = is_bare(tx)
-      if still then fence.remove(tx) end
-      return still
-    end)
-    if removed then
+    if remove_bare(shard) then
       reports.repaired(run.report, "%s: the fence, which was around nothing, was taken down", shard.name)
     end
   elseif bare == "harmless" then

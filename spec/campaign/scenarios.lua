@@ -59,7 +59,7 @@ local function expect_done(report)
   error(("%d of %d failed: %s"):format(report.failed_count, report.planned, first and first.message or "-"), 0)
 end
 
-return {
+local list = {
   { name = "move", run = move_first },
   { name = "move in rollback journals", run = move_first, journal_mode = "delete" },
   { name = "move with synchronous = normal", run = move_first, synchronous = "normal" },
@@ -97,3 +97,34 @@ return {
       find_all(w, db)
     end },
 }
+
+-- The same where shards take a statement at a time: the source a, the target b, or both.
+local function add_single(name, ...)
+  for _, scenario in ipairs(list) do
+    if scenario.name == name then
+      local copy, single = {}, {}
+      for field, value in pairs(scenario) do copy[field] = value end
+      for _, shard in ipairs { ... } do single[shard] = true end
+      copy.name, copy.single = ("%s, with %s single"):format(name, table.concat({ ... }, " and ")), single
+      list[#list + 1] = copy
+      return
+    end
+  end
+end
+
+add_single("move", "b")
+add_single("move", "a")
+add_single("move", "a", "b")
+add_single("move back", "a", "b")
+add_single("move of many keys", "a", "b")
+add_single("move of many keys", "a")
+add_single("recovery before the commit", "a", "b")
+add_single("recovery before the commit", "b")
+add_single("recovery after the commit", "a", "b")
+add_single("recovery after the commit", "a")
+add_single("a write meets a committed move", "a", "b")
+add_single("rebalance", "a", "b")
+add_single("drain", "a", "b")
+add_single("drain", "b")
+
+return list

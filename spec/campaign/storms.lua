@@ -47,6 +47,10 @@ local function grow_or_shrink(w, db)
   if not done and not tostring(err):find "is there already" then error(err, 0) end
 end
 
+local function grow_or_move(w, db)
+  if math.random(3) == 1 then grow_or_shrink(w, db) else move_some(w, db) end
+end
+
 return {
   { name = "moves", step = move_some },
   { name = "integrations", step = integrate_or_not, old = true },
@@ -54,7 +58,7 @@ return {
     if math.random(4) == 1 then integrate_or_not(w, db) else move_some(w, db) end
   end },
   { name = "growing", step = grow_or_shrink },
-  { name = "growing among moves", step = function(w, db)
-    if math.random(3) == 1 then grow_or_shrink(w, db) else move_some(w, db) end
-  end },
+  { name = "growing among moves", step = grow_or_move },
+  { name = "moves, with a and b single", step = move_some, single = { a = true, b = true } },
+  { name = "growing among moves, with b single", step = grow_or_move, single = { b = true } },
 }

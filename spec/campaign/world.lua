@@ -5,6 +5,7 @@ local core = require "collegedb.core"
 local forks = require "forks"
 local ledger = require "spec.campaign.ledger"
 local lfs = require "lfs"
+local moves = require "collegedb.moves"
 local writer = require "spec.campaign.writer"
 
 local world = {}
@@ -34,6 +35,21 @@ world.LATER = 120 -- seconds: past the lease of a move
 function world.later()
   local time = os.time
   os.time = function(t) return time(t) + (t and 0 or world.LATER) end -- luacheck: ignore 122
+  -- The directory's clock tells of leases.
+  function moves.is_live(directory, number, begun)
+    local row = directory.journal:first("SELECT lease >= unixepoch() + ? AS live FROM _collegedb_moves "
+      .. "WHERE number = ?", { world.LATER, number })
+    if row then return row.live == 1 end
+    return begun ~= nil and begun + moves.lease >= os.time()
+  end
+  function moves.dead(directory)
+    local numbers = {}
+    for row in directory.journal:each("SELECT number FROM _collegedb_moves WHERE lease < unixepoch() + ?",
+        { world.LATER }) do
+      numbers[#numbers + 1] = row.number
+    end
+    return numbers
+  end
 end
 
 -- Names of the files, with those of the databases' folders.
@@ -60,9 +76,11 @@ function World:config(extra)
   local config = { kv = self:database "directory", auto_migrate = false, shards = {} }
   for i, name in ipairs(self.shards) do
     local synchronous = self.synchronous
-    if name == STEADY then synchronous = "extra" end
-    config.shards[i] = { name = name, self:database(name), journal_mode = self.journal_mode,
-      busy_timeout = self.busy_timeout, synchronous = synchronous }
+    if name == STEADY or self.single[name] then synchronous = "extra" end
+    local value = collegedb.sqlite(self:database(name))
+    value.single = self.single[name]
+    config.shards[i] = { name = name, value, journal_mode = self.journal_mode, busy_timeout = self.busy_timeout,
+      synchronous = synchronous }
   end
   for field, value in pairs(extra or {}) do config[field] = value end
   return config
@@ -176,13 +194,14 @@ function World:keys_of(name)
   return list
 end
 
----@param scenario { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean? }
----dies: preparing it ends the process; old: with a fourth shard that has existing data
+---@param scenario { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean?,
+---single: table<string, boolean>? } dies: preparing it ends the process; old: with a fourth shard that has existing
+---data; single: shards that take a statement at a time
 function world.new(scenario)
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))
   local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, journal_mode = scenario.journal_mode,
-    synchronous = scenario.synchronous, shards = { table.unpack(SHARDS) } }, World)
+    synchronous = scenario.synchronous, single = scenario.single or {}, shards = { table.unpack(SHARDS) } }, World)
   if scenario.old then table.insert(self.shards, OLD) end
   for _, name in ipairs(DATABASES) do assert(lfs.mkdir(self:path(name))) end
   if scenario.old then world.child(function() return make_old(self) end) end

@@ -16,9 +16,10 @@ function writer.new(db, path, name, allowed)
     Writer)
 end
 
----Notes and makes a change. Raises what is not allowed.
+---Notes and makes a change. Raises what is not allowed; not that a shard has no transactions.
 function Writer:write(changes, f)
   local done, err = self.book:write(changes, f, self.open)
+  if not done and type(err) == "table" and err.code == "UNSUPPORTED" then return false end
   if not done and not self.allowed[type(err) == "table" and err.code] then error(err, 0) end
   return done
 end

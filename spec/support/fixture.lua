@@ -95,12 +95,6 @@ function fixture.track(db)
   return db
 end
 
----Remembers a shard that is a value of a config to be closed after the test, and after what was opened with it.
-function fixture.track_handle(handle)
-  table.insert(opened, 1, { close = function() core.close(handle) end })
-  return handle
-end
-
 ---A config with the directory directory.db and the shards a.db and b.db (or of the names given). What is to be
 ---integrated is, when open returns, unless `extra` says otherwise.
 ---@param extra table? further fields, by name; shards.NAME holds fields of that shard

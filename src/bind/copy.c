@@ -37,7 +37,8 @@ static int copy_rows(lua_State *L) {
   const int64_t first = luaL_optinteger(L, 6, 0);
   if (!cursor->stmt) return cdb__lua_fail(L, CDB_CLOSED, "the rows to copy were closed meanwhile");
   cdb__stmt *writer = lua_isnil(L, 4) ? NULL : take(L, shard_at(L, 4), 5);
-  if (writer && writer->parameters != cursor->stmt->columns + 1) {
+  /* Where each statement is a request, the columns are known after the first step. */
+  if (writer && cursor->stmt->columns && writer->parameters != cursor->stmt->columns + 1) {
     give(writer);
     return cdb__lua_fail(L, CDB_USAGE,
                          "the rows to copy have other columns than the statement that writes them");

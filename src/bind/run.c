@@ -133,7 +133,9 @@ static int end_without_row(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt,
   return call->key_arg ? cdb__lua_look_after(L, shard, call, cdb__lua_first) : 1;
 }
 
-int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt) {
+/* What follows `begin` is inline, because the way to it must cost nothing; together.c has it as a call. */
+__attribute__((always_inline)) static inline int finish_first(lua_State *L, cdb__lua_shard *shard,
+                                                              const cdb__lua_call *call, cdb__stmt *stmt) {
   cdb__fault fault;
   stmt->wanted = CDB__WANT_FIRST;
   int code = cdb__step(stmt, &fault);
@@ -148,7 +150,11 @@ int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
 }
 
 int cdb__lua_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
-  return cdb__lua_finish_first(L, shard, call, begin(L, shard, call, CDB__FRAME));
+  return finish_first(L, shard, call, begin(L, shard, call, CDB__FRAME));
+}
+
+int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt) {
+  return finish_first(L, shard, call, stmt);
 }
 
 /* Pushes the array of all rows; leaves the names below it. */

@@ -51,6 +51,7 @@ static int open_sqlite(lua_State *L) {
       .cache_size = cdb__lua_integer_field(L, 2, "cache_size", 0),
       .must_exist = cdb__lua_integer_field(L, 2, "must_exist", 0) != 0,
       .single = cdb__lua_boolean_field(L, 2, "single"),
+      .d1_limits = cdb__lua_boolean_field(L, 2, "d1_limits"),
   };
   cdb__lua_shard *shard = cdb__lua_new_shard(L, name ? name : path, 0);
   cdb__fault fault;

@@ -54,7 +54,8 @@ static int finish_one(lua_State *L) {
   }
   if (w->method == FIRST) return cdb__lua_finish_first(L, each->shard, &each->call, each->stmt);
   if (w->method == ALL) return cdb__lua_finish_all(L, each->shard, &each->call, each->stmt);
-  return cdb__lua_finish_run(L, each->shard, &each->call, each->stmt, w->start);
+  const int64_t start = each->stmt->shard->ops->fetch ? w->start : cdb__clock_ticks();
+  return cdb__lua_finish_run(L, each->shard, &each->call, each->stmt, start);
 }
 
 /* Calls the function for one of the calls; its result, or the error, is on top. */

@@ -9,7 +9,7 @@ enum { CDB__NET_IDLE = 16, CDB__NET_HOST = 256 };
 
 struct cdb__net {
   cdb__curl curl;
-  CURLM *multi; /* NULL: no connections */
+  CURLM *multi;              /* NULL: no connections */
   CURL *idle[CDB__NET_IDLE]; /* easy handles to be used again */
   int idle_count, users;
   long process; /* connections of the process before a fork are not ours */

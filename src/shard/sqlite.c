@@ -291,6 +291,22 @@ static int set_journal_mode(sqlite_shard *shard, const char *mode, int wait_ms, 
   }
 }
 
+/* developers.cloudflare.com/d1/platform/limits; the depth of expressions and the terms of a compound SELECT
+ * are those of its engine. D1's 100 parameters are no limit of ours: they travel as one. */
+static void set_d1_limits(sqlite3 *db) {
+  static const struct {
+    int limit, value;
+  } limits[] = {{SQLITE_LIMIT_SQL_LENGTH, 100000},
+                {SQLITE_LIMIT_LENGTH, 2000000},
+                {SQLITE_LIMIT_COLUMN, 100},
+                {SQLITE_LIMIT_EXPR_DEPTH, 100},
+                {SQLITE_LIMIT_COMPOUND_SELECT, 5},
+                {SQLITE_LIMIT_FUNCTION_ARG, 32},
+                {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50}};
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+    sqlite3_limit(db, limits[i].limit, limits[i].value);
+}
+
 static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new,
                      cdb__fault *fault) {
   sqlite3 *db = shard->db;
@@ -308,6 +324,7 @@ static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bo
   if (code == CDB_OK) code = shard_exec(&shard->base, sql, fault);
   snprintf(sql, sizeof sql, "PRAGMA cache_size = %lld", (long long)options->cache_size);
   if (code == CDB_OK && options->cache_size) code = shard_exec(&shard->base, sql, fault);
+  if (options->d1_limits) set_d1_limits(db);
   return code;
 }
 

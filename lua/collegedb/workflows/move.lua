@@ -112,10 +112,7 @@ local function keep_alive(job)
 end
 
 function steps.copy(job)
-  if job.target.single then
-    single_staging.copy(job, keep_alive)
-    return references.check_staged(job)
-  end
+  if job.target.single then return single_staging.copy(job, keep_alive) end
   local stage <close> = staging.new(job)
   local more
   repeat
