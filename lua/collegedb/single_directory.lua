@@ -43,6 +43,7 @@ local function make_tables(store)
   for row in store:each "SELECT name FROM sqlite_schema WHERE substr(name, 1, 11) = '_collegedb_'" do
     there[row.name] = true
   end
+  if there._collegedb_user_comes then return end -- the last one
   for _, sql in ipairs(tables.statements(directory.statements())) do
     local name = sql:match "^CREATE %u+ IF NOT EXISTS (%S+)"
     if not name or not there[name] then store:run(sql) end
@@ -55,7 +56,7 @@ local function check_settings(self)
   if not self.shard:first(read, { "secret" }) then
     self.store:run("INSERT INTO _collegedb_counters VALUES ('version', 0), ('identity', ?), ('secret', ?) "
       .. "ON CONFLICT DO NOTHING", { core.random(), directory.mark(self) })
-    self.record.version = nil
+    self.record.version, self.record.seen = nil, false
   end
   directory.check_format(self)
   directory.check_mark(self, self.shard:first(read, { "secret" }).value)
@@ -78,7 +79,7 @@ function single_directory.open(shard, secret, owned)
     owned = owned and shard, record = record.new(store) }, Directory)
   local done, err = pcall(function()
     make_tables(store)
-    check_settings(self)
+    self:hold(check_settings, self)
     self.presence = presence.new(store)
     self.presence:enter()
   end)
@@ -210,11 +211,19 @@ local function digest_of(self, keyspace, text) return core.digest(keyspace, text
 local LOOKUP <const> = [[SELECT c.value AS epoch, e.shard AS shard, e.version AS version FROM _collegedb_counters AS c
   LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch']]
 
+-- What foreseeing has read of a key; for the look itself, and for one of the router's.
+local function foreseen(self, digest)
+  local row = self.foreseen and self.foreseen[digest]
+  if not row or row.uses == 0 then return nil end
+  row.uses = row.uses - 1
+  return row
+end
+
 --- The epoch, and shard id and version of the key's entry if it has one. The epoch is 0 when the caller must read it
 -- anew, since this program's lease had run out.
 function Directory:lookup(keyspace, text)
-  local kept = self.presence:keep()
-  local row = self.store:first(LOOKUP, { core.blob(digest_of(self, keyspace, text)) })
+  local kept, digest = self.presence:keep(), digest_of(self, keyspace, text)
+  local row = foreseen(self, digest) or self.store:first(LOOKUP, { core.blob(digest) })
   if not row then errors.raise("CORRUPT", nil, "the directory %s has lost its epoch", self.path) end
   return kept and row.epoch or 0, row.shard, row.version
 end
@@ -306,22 +315,42 @@ function Directory:publish_all(list)
   publish(self, EVERY, table.concat(digests), places)
 end
 
-local KNOWN <const> = [[SELECT key AS i, shard, version FROM json_each(?2) CROSS JOIN _collegedb_entries
+local KNOWN <const> = [[SELECT -1 AS i, value AS shard, 0 AS version FROM _collegedb_counters WHERE name = 'epoch'
+  UNION ALL SELECT key, shard, version FROM json_each(?2) CROSS JOIN _collegedb_entries
   ON digest = substr(?1, 1 + 16 * key, 16)]]
 
 --- The entries of many keys.
 ---@param digests string
 ---@return table<integer, { shard: integer, version: integer }> # by the number of the key, from 1
+---@return integer? epoch in which the last of them were read
 function Directory:entries_of(digests)
-  local found, count = {}, #digests // 16
+  local found, count, epoch = {}, #digests // 16, nil
   for first = 1, count, PUBLISHED do
     local last = math.min(first + PUBLISHED - 1, count)
     for row in self.store:each(KNOWN, { core.blob(digests:sub(16 * first - 15, 16 * last)),
       single_store.numbers(last - first + 1) }) do
-      found[first + row.i] = row
+      if row.i < 0 then epoch = row.shard else found[first + row.i] = row end
     end
   end
-  return found
+  return found, epoch
+end
+
+--- Runs `f`, in which some keys will be looked up: their entries are read now, in one request.
+---@param keys { keyspace: string, text: string }[]
+---@param f fun()
+function Directory:foreseeing(keys, f)
+  if self.foreseen or #keys < 2 then return f() end
+  local digests = {}
+  for i, each in ipairs(keys) do digests[i] = digest_of(self, each.keyspace, each.text) end
+  local found, epoch = self:entries_of(table.concat(digests))
+  self.foreseen = {}
+  for i, digest in ipairs(digests) do
+    local row = found[i] or {}
+    self.foreseen[digest] = { epoch = epoch, shard = row.shard, version = row.version, uses = 2 }
+  end
+  local done, err = pcall(f)
+  self.foreseen = nil
+  if not done then error(err, 0) end
 end
 
 -- Those that have no entry, each once.
@@ -454,8 +483,8 @@ end
 function Directory:journaled(f, number)
   if not self.presence:keep() then self.presence:enter() end
   if not self.presence:holds(number) then
-    errors.raise("CONFLICT", nil, "another program has taken this work over, since nothing was heard of this one for %d s",
-      presence.lease)
+    errors.raise("CONFLICT", nil, "another program has taken this work over, since nothing was heard of this one for %d "
+      .. "s", presence.lease)
   end
   return f(self.store)
 end

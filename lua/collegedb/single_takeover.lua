@@ -159,8 +159,8 @@ local function write(self, change, last, ended)
 end
 
 local function raise_taken_over(self)
-  errors.raise("CONFLICT", nil, "another program has taken the integration over, since nothing was heard of this one; the "
-    .. "directory is %s", self.dir.path)
+  errors.raise("CONFLICT", nil, "another program has taken the integration over, since nothing was heard of this one; "
+    .. "the directory is %s", self.dir.path)
 end
 
 -- True when the page was taken, false when the epoch is another.
