@@ -483,8 +483,8 @@ end
 function Directory:journaled(f, number)
   if not self.presence:keep() then self.presence:enter() end
   if not self.presence:holds(number) then
-    errors.raise("CONFLICT", nil, "another program has taken this work over, since nothing was heard of this one for %d "
-      .. "s", presence.lease)
+    errors.raise("CONFLICT", nil, "another program has taken this work over, since nothing was heard of this one for "
+      .. "%d s", presence.lease)
   end
   return f(self.store)
 end
