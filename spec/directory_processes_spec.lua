@@ -125,6 +125,71 @@ describe("a directory that programs share by single statements", function()
       assert.equal("a", (db:locate(row.id)))
     end
   end)
+
+  -- Two files with keys in common, integrated once a, once b: b's report and the entries.
+  local function make_files()
+    for i, name in ipairs { "a", "b" } do
+      fixture.sqlite(name .. ".db", SCHEMA .. "; CREATE TABLE numbers (id INTEGER PRIMARY KEY)")
+      for k = i * 30, i * 30 + 49 do
+        fixture.sqlite(name .. ".db", ("INSERT INTO users VALUES ('k%d', 1); INSERT INTO numbers VALUES (%d)"):format(k,
+          k))
+      end
+    end
+  end
+
+  local function dump()
+    return fixture.rows("directory.db", "SELECT hex(digest) AS d, shard, version FROM _collegedb_entries ORDER BY 1")
+  end
+
+  -- Whoever was killed is not there any more.
+  local function end_leases()
+    fixture.sqlite("directory.db", "UPDATE _collegedb_users SET until = 0")
+  end
+
+  it("goes on with an integration that was killed at any page", function()
+    make_files()
+    local settings <const> = { auto_migrate = false, strategy = "random", rules = { conflict = function(key)
+      return (tostring(key):match "%d+" or 0) % 2 == 0 and "keep" or "error"
+    end } }
+    local function integrate(resume)
+      local db = open(settings, { "a", "b" })
+      if not resume then db:integrate "a" end
+      local report = db:integrate("b", { page = 20, resume = resume })
+      db:close()
+      return report
+    end
+    local expected = integrate(false)
+    assert.equal(40, expected.conflict_count)
+    local entries_then = dump()
+    local n, came = 0
+    repeat
+      n = n + 1
+      for _, suffix in ipairs { "", "-wal", "-shm" } do os.remove(fixture.path("directory.db" .. suffix)) end
+      local pipe = fixture.spawn((OPEN .. [[
+        local n = 0
+        local db = open { auto_migrate = false, strategy = "random", shards = { { name = "a", folder .. "/a.db" },
+          { name = "b", folder .. "/b.db" } }, rules = { conflict = function(key)
+            return (tostring(key):match "%%d+" or 0) %% 2 == 0 and "keep" or "error" end } }
+        db:integrate "a"
+        db:integrate("b", { page = 20, on_progress = function()
+          n = n + 1
+          if n == %d then
+            print "killed" io.flush()
+            os.execute("kill -9 " .. io.open("/proc/self/stat"):read "n")
+          end
+        end })
+        print "ended"]]):format(n))
+      came = pipe:read "l"
+      assert(came == "killed" or came == "ended", came)
+      pipe:close()
+      if came == "killed" then
+        end_leases()
+        assert.same(expected, integrate(true), "killed at " .. n)
+      end
+      assert.same(entries_then, dump(), "killed at " .. n)
+    until came == "ended"
+    assert.is_true(n > 5)
+  end)
 end)
 
 describe("a lease of a directory", function()
