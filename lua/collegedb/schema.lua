@@ -2,6 +2,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local far_schema = require "collegedb.far_schema"
 local fence = require "collegedb.fence"
 local inspect = require "collegedb.inspect"
 local patience = require "collegedb.patience"
@@ -106,6 +107,7 @@ local READ = [[SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
 
 --- The SQL that makes the tables of a shard, or nil if it has none.
 function schema.read(shard)
+  shard = far_schema.of(shard)
   local parts, shadow = {}, {}
   for _, each in ipairs(inspect.list(shard)) do shadow[each.name] = each.kind == "shadow" end
   for row in shard:each(READ:format(inspect.without_d1s(shard, "name"))) do

@@ -41,6 +41,7 @@ typedef struct {
   cdb__lua_cursor *cursors; /* open ones, so that closing can end them */
   cdb__lua_db *db;          /* the router it serves, or NULL */
   int tx_depth;             /* open transactions and savepoints of tx objects */
+  unsigned altered;         /* counts what may have changed the schema through this connection */
   bool fence;               /* keys may have left it: a statement that met nothing must look */
   char name[128];
 } cdb__lua_shard;

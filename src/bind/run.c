@@ -11,6 +11,7 @@
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt) {
   if (!stmt->alters && stmt->prepared == stmt->prepared_before) return;
   stmt->prepared_before = stmt->prepared;
+  shard->altered++;
   if (shard->db) shard->db->catalog++;
   shard->fence = true;
 }

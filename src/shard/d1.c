@@ -1,5 +1,6 @@
 #include "shard/d1.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,21 +63,13 @@ static const cdb__jansson *jansson_of(const d1_stmt *s) { return &shard_of(s->ba
 
 /* --- failures ------------------------------------------------------------------------------ */
 
-/* Whoever answers may send the token back; it must not get into a message. */
-static void hide_token(char *text, const char *token) {
-  const size_t size = token ? strlen(token) : 0;
-  for (char *found = text; size && (found = strstr(found, token));) memset(found, '*', size);
-}
-
 __attribute__((format(printf, 3, 4))) static int fail(d1_stmt *s, int code, const char *format, ...) {
-  const d1_shard *shard = shard_of(s->base.shard);
   va_list args;
   va_start(args, format);
   s->code = code;
   s->fault = (cdb__fault){.code = code};
   vsnprintf(s->fault.message, sizeof s->fault.message, format, args);
   va_end(args);
-  hide_token(s->fault.message, shard->options.token);
   return code;
 }
 
@@ -97,10 +90,19 @@ static int verdict(const char *message) {
   return CDB_SQL;
 }
 
+/* Whoever answers may send the token back; it must not get into a message, nor a part of it. */
+static void hide_token(cdb__text *text, const char *token) {
+  const size_t size = token ? strlen(token) : 0;
+  char *found = text->data;
+  while (size && found && (found = strstr(found, token))) memset(found, '*', size);
+}
+
 /* For an answer that is none. A write that may have been done is OUTCOME_UNKNOWN. */
 static void refuse(d1_stmt *s, const cdb__net_answer *answer, bool write) {
-  char said[400];
-  cdb__d1_answer_errors(jansson_of(s), answer->body, answer->size, said, sizeof said);
+  cdb__text text = {0};
+  cdb__d1_answer_errors(jansson_of(s), answer->body, answer->size, &text);
+  hide_token(&text, shard_of(s->base.shard)->options.token);
+  const char *said = text.data && !text.failed ? text.data : "";
   if (answer->cause == CDB__NET_SQL_ERROR && *said) {
     const int code = verdict(said);
     fail(s, code, "%s", code == CDB_MOVED ? "the key was moved to another shard, or is on its way" : said);
@@ -113,6 +115,7 @@ static void refuse(d1_stmt *s, const cdb__net_answer *answer, bool write) {
   }
   s->fault.http_status = (int)answer->status;
   s->fault.retry_after_ms = answer->retry_after_ms > 0 ? answer->retry_after_ms : 0;
+  cdb__text_free(&text);
 }
 
 /* --- names of columns ------------------------------------------------------------------------ */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -179,19 +178,16 @@ bool cdb__d1_answer_value(const cdb__jansson *jansson, const cdb__d1_answer *ans
 
 /* --- errors ------------------------------------------------------------------------------ */
 
-void cdb__d1_answer_errors(const cdb__jansson *jansson, const char *text, size_t size, char *out,
-                           size_t room) {
-  out[0] = '\0';
+void cdb__d1_answer_errors(const cdb__jansson *jansson, const char *text, size_t size, cdb__text *out) {
   json_t *root = text && size && text[0] == '{' ? load(jansson, text, size) : NULL;
   const json_t *list = root ? jansson->object_get(root, "errors") : NULL;
   const size_t count = json_is_array(list) ? jansson->array_size(list) : 0;
-  for (size_t i = 0, at = 0; i < count; i++) {
+  for (size_t i = 0; i < count; i++) {
     const json_t *each = jansson->array_get(list, i);
     const json_t *message = json_is_object(each) ? jansson->object_get(each, "message") : NULL;
     if (!json_is_string(message)) continue;
-    const int added = snprintf(out + at, room - at, "%s%s", at ? "; " : "", jansson->string_value(message));
-    if (added < 0 || (size_t)added >= room - at) break;
-    at += (size_t)added;
+    if (out->size) cdb__text_puts(out, "; ");
+    cdb__text_puts(out, jansson->string_value(message));
   }
   if (root) jansson->delete (root);
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "core/text.h"
 #include "net/jansson.h"
 
 enum { CDB__D1_UNKNOWN = INT64_MIN }; /* a count that was not told, or rounded on its way */
@@ -30,8 +31,7 @@ size_t cdb__d1_answer_room(const cdb__jansson *jansson, const cdb__d1_answer *an
 bool cdb__d1_answer_value(const cdb__jansson *jansson, const cdb__d1_answer *answer, size_t row,
                           size_t column, bool encoded, char **room, cdb_value *out);
 
-/* What an answer that has errors says of them, shortened to fit; "" for any other text. */
-void cdb__d1_answer_errors(const cdb__jansson *jansson, const char *text, size_t size, char *out,
-                           size_t room);
+/* Adds what an answer that has errors says of them; nothing of any other text. */
+void cdb__d1_answer_errors(const cdb__jansson *jansson, const char *text, size_t size, cdb__text *out);
 
 #endif
