@@ -14,7 +14,8 @@
 --   foreground        why integration can not run in the background, or nil
 --   close, alone, epoch, count_on, knows, name_of
 --   work_in, without_workers    whether the placement is not being dropped; runs f if nobody works in some of them
---   cache_life, lasts for how many seconds a key's place may be remembered, and whether what was decided now may be
+--   cache_life, lasts, stay     for how many seconds a key's place may be remembered, whether what was decided now may
+--                     be, and that this instance is still there
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
 --   lookup, claim, replace, correct, assign, publish, publish_all, forget, void, discard, counts,
@@ -79,9 +80,7 @@ local schema = {
 }
 
 --- Makes the tables of a directory in a shard that has none of them, or not all.
-function directory.make_tables(shard)
-  shard:exec("BEGIN IMMEDIATE;" .. table.concat(schema, ";") .. ";COMMIT;")
-end
+function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. table.concat(schema, ";") .. ";COMMIT;") end
 
 --- The statements that make them, each by itself.
 ---@return string[]
@@ -138,8 +137,6 @@ function directory.check_mark(self, value)
     "mapping_secret is not the one that the directory %s was made with", self.path)
 end
 
-local function is_memory(path) return path == "memory:" or path == ":memory:" end
-
 --- Opens or creates the directory at `path`, or one in memory for "memory:", or one in a table KV, or on a shard
 -- without transactions over several statements.
 ---@param path string|table|userdata
@@ -151,7 +148,7 @@ function directory.open(path, secret, options)
     return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true)
   end
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
-  local memory = is_memory(path)
+  local memory = path == "memory:" or path == ":memory:"
   local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "extra" })
   local self = setmetatable({
     path = path, file = not memory and path or nil, secret = secret, shard = shard, journal = shard,
@@ -215,6 +212,7 @@ function Directory.hold(_, f, ...) return f(...) end
 function Directory.foreseeing(_, _, f) f() end
 function Directory.cache_life() return math.huge end
 function Directory.lasts() return true end
+function Directory.stay() end
 
 --- Takes a piece of work for this instance, by its number; false while another one has it.
 ---@param number integer

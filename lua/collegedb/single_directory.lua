@@ -144,6 +144,8 @@ function Directory.cache_life() return (presence.lease - presence.margin) * 0.4 
 --- May what was just decided be remembered?
 function Directory:lasts() return self.presence:remaining() > self.cache_life() end
 
+function Directory:stay() self.presence:keep() end
+
 function Directory:claim_work(number) return self.presence:claim(number) end
 function Directory:release_work(number) self.presence:release(number) end
 
@@ -175,7 +177,7 @@ end
 local function send(self, id, what, any)
   for name, value in pairs(self.operations.what) do what[name], any = value, true end
   if not any then return "nothing" end
-  local alone = self.presence and self.presence.is_alone
+  local alone = self.presence.is_alone
   return self.store:change { id = id, version = self.record.version, user = alone and self.presence.id or nil,
     alone = alone and 1 or nil, what = what, digests = self.operations.digests }
 end
@@ -189,6 +191,7 @@ function Directory:change(f, after)
   local waiting
   for _ = 1, ATTEMPTS do
     local id = single_store.name()
+    if self.presence.is_alone then self.presence:keep() end
     self.record.seen = false
     self.record:refresh()
     self.operations = { what = {} }
@@ -436,20 +439,14 @@ end
 
 -- --- names and turns ------------------------------------------------------------------------------------
 
-function Directory:add_names(names, tx)
-  if tx then return directory.class.add_names(self, names, tx) end
-  self:change(function(inner)
-    directory.class.add_names(self, names, inner)
-    return false
-  end)
-end
-
-function Directory:set_names(names, tx)
-  if tx then return directory.class.set_names(self, names, tx) end
-  self:change(function(inner)
-    directory.class.set_names(self, names, inner)
-    return false
-  end)
+for _, name in ipairs { "add_names", "set_names" } do
+  Directory[name] = function(self, names, tx)
+    if tx then return directory.class[name](self, names, tx) end
+    self:change(function(inner)
+      directory.class[name](self, names, inner)
+      return false
+    end)
+  end
 end
 
 function Directory:count_on(name, n)
