@@ -52,7 +52,8 @@ for what, which in pairs(WORLDS) do
     end
 
     it("is finished or undone when a shard can not be reached from any statement on", function()
-      local n, moved, err = 1, false, nil
+      local n = 1
+      local moved, err
       repeat
         local db = single.open(which)
         local key = single.make(db, n * 10, 2)
