@@ -3,6 +3,7 @@
 
 local catalog = require "collegedb.catalog"
 local errors = require "collegedb.errors"
+local far_schema = require "collegedb.far_schema"
 local quote = require "collegedb.quote"
 
 local group = {}
@@ -109,7 +110,7 @@ function group.any_sql(parts, keys)
       list[#list + 1] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(part.name), group.rows_sql(part, keys))
     end
   end
-  return #list > 0 and table.concat(list, " OR ") or "0"
+  return #list > 0 and quote.joined(list, "OR") or "0"
 end
 
 --- The keyspaces that have groups on shard `index`, without tags.
@@ -177,6 +178,7 @@ end
 ---@param shard userdata
 ---@param parts collegedb.Part[]
 function group.read_storage(shard, parts)
+  shard = far_schema.of(shard)
   for _, part in ipairs(parts) do
     part.columns = columns_of(shard, part.name)
     local unique, index = unique_of(shard, part.name, part.columns)

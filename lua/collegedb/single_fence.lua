@@ -7,6 +7,7 @@
 -- Whoever takes keys names the tag, and the statement that takes them looks whether it stands (procedures.lua). Stages
 -- have the columns' tag in their names, and stay.
 
+local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
@@ -14,6 +15,7 @@ local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 local procedures = require "collegedb.procedures"
 local quote = require "collegedb.quote"
+local references = require "collegedb.references"
 
 local single_fence = {}
 
@@ -41,8 +43,10 @@ function single_fence.schema(state, index)
 end
 
 local function parts_of(state, index, keyspace)
-  local parts = group.parts(state.catalog, index, keyspace)
-  group.read_storage(state.shards[index].inner, parts)
+  local parts, shard = group.parts(state.catalog, index, keyspace), state.shards[index]
+  group.read_storage(shard.inner, parts)
+  local list = references.of(shard, parts)
+  parts = clearing.order(parts, list)
   for _, part in ipairs(parts) do part.mark = digits(table.concat(fence.stage_sql(part))) .. "_" end
   return parts
 end
@@ -107,10 +111,10 @@ local function put_up(shard, keyspace, parts, schema)
   local now = shard.inner:first(STATE, { keyspace })
   local text = digits((texts_of(keyspace, parts, "")))
   local same = now.tag:sub(1, HASH) == text
-  if not same and now.open == 1 then fence.raise_changed(shard.name) end
   local tag = same and now.tag or text .. ("%06x"):format(now.retired)
   local script, triggers = texts_of(keyspace, parts, tag)
   if same and now.triggers == triggers then return tag, triggers end
+  if now.open == 1 then fence.raise_changed(shard.name) end
   procedures.sure(shard, "exec", script) -- of one that stands: a table was dropped, and made again
   if same then return nil end
   procedures.sure(shard, "run", INSTALL, { keyspace, tag, schema, triggers, now.tag })

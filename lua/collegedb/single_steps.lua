@@ -3,6 +3,7 @@
 -- back: from the step on the fence keeps all as it is looked at.
 
 local checks = require "collegedb.move_checks"
+local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
@@ -74,12 +75,14 @@ function single_steps.send(job)
   take(job, job.source_index, "sending", job.target)
   checks.check_rows(job, job.source.inner)
   references.check_source(job, job.source.inner)
+  clearing.check(job)
 end
 
 -- --- the commit ------------------------------------------------------------------------
 
 local COMMIT <const> = ([[UPDATE _collegedb_open SET state = 'sent' WHERE move = ?1 AND state = 'sending' AND %s = ?2
-  AND (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state = 'sending') = ?3]]):format(procedures.SCHEMA)
+  AND (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state = 'sending') = ?3
+  AND %s]]):format(procedures.SCHEMA, procedures.stands("?4", "?5", "?6"))
 
 local LOOK <const> = [[SELECT (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state IN ('sent', 'tomb')
     AND instr(keyspace, char(1)) = 0) AS gone,
@@ -88,13 +91,15 @@ local LOOK <const> = [[SELECT (SELECT count(*) FROM _collegedb_own WHERE move = 
 --- After this there is no way back.
 function single_steps.commit(job)
   for _ = 1, ATTEMPTS do
-    local schema = job.standing[job.source_index].schema
-    local done = procedures.sure(job.source, "run", COMMIT, { job.number, schema, #job.keys })
+    local held = job.standing[job.source_index]
+    local done = procedures.sure(job.source, "run", COMMIT, { job.number, held.schema, #job.keys, job.keyspace,
+      held.tag, held.triggers })
     if done.meta.changes > 0 then return end
     local look = job.source.inner:first(LOOK, { job.number })
     if look.gone == #job.keys then return end -- it was, and the answer got lost
     if look.open == 0 then checks.raise_taken_back(job) end
-    job.standing[job.source_index] = { schema = single_fence.schema(job.state, job.source_index) }
+    job.standing[job.source_index] = { schema = single_fence.schema(job.state, job.source_index), tag = held.tag,
+      triggers = held.triggers }
     checks.check_tables(job)
   end
   checks.fail_schema(job.source)
