@@ -52,7 +52,7 @@ for what, which in pairs(WORLDS) do
     end
 
     it("is finished or undone when a shard can not be reached from any statement on", function()
-      local n, moved = 1, nil
+      local n, moved = 1
       repeat
         local db = single.open(which)
         local key = single.make(db, n * 10, 2)
