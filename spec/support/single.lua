@@ -29,6 +29,7 @@ function single.open_again(which, extra)
   for _, shard in ipairs(settings.shards) do
     shard[1] = collegedb.sqlite(shard[1])
     shard[1].single = which[shard.name]
+    shard.synchronous = "off" -- programs are killed here, not machines
   end
   return fixture.open(settings)
 end
