@@ -97,13 +97,11 @@ end
 
 --- Clears the source of a committed move, when the target says of each key that it has, or has had, it.
 ---@param seen boolean? that was seen
+---@param known table? of single_steps.clean
 ---@return boolean done
-function recovery.clean(source, target, number, seen)
+function recovery.clean(state, source, target, number, seen, known)
   if not seen and not has_all(source, target, number) and not has_each(source, target, number) then return false end
-  if source.single then
-    single_steps.clean(source, number)
-    return true
-  end
+  if source.single then return single_steps.clean(state, source, number, known) end
   fence.transaction(source, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
@@ -147,7 +145,7 @@ end
 function recovery.finish(state, source, target, number)
   recovery.activate(target, number)
   publish(state, entries_of(source, target, number))
-  return recovery.clean(source, target, number)
+  return recovery.clean(state, source, target, number)
 end
 
 -- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards; a
@@ -169,13 +167,24 @@ local function open_moves(state, only)
   return found
 end
 
--- Finishes or undoes one move; nil when that needs a shard that is not there, or it goes on elsewhere.
+local function end_move(state, number, each)
+  if not each.committed and recovery.undo(each.source, each.target, number) then return "undone" end
+  return recovery.finish(state, each.source, each.target, number) and "finished" or nil
+end
+
+-- A move that a constraint is in the way of, or a table that was changed since, waits for somebody to mend that. All
+-- else goes on meanwhile.
+local function is_of_move(err) return errors.is_error(err, "CONSTRAINT") or errors.is_error(err, "SQL") end
+
+-- Finishes or undoes one move; nil when that needs a shard that is not there, it goes on elsewhere, or rows are in the
+-- way.
 ---@return "finished"|"undone"|nil
+---@return string? why not
 local function recover(state, number, each)
   if not each.source or not each.target then return nil end
-  local how
-  if not each.committed and recovery.undo(each.source, each.target, number) then how = "undone"
-  elseif recovery.finish(state, each.source, each.target, number) then how = "finished" end
+  local done, how = pcall(end_move, state, number, each)
+  if not done and is_of_move(how) then return nil, how.message end
+  if not done then error(how, 0) end
   if how then moves.close(state.directory, number) end
   return how
 end
@@ -262,8 +271,9 @@ end
 ---@param state table of lua/collegedb/state.lua
 ---@param all boolean? also those that may still live: only when it is known that they do not
 ---@return { finished: integer, undone: integer, live: integer } report
----@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string? }[] moves that were not live;
---- a stuck one needs a shard that is not there, or that does not know of it
+---@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string?, why: string? }[] moves that
+--- were not live; a stuck one needs a shard that is not there, or that does not know of it, or `why` says what is in
+--- its way
 function recovery.run(state, all)
   local report, list = { finished = 0, undone = 0, live = 0 }, {}
   for number, known in pairs(open_moves(state)) do
@@ -272,10 +282,11 @@ function recovery.run(state, all)
     if live then
       report.live = report.live + 1
     elseif each then
-      local how = recover(state, number, each) or "stuck"
+      local how, why = recover(state, number, each)
+      how = how or "stuck"
       if report[how] then report[how] = report[how] + 1 end
       list[#list + 1] = { number = number, how = how, from = each.source and each.source.name,
-        to = each.target and each.target.name }
+        to = each.target and each.target.name, why = why }
     end
   end
   close_dead(state)

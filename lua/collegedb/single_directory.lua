@@ -120,9 +120,12 @@ local function remember_shards(self)
   end
 end
 
+-- Whoever only entered again since its lease ran out, as for a piece of work, is not seen working in its placement yet.
+local function has_stayed(here) return here:keep() and not here.lapsed end
+
 function Directory:work_in(number)
   local here = self.presence
-  local stayed = here:remaining() > 0 and here:keep()
+  local stayed = here:remaining() > 0 and has_stayed(here)
   if not stayed then check_return(self) end
   if here:work_in(number) then
     remember_shards(self)
@@ -225,7 +228,7 @@ end
 --- The epoch, and shard id and version of the key's entry if it has one. The epoch is 0 when the caller must read it
 -- anew, since this program's lease had run out.
 function Directory:lookup(keyspace, text)
-  local kept, digest = self.presence:keep(), digest_of(self, keyspace, text)
+  local kept, digest = has_stayed(self.presence), digest_of(self, keyspace, text)
   local row = foreseen(self, digest) or self.store:first(LOOKUP, { core.blob(digest) })
   if not row then errors.raise("CORRUPT", nil, "the directory %s has lost its epoch", self.path) end
   return kept and row.epoch or 0, row.shard, row.version

@@ -61,6 +61,8 @@ static d1_shard *shard_of(cdb__shard *shard) { return (d1_shard *)shard; }
 static d1_stmt *stmt_of(cdb__stmt *stmt) { return (d1_stmt *)stmt; }
 static const cdb__jansson *jansson_of(const d1_stmt *s) { return &shard_of(s->base.shard)->jansson; }
 
+static bool is_write(const d1_stmt *s) { return s->next == WRITE; }
+
 /* --- failures ------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static int fail(d1_stmt *s, int code, const char *format, ...) {
@@ -90,18 +92,11 @@ static int verdict(const char *message) {
   return CDB_SQL;
 }
 
-/* Whoever answers may send the token back; it must not get into a message, nor a part of it. */
-static void hide_token(cdb__text *text, const char *token) {
-  const size_t size = token ? strlen(token) : 0;
-  char *found = text->data;
-  while (size && found && (found = strstr(found, token))) memset(found, '*', size);
-}
-
 /* For an answer that is none. A write that may have been done is OUTCOME_UNKNOWN. */
 static void refuse(d1_stmt *s, const cdb__net_answer *answer, bool write) {
   cdb__text text = {0};
   cdb__d1_answer_errors(jansson_of(s), answer->body, answer->size, &text);
-  hide_token(&text, shard_of(s->base.shard)->options.token);
+  if (text.data) cdb__net_hide(text.data, shard_of(s->base.shard)->options.token);
   const char *said = text.data && !text.failed ? text.data : "";
   if (answer->cause == CDB__NET_SQL_ERROR && *said) {
     const int code = verdict(said);
@@ -156,9 +151,11 @@ static bool same_names(const names *a, const names *b) {
 static int take_columns(d1_stmt *s) {
   names now;
   const size_t hidden = s->paged ? 1 : 0;
-  if (s->answer.columns < hidden) return CDB_OK;
+  if (s->answer.columns < hidden || s->answer.columns - hidden > COLUMN_LIMIT)
+    return fail(s, is_write(s) ? CDB_OUTCOME_UNKNOWN : CDB_UNAVAILABLE,
+                "it answered with %zu columns, where D1 has at most %d", s->answer.columns, COLUMN_LIMIT);
   if (!read_names(s, s->answer.columns - hidden, false, &now)) return no_memory(s);
-  if (same_names(&now, &s->columns)) {
+  if (s->row && same_names(&now, &s->columns)) {
     free_names(&now);
     return CDB_OK;
   }
@@ -177,8 +174,6 @@ static int take_columns(d1_stmt *s) {
 }
 
 /* --- requests ----------------------------------------------------------------------------------- */
-
-static bool is_write(const d1_stmt *s) { return s->next == WRITE; }
 
 static void write_statement(d1_stmt *s) {
   cdb__text *out = &s->statement;
@@ -272,10 +267,6 @@ static void take_plain(d1_stmt *s) {
   /* What gives more rows than the first one alone needs is asked for with a limit from now on. */
   if (s->base.wanted == CDB__WANT_FIRST && s->answer.count > 1) s->exact = true;
   if (s->answer.plain) return;
-  if (s->answer.columns > COLUMN_LIMIT) {
-    fail(s, CDB_TOO_LARGE, "D1 has at most %d columns", COLUMN_LIMIT);
-    return;
-  }
   s->exact = true;
   s->next = ENCODED;
 }
@@ -302,9 +293,9 @@ static void take_table(d1_stmt *s) {
 }
 
 static void take_write(d1_stmt *s) {
-  s->next = NOTHING;
   s->encoded = s->sql.returning != 0;
   if (s->answer.columns) take_columns(s);
+  s->next = NOTHING;
 }
 
 /* A statement may fail when it is asked for otherwise than it was written: it is asked again, as it is, then.
@@ -546,42 +537,56 @@ static void stmt_finalize(cdb__stmt *base) {
 /* --- the shard
  * ---------------------------------------------------------------------------------------------- */
 
-/* Runs a statement without parameters to its end. */
-static int run_text(cdb__shard *base, const char *sql, size_t size, int64_t *bytes, cdb__fault *fault) {
+/* Runs statements without parameters to their end, in one request. `size`: what D1 says of its own. */
+static int run_text(cdb__shard *base, const char *sql, size_t length, bool reads, int64_t *size,
+                    cdb__fault *fault) {
   cdb__stmt *stmt;
-  int code = stmt_prepare(base, sql, size, &stmt, fault);
+  int code = stmt_prepare(base, sql, length, &stmt, fault);
   if (code != CDB_OK) return code;
+  d1_stmt *s = stmt_of(stmt);
+  if (!reads) { /* whatever the first of them is */
+    s->sql.kind = CDB__SQL_OTHER;
+    s->sql.returning = 0;
+    s->sql.reads = stmt->readonly = false;
+  }
   if (stmt->parameters) code = cdb__fail(fault, CDB_USAGE, "a script takes no parameters");
-  else do
-      code = stmt_step(stmt, fault);
-    while (code == CDB__ROW);
-  if (code >= 0) *bytes = stmt_of(stmt)->answer.size;
+  else if (stmt_step(stmt, fault) < 0) code = fault->code;
+  if (code == CDB_OK) *size = s->answer.size;
   stmt_finalize(stmt);
-  return code < 0 ? code : CDB_OK;
+  return code;
 }
 
-/* One statement after the other: when one fails, those before it stay done. */
-static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
-  const char *at = script, *const end = script + strlen(script);
-  for (int number = 1; at < end; number++) {
+/* How much of a script goes into one request; 0 where it has a statement that D1 does not take. */
+static size_t next_part(const char *script, size_t size, bool *any) {
+  size_t at = 0;
+  for (*any = false; at < size;) {
     cdb__sql_info info;
-    int64_t ignored;
-    cdb__sql_scan(at, (size_t)(end - at), &info);
-    const size_t size = info.end ? info.end : (size_t)(end - at);
-    if (info.kind == CDB__SQL_TRANSACTION)
-      return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
-    if (info.kind != CDB__SQL_EMPTY) {
-      const int code = run_text(base, at, size, &ignored, fault);
-      if (code != CDB_OK) return code;
-    }
-    at += size;
+    cdb__sql_scan(script + at, size - at, &info);
+    const size_t length = info.end ? info.end : size - at;
+    if (info.kind == CDB__SQL_TRANSACTION) return 0;
+    if (*any && at + length > SQL_LIMIT) break;
+    *any = *any || info.kind != CDB__SQL_EMPTY;
+    at += length;
   }
-  return CDB_OK;
+  return at;
+}
+
+/* When a statement fails, those before it may stay done. */
+static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
+  bool any;
+  int64_t ignored;
+  int code = CDB_OK;
+  for (size_t left = strlen(script), part; left && code == CDB_OK; left -= part, script += part) {
+    part = next_part(script, left, &any);
+    if (!part) return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
+    if (any) code = run_text(base, script, part, false, &ignored, fault);
+  }
+  return code;
 }
 
 static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
   static const char sql[] = "SELECT NULL AS none";
-  const int code = run_text(base, sql, sizeof sql - 1, bytes, fault);
+  const int code = run_text(base, sql, sizeof sql - 1, true, bytes, fault);
   if (code == CDB_OK && *bytes == CDB__D1_UNKNOWN)
     return cdb__fail(fault, CDB_UNAVAILABLE, "D1 did not say how large the database is");
   return code;

@@ -37,6 +37,11 @@ typedef struct {
 int cdb__d1_sql_read(cdb__d1_sql *out, const char *sql, size_t size, cdb__fault *fault);
 void cdb__d1_sql_free(cdb__d1_sql *sql);
 
+/* Is the token at that place this word, this sign, any name? None is behind the last one. */
+bool cdb__d1_is_word(const cdb__d1_sql *sql, size_t i, const char *word);
+bool cdb__d1_is_sign(const cdb__d1_sql *sql, size_t i, char sign);
+bool cdb__d1_is_name(const cdb__d1_sql *sql, size_t i);
+
 /* The JSON array of the values. */
 void cdb__d1_values(cdb__text *out, const cdb_value *values, int count);
 
