@@ -376,6 +376,16 @@ function fence.remove_bare(tx)
   if not tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then fence.remove(tx) end
 end
 
+--- Takes down what is left of the fence of a keyspace whose tables are gone, unless keys of it are on their way.
+---@param keyspace string
+function fence.remove_of(tx, keyspace)
+  if tx:first("SELECT 1 AS yes FROM _collegedb_open WHERE keyspace = ?", { keyspace }) then return end
+  for _, name in ipairs { "activate", "cleanup" } do
+    tx:exec("DROP TRIGGER IF EXISTS " .. quote.name(("_collegedb_%s_%s"):format(name, keyspace)))
+  end
+  tx:run("DELETE FROM _collegedb_fence WHERE keyspace = ?", { keyspace })
+end
+
 --- Takes away all that the fence is made of, staged rows too.
 function fence.remove(tx)
   for _, row in ipairs(tx:all [[SELECT type, name FROM sqlite_schema WHERE substr(name, 1, 11) = '_collegedb_'

@@ -5,6 +5,7 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
+local fence_upkeep = require "collegedb.fence_upkeep"
 local moves = require "collegedb.moves"
 local single_steps = require "collegedb.single_steps"
 
@@ -73,6 +74,20 @@ function recovery.activate(target, number)
     tx:run("UPDATE _collegedb_open SET state = 'active' WHERE move = ? AND state = 'receiving'", { number })
   end)
 end
+
+-- Calls f(…), and once more when the fence of other tables was in the way, which were dropped meanwhile.
+local function mended(state, shards, f, ...)
+  local done, answer = pcall(f, ...)
+  if done then return answer end
+  if not errors.is_error(answer, "SQL") then error(answer, 0) end
+  state:refresh_catalog(true)
+  for _, shard in ipairs(shards) do fence_upkeep.run(state, state.by_name[shard.name]) end
+  return f(...)
+end
+
+--- The same, also where other tables were dropped since.
+---@param state table of lua/collegedb/state.lua
+function recovery.bring_in(state, target, number) mended(state, { target }, recovery.activate, target, number) end
 
 -- The target's keys that came by the move and are there are those that the source sent by it.
 local function has_all(source, target, number)
@@ -182,7 +197,7 @@ local function is_of_move(err) return errors.is_error(err, "CONSTRAINT") or erro
 ---@return string? why not
 local function recover(state, number, each)
   if not each.source or not each.target then return nil end
-  local done, how = pcall(end_move, state, number, each)
+  local done, how = pcall(mended, state, { each.source, each.target }, end_move, state, number, each)
   if not done and is_of_move(how) then return nil, how.message end
   if not done then error(how, 0) end
   if how then moves.close(state.directory, number) end

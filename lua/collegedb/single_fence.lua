@@ -189,6 +189,18 @@ function single_fence.clear_unfinished(shard)
   return #rows > 0
 end
 
+local REMOVE <const> = ([[DELETE FROM _collegedb_fence WHERE keyspace = ?1 AND text = ?2 AND %s = ?3
+  AND NOT EXISTS (SELECT 1 FROM _collegedb_open WHERE keyspace = ?1)]]):format(procedures.SCHEMA)
+
+--- Takes down the fence of a keyspace whose tables are gone, unless keys of it are on their way.
+---@param seen { keyspace: string, text: string } its row
+function single_fence.remove(state, index, seen)
+  local shard, schema = state.shards[index], single_fence.schema(state, index)
+  if #group.parts(state.catalog, index, seen.keyspace) > 0 then return end -- made again meanwhile
+  procedures.sure(shard, "run", REMOVE, { seen.keyspace, seen.text, schema })
+  drop_retired(shard)
+end
+
 local BARE <const> = [[SELECT NOT EXISTS (SELECT 1 FROM _collegedb_own) AND EXISTS (SELECT 1 FROM _collegedb_fence)
   AS bare]]
 
