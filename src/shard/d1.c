@@ -362,7 +362,6 @@ static void ask_all(d1_stmt **list, size_t count) {
   if (n == 0) return;
   const cdb__d1_options *to = &shard_of(asking[0]->base.shard)->options;
   const cdb__net_options options = {PARALLEL, to->interrupted, to->context};
-  if (to->watch) to->watch(to->context);
   cdb__fault fault;
   const int code = cdb__net_perform(to->net, requests, answers, n, &options, &fault);
   for (size_t i = 0; i < n; i++) {
@@ -378,6 +377,12 @@ static bool wants_more(d1_stmt *const *list, size_t count) {
   return false;
 }
 
+/* Whoever interrupts one of the requests interrupts all that follow. */
+static void watch(const d1_stmt *s) {
+  const cdb__d1_options *to = &shard_of(s->base.shard)->options;
+  if (to->watch) to->watch(to->context);
+}
+
 static void fetch_all(d1_stmt **list, size_t count) {
   for (size_t i = 0; i < count; i++) plan(list[i]);
   while (wants_more(list, count)) ask_all(list, count);
@@ -387,6 +392,7 @@ static void fetch_all(d1_stmt **list, size_t count) {
 /* Sends the first requests of statements together, a bounded number at once. */
 static void stmts_fetch(cdb__stmt **stmts, size_t count) {
   d1_stmt *list[PARALLEL];
+  if (count) watch(stmt_of(stmts[0]));
   for (size_t from = 0; from < count; from += PARALLEL) {
     const size_t n = count - from < PARALLEL ? count - from : PARALLEL;
     for (size_t i = 0; i < n; i++) {
@@ -459,6 +465,7 @@ static bool lacks_ids(const d1_stmt *s) {
 }
 
 static void fetch(d1_stmt *s) {
+  watch(s);
   fetch_all(&s, 1);
   if (s->code != CDB_OK || !lacks_ids(s)) return;
   s->paged = false;
