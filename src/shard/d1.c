@@ -46,11 +46,12 @@ typedef struct {
   int code; /* of fetching */
   cdb__fault fault;
   cdb__d1_answer answer;
-  bool encoded;   /* the answer is */
-  size_t at;      /* rows that were given */
-  bool paged;     /* the rows come in pages */
-  bool first;     /* the page is the first */
-  int64_t row_id; /* the last of the pages before */
+  bool encoded;     /* the answer is */
+  size_t at;        /* rows that were given */
+  bool paged;       /* the rows come in pages */
+  size_t page_rows; /* of so many */
+  bool first;       /* the page is the first */
+  int64_t row_id;   /* the last of the pages before */
   cdb_value *row;
   char *room; /* for values of the row */
   cdb__text statement, values_json, sent, body;
@@ -178,7 +179,7 @@ static void write_statement(d1_stmt *s) {
   cdb__text *out = &s->statement;
   cdb__text_clear(out);
   if (s->paged && (s->next == PLAIN || s->next == ENCODED))
-    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, PAGE_ROWS);
+    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, (int)s->page_rows);
   else if (s->next == WRITE && s->sql.returning)
     cdb__d1_returning(out, &s->sql, s->values, s->table.list, s->table.count);
   else cdb__d1_plain(out, &s->sql, s->values);
@@ -297,6 +298,14 @@ static void take_write(d1_stmt *s) {
   s->next = NOTHING;
 }
 
+/* Large rows come in smaller pages. */
+static bool takes_smaller_page(d1_stmt *s, cdb__net_cause cause) {
+  if (cause != CDB__NET_LARGE || !s->paged || s->page_rows == 1) return false;
+  s->page_rows = (s->page_rows + 3) / 4;
+  s->code = CDB_OK;
+  return true;
+}
+
 /* A statement may fail when it is asked for otherwise than it was written: it is asked again, as it is, then.
  */
 static bool may_ask_again(d1_stmt *s) {
@@ -330,7 +339,7 @@ static void receive(d1_stmt *s, const cdb__net_answer *answer) {
     }
   }
   refuse(s, answer, write);
-  if (may_ask_again(s)) return;
+  if (takes_smaller_page(s, answer->cause) || may_ask_again(s)) return;
   if (s->code == CDB_SQL && learned)
     fail(s, CDB_UNSUPPORTED, "the columns of this statement can not be told apart: give each a name by AS");
   if (s->next == NAMES && s->code == CDB_SQL) s->code = CDB_OK; /* it has no rows, and no names either */
@@ -476,10 +485,11 @@ static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   d1_stmt *s = stmt_of(base);
   if (!s->fetched) {
     s->first = true;
+    s->page_rows = PAGE_ROWS;
     s->paged = base->wanted == CDB__WANT_PAGES && cdb__d1_has_pages(&s->sql);
     fetch(s);
   }
-  while (s->code == CDB_OK && s->at == s->answer.count && s->paged && s->answer.count == PAGE_ROWS) {
+  while (s->code == CDB_OK && s->at == s->answer.count && s->paged && s->answer.count == s->page_rows) {
     s->first = false;
     fetch(s);
   }
