@@ -43,7 +43,8 @@ typedef struct {
   bool exact;        /* its values have to be asked for encoded */
   bool fetched;
   ask next;
-  int code; /* of fetching */
+  int64_t ends; /* the deadline of all its requests */
+  int code;     /* of fetching */
   cdb__fault fault;
   cdb__d1_answer answer;
   bool encoded;     /* the answer is */
@@ -215,6 +216,11 @@ static void write_sent(d1_stmt *s) {
   }
 }
 
+static int64_t now(void) {
+  const cdb__clock clock = cdb__clock_system();
+  return cdb__clock_now(&clock);
+}
+
 static int build(d1_stmt *s, cdb__net_request *request) {
   static const char *const headers[] = {"Content-Type: application/json", NULL};
   const cdb__d1_options *to = &shard_of(s->base.shard)->options;
@@ -246,7 +252,7 @@ static int build(d1_stmt *s, cdb__net_request *request) {
                                 .body_size = s->body.size,
                                 .write = is_write(s),
                                 .attempts = ATTEMPTS,
-                                .deadline_ms = to->deadline_ms,
+                                .deadline_ms = s->ends - now(),
                                 .connect_ms = CONNECT_MS,
                                 .limit = ANSWER_LIMIT,
                                 .budget = to->budget,
@@ -386,6 +392,8 @@ static bool wants_more(d1_stmt *const *list, size_t count) {
   return false;
 }
 
+static void begin(d1_stmt *s) { s->ends = now() + shard_of(s->base.shard)->options.deadline_ms; }
+
 /* Whoever interrupts one of the requests interrupts all that follow. */
 static void watch(const d1_stmt *s) {
   const cdb__d1_options *to = &shard_of(s->base.shard)->options;
@@ -408,6 +416,7 @@ static void stmts_fetch(cdb__stmt **stmts, size_t count) {
       list[i] = stmt_of(stmts[from + i]);
       list[i]->paged = false;
       list[i]->first = true;
+      begin(list[i]);
     }
     fetch_all(list, n);
   }
@@ -475,6 +484,7 @@ static bool lacks_ids(const d1_stmt *s) {
 
 static void fetch(d1_stmt *s) {
   watch(s);
+  begin(s);
   fetch_all(&s, 1);
   if (s->code != CDB_OK || !lacks_ids(s)) return;
   s->paged = false;
