@@ -196,6 +196,7 @@ static bool is_interrupted(const work *w) {
 static void run(work *w) {
   cdb__net *net = w->net;
   int64_t wait;
+  if (is_interrupted(w)) stop(w);
   while ((wait = begin_due(w, cdb__clock_now(&net->clock))) >= 0) {
     int ignored;
     CURLMcode code = net->curl.multi_perform(net->multi, &ignored);

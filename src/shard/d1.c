@@ -44,14 +44,16 @@ typedef struct {
   bool exact;        /* its values have to be asked for encoded */
   bool fetched;
   ask next;
-  int code; /* of fetching */
+  int64_t ends; /* the deadline of all its requests */
+  int code;     /* of fetching */
   cdb__fault fault;
   cdb__d1_answer answer;
-  bool encoded;   /* the answer is */
-  size_t at;      /* rows that were given */
-  bool paged;     /* the rows come in pages */
-  bool first;     /* the page is the first */
-  int64_t row_id; /* the last of the pages before */
+  bool encoded;     /* the answer is */
+  size_t at;        /* rows that were given */
+  bool paged;       /* the rows come in pages */
+  size_t page_rows; /* of so many */
+  bool first;       /* the page is the first */
+  int64_t row_id;   /* the last of the pages before */
   cdb_value *row;
   char *room; /* for values of the row */
   cdb__text statement, values_json, sent, body;
@@ -179,7 +181,7 @@ static void write_statement(d1_stmt *s) {
   cdb__text *out = &s->statement;
   cdb__text_clear(out);
   if (s->paged && (s->next == PLAIN || s->next == ENCODED))
-    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, PAGE_ROWS);
+    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, (int)s->page_rows);
   else if (s->next == WRITE && s->sql.returning)
     cdb__d1_returning(out, &s->sql, s->values, s->table.list, s->table.count);
   else cdb__d1_plain(out, &s->sql, s->values);
@@ -215,6 +217,11 @@ static void write_sent(d1_stmt *s) {
   }
 }
 
+static int64_t now(void) {
+  const cdb__clock clock = cdb__clock_system();
+  return cdb__clock_now(&clock);
+}
+
 static int build(d1_stmt *s, cdb__net_request *request) {
   static const char *const headers[] = {"Content-Type: application/json", NULL};
   const cdb__d1_options *to = &shard_of(s->base.shard)->options;
@@ -246,7 +253,7 @@ static int build(d1_stmt *s, cdb__net_request *request) {
                                 .body_size = s->body.size,
                                 .write = is_write(s),
                                 .attempts = ATTEMPTS,
-                                .deadline_ms = to->deadline_ms,
+                                .deadline_ms = s->ends - now(),
                                 .connect_ms = CONNECT_MS,
                                 .limit = ANSWER_LIMIT,
                                 .budget = to->budget,
@@ -298,6 +305,14 @@ static void take_write(d1_stmt *s) {
   s->next = NOTHING;
 }
 
+/* Large rows come in smaller pages. */
+static bool takes_smaller_page(d1_stmt *s, cdb__net_cause cause) {
+  if (cause != CDB__NET_LARGE || !s->paged || s->page_rows == 1) return false;
+  s->page_rows = (s->page_rows + 3) / 4;
+  s->code = CDB_OK;
+  return true;
+}
+
 /* A statement may fail when it is asked for otherwise than it was written: it is asked again, as it is, then.
  */
 static bool may_ask_again(d1_stmt *s) {
@@ -331,7 +346,7 @@ static void receive(d1_stmt *s, const cdb__net_answer *answer) {
     }
   }
   refuse(s, answer, write);
-  if (may_ask_again(s)) return;
+  if (takes_smaller_page(s, answer->cause) || may_ask_again(s)) return;
   if (s->code == CDB_SQL && learned)
     fail(s, CDB_UNSUPPORTED, "the columns of this statement can not be told apart: give each a name by AS");
   if (s->next == NAMES && s->code == CDB_SQL) s->code = CDB_OK; /* it has no rows, and no names either */
@@ -363,7 +378,6 @@ static void ask_all(d1_stmt **list, size_t count) {
   if (n == 0) return;
   const cdb__d1_options *to = &shard_of(asking[0]->base.shard)->options;
   const cdb__net_options options = {PARALLEL, to->interrupted, to->context};
-  if (to->watch) to->watch(to->context);
   cdb__fault fault;
   const int code = cdb__net_perform(to->net, requests, answers, n, &options, &fault);
   for (size_t i = 0; i < n; i++) {
@@ -379,6 +393,14 @@ static bool wants_more(d1_stmt *const *list, size_t count) {
   return false;
 }
 
+static void begin(d1_stmt *s) { s->ends = now() + shard_of(s->base.shard)->options.deadline_ms; }
+
+/* Whoever interrupts one of the requests interrupts all that follow. */
+static void watch(const d1_stmt *s) {
+  const cdb__d1_options *to = &shard_of(s->base.shard)->options;
+  if (to->watch) to->watch(to->context);
+}
+
 static void fetch_all(d1_stmt **list, size_t count) {
   for (size_t i = 0; i < count; i++) plan(list[i]);
   while (wants_more(list, count)) ask_all(list, count);
@@ -388,12 +410,14 @@ static void fetch_all(d1_stmt **list, size_t count) {
 /* Sends the first requests of statements together, a bounded number at once. */
 static void stmts_fetch(cdb__stmt **stmts, size_t count) {
   d1_stmt *list[PARALLEL];
+  if (count) watch(stmt_of(stmts[0]));
   for (size_t from = 0; from < count; from += PARALLEL) {
     const size_t n = count - from < PARALLEL ? count - from : PARALLEL;
     for (size_t i = 0; i < n; i++) {
       list[i] = stmt_of(stmts[from + i]);
       list[i]->paged = false;
       list[i]->first = true;
+      begin(list[i]);
     }
     fetch_all(list, n);
   }
@@ -460,6 +484,8 @@ static bool lacks_ids(const d1_stmt *s) {
 }
 
 static void fetch(d1_stmt *s) {
+  watch(s);
+  begin(s);
   fetch_all(&s, 1);
   if (s->code != CDB_OK || !lacks_ids(s)) return;
   s->paged = false;
@@ -470,10 +496,11 @@ static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   d1_stmt *s = stmt_of(base);
   if (!s->fetched) {
     s->first = true;
+    s->page_rows = PAGE_ROWS;
     s->paged = base->wanted == CDB__WANT_PAGES && cdb__d1_has_pages(&s->sql);
     fetch(s);
   }
-  while (s->code == CDB_OK && s->at == s->answer.count && s->paged && s->answer.count == PAGE_ROWS) {
+  while (s->code == CDB_OK && s->at == s->answer.count && s->paged && s->answer.count == s->page_rows) {
     s->first = false;
     fetch(s);
   }
