@@ -361,8 +361,8 @@ end
 
 --- Has a schema changed?
 ---@param shards table[]
----@param changed boolean this program may have changed one since the last look. If not, those that are far away are asked
--- only now and then: it costs as much as the statement that is to be routed
+---@param changed boolean this program may have changed one since the last look. If not, those that are far away are
+-- asked only now and then: it costs as much as the statement that is to be routed
 function catalog.is_stale(self, shards, changed)
   local lately, asked, at = not changed and core.now() - self.looked < far_schema.lately, {}, {}
   for index, shard in ipairs(shards) do

@@ -1,5 +1,5 @@
--- A line of the journal whose mover is gone, as one that a lost answer had made a second time, kept an earlier placement
--- from being dropped until some program opened the database anew.
+-- A line of the journal whose mover is gone, as one that a lost answer had made a second time, kept an earlier
+-- placement from being dropped until some program opened the database anew.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
