@@ -321,8 +321,9 @@ function config.kv(value)
     if type(value) == "table" and type(value[name]) ~= "function" then missing[#missing + 1] = name end
   end
   if type(value) ~= "table" or #missing > 0 then
-    fail("kv", "takes the directory's path, \"memory:\", collegedb.d1{…}, or a table KV with the functions get, put, "
-      .. "delete and list, not %s%s", describe(value), #missing > 0 and " without " .. table.concat(missing, ", ") or "")
+    fail("kv", "takes the directory's path, \"memory:\", collegedb.d1{…}, or a table KV with the functions get, "
+      .. "put, delete and list, not %s%s", describe(value),
+      #missing > 0 and " without " .. table.concat(missing, ", ") or "")
   end
   local cas = value.compare_and_set
   if cas ~= nil and type(cas) ~= "function" then
