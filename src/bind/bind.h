@@ -196,7 +196,7 @@ static inline void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
   if (stmt->host && stmt->host_prepared == stmt->prepared) lua_rawgeti(L, LUA_REGISTRYINDEX, stmt->host);
   else cdb__lua_make_names(L, stmt);
 }
-/* Pushes the current row; `names` is the index of the array above. */
+/* Pushes the current row; `names` is where the array above is then, counted from the top. */
 void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names);
 /* Pushes collegedb.null. */
 void cdb__lua_push_null(lua_State *L);

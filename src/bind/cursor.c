@@ -97,7 +97,7 @@ static int next_row(lua_State *L) {
   const int code = cdb__step(cursor->stmt, &fault);
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, cursor->stmt);
-    cdb__lua_push_row(L, cursor->stmt, lua_gettop(L));
+    cdb__lua_push_row(L, cursor->stmt, -2);
   }
   shard->stepping = outer;
   cdb__lua_settle_shard(shard, CDB__FRAME);

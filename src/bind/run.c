@@ -149,7 +149,7 @@ __attribute__((always_inline)) static inline int finish_first(lua_State *L, cdb_
   int code = cdb__step(stmt, &fault);
   if (code != CDB__ROW) return end_without_row(L, shard, stmt, call, code, &fault);
   cdb__lua_push_names(L, stmt);
-  cdb__lua_push_row(L, stmt, lua_gettop(L));
+  cdb__lua_push_row(L, stmt, -2);
   /* A write gives its rows before it is done; run it to its end. */
   while (code == CDB__ROW && !stmt->readonly) code = cdb__step(stmt, &fault);
   if (code < 0) return fail_step(L, shard, stmt, &fault, call, "first");
@@ -169,10 +169,9 @@ int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
 static int push_rows(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
   int code = cdb__step(stmt, fault);
   cdb__lua_push_names(L, stmt);
-  const int names = lua_gettop(L);
   lua_newtable(L);
   for (lua_Integer n = 1; code == CDB__ROW; n++) {
-    cdb__lua_push_row(L, stmt, names);
+    cdb__lua_push_row(L, stmt, -3);
     lua_rawseti(L, -2, n);
     code = cdb__step(stmt, fault);
   }
