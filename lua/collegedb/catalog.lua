@@ -361,8 +361,8 @@ end
 
 --- Has a schema changed?
 ---@param shards table[]
----@param changed boolean this program may have changed one since the last look. If not, those that are far away are asked
--- only now and then: it costs as much as the statement that is to be routed
+---@param changed boolean this program may have changed one since the last look. If not, those that are far away are
+-- asked only now and then: it costs as much as the statement that is to be routed
 function catalog.is_stale(self, shards, changed)
   local lately, asked, at = not changed and core.now() - self.looked < far_schema.lately, {}, {}
   for index, shard in ipairs(shards) do
@@ -443,13 +443,6 @@ function catalog.holds_sql(column, key)
   return ((column.kind == "blob" and ANY_TYPE or "%1$s = %2$s"):gsub("%%(%d)%$s", parts))
 end
 
--- The conditions joined by OR, as a balanced tree: SQLite takes expressions up to a depth of 1,000.
-local function any_of(conditions, first, last)
-  if first == last then return conditions[first] end
-  local middle = (first + last) // 2
-  return ("(%s OR %s)"):format(any_of(conditions, first, middle), any_of(conditions, middle + 1, last))
-end
-
 -- The condition that one of the columns holds a key.
 ---@param key string SQL of it
 local function any_holds(columns, key)
@@ -457,7 +450,7 @@ local function any_holds(columns, key)
   for i, each in ipairs(columns) do
     parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each, key))
   end
-  return any_of(parts, 1, #parts)
+  return quote.joined(parts, "OR")
 end
 
 --- SQL that gives a row when one of the columns holds the key ?1, or nil without columns.

@@ -1,5 +1,5 @@
---- The schema of a shard that is far away, to be asked here: its tables without their rows, in a database in memory that
--- is made of the schema's text. Where each statement is a request, the text is one, and the questions are many.
+--- The schema of a shard that is far away, to be asked here: its tables without their rows, in a database in memory
+-- that is made of the schema's text. Where each statement is a request, the text is one, and the questions are many.
 
 local core = require "collegedb.core"
 

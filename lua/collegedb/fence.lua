@@ -77,7 +77,7 @@ function fence.equal_sql(set, row, other)
     local name = quote.name(column.name)
     parts[i] = ("%s.%s = %s.%s COLLATE %s"):format(row, name, other, name, column.collation)
   end
-  return table.concat(parts, " AND ")
+  return quote.joined(parts, "AND")
 end
 
 -- Do equal values in the set mean the same key? Then what is refused for the key is refused for them.
@@ -115,7 +115,7 @@ local function staged_condition(part, set)
     local name = quote.name(column.name)
     parts[i] = ("s.%s = +NEW.%s COLLATE %s"):format(name, name, column.collation)
   end
-  return ("EXISTS (SELECT 1 FROM %s AS s WHERE %s)"):format(fence.stage_name(part), table.concat(parts, " AND "))
+  return ("EXISTS (SELECT 1 FROM %s AS s WHERE %s)"):format(fence.stage_name(part), quote.joined(parts, "AND"))
 end
 
 local function changed(set)
@@ -124,14 +124,15 @@ local function changed(set)
     local name = quote.name(column.name)
     parts[i] = ("NEW.%s IS NOT OLD.%s"):format(name, name)
   end
-  return table.concat(parts, " OR ")
+  return quote.joined(parts, "OR")
 end
 
--- Moving in and clearing insert and delete many rows, so that these ask first whether that is going on.
+-- Moving in and clearing insert and delete many rows, so that these ask first whether that is going on. Where foreign
+-- keys can not be switched off, clearing also updates what refers to a row ON DELETE SET NULL.
 local function trigger(part, time, event, conditions, tag)
   local name = ("_collegedb_fence_%s%s_%s"):format(tag, time == "AFTER" and "AUTO" or event, part.name)
-  local condition = ("(%s)"):format(table.concat(conditions, " OR "))
-  if event ~= "UPDATE" then condition = ("NOT %s AND %s"):format(AT_WORK, condition) end
+  local condition = ("(%s)"):format(quote.joined(conditions, "OR"))
+  if event ~= "UPDATE" or tag ~= "" then condition = ("NOT %s AND %s"):format(AT_WORK, condition) end
   return { name = name, sql = ("CREATE TRIGGER %s %s %s ON %s WHEN %s BEGIN SELECT RAISE(ABORT, 'collegedb:moved'); "
     .. "END;\n"):format(quote.name(name), time, event, quote.name(part.name), condition) }
 end
@@ -373,6 +374,16 @@ end
 --- Takes the fence down where no key is behind it.
 function fence.remove_bare(tx)
   if not tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then fence.remove(tx) end
+end
+
+--- Takes down what is left of the fence of a keyspace whose tables are gone, unless keys of it are on their way.
+---@param keyspace string
+function fence.remove_of(tx, keyspace)
+  if tx:first("SELECT 1 AS yes FROM _collegedb_open WHERE keyspace = ?", { keyspace }) then return end
+  for _, name in ipairs { "activate", "cleanup" } do
+    tx:exec("DROP TRIGGER IF EXISTS " .. quote.name(("_collegedb_%s_%s"):format(name, keyspace)))
+  end
+  tx:run("DELETE FROM _collegedb_fence WHERE keyspace = ?", { keyspace })
 end
 
 --- Takes away all that the fence is made of, staged rows too.

@@ -52,7 +52,7 @@ function forward.follow(state, index, keyspace, text)
       errors.raise("SHARD_NOT_FOUND", { shard = own.peer, key = text }, "the key %s was moved to shard %s, which the "
         .. "config does not have", text, own.peer)
     end
-    if own.state == "sent" then recovery.activate(state.shards[peer], own.move) end
+    if own.state == "sent" then recovery.bring_in(state, state.shards[peer], own.move) end
     last, from = own, state.shards[index]
     index, told = peer, true
   end

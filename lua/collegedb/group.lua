@@ -110,7 +110,7 @@ function group.any_sql(parts, keys)
       list[#list + 1] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(part.name), group.rows_sql(part, keys))
     end
   end
-  return #list > 0 and table.concat(list, " OR ") or "0"
+  return #list > 0 and quote.joined(list, "OR") or "0"
 end
 
 --- The keyspaces that have groups on shard `index`, without tags.

@@ -275,6 +275,8 @@ end
 -- A key that moves meanwhile may be seen on neither shard by a look at one after the other: the one that it goes to had
 -- been looked at before. Nothing moves when no shard knows of an open move, and none is begun until the look is over.
 local function look_at_rest(state, look)
+  -- A line of the journal that no shard knows of counts as a move that is being begun: a dead mover's is closed first.
+  if #moves.dead(state.directory) > 0 then recovery.run(state) end
   local before = moves.stamp(state.directory)
   for _, shard in ipairs(state.shards) do
     if fence.is_open(shard.inner) then

@@ -19,4 +19,16 @@ function quote.fold(name)
   return (name:gsub("%u", function(letter) return letter:byte() < 128 and letter:lower() or letter end))
 end
 
+local function tree(list, operator, first, last)
+  if first == last then return list[first] end
+  local middle = (first + last) // 2
+  return ("(%s %s %s)"):format(tree(list, operator, first, middle), operator, tree(list, operator, middle + 1, last))
+end
+
+--- Conditions joined by AND or OR, as a balanced tree: SQLite takes expressions up to a depth of 1,000, and D1 of 100.
+---@param conditions string[] SQL, at least one
+---@param operator "AND"|"OR"
+---@return string
+function quote.joined(conditions, operator) return tree(conditions, operator, 1, #conditions) end
+
 return quote

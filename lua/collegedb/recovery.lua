@@ -5,6 +5,7 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
+local fence_upkeep = require "collegedb.fence_upkeep"
 local moves = require "collegedb.moves"
 local single_steps = require "collegedb.single_steps"
 
@@ -74,6 +75,20 @@ function recovery.activate(target, number)
   end)
 end
 
+-- Calls f(…), and once more when the fence of other tables was in the way, which were dropped meanwhile.
+local function mended(state, shards, f, ...)
+  local done, answer = pcall(f, ...)
+  if done then return answer end
+  if not errors.is_error(answer, "SQL") then error(answer, 0) end
+  state:refresh_catalog(true)
+  for _, shard in ipairs(shards) do fence_upkeep.run(state, state.by_name[shard.name]) end
+  return f(...)
+end
+
+--- The same, also where other tables were dropped since.
+---@param state table of lua/collegedb/state.lua
+function recovery.bring_in(state, target, number) mended(state, { target }, recovery.activate, target, number) end
+
 -- The target's keys that came by the move and are there are those that the source sent by it.
 local function has_all(source, target, number)
   local function digest(shard, state)
@@ -97,13 +112,11 @@ end
 
 --- Clears the source of a committed move, when the target says of each key that it has, or has had, it.
 ---@param seen boolean? that was seen
+---@param known table? of single_steps.clean
 ---@return boolean done
-function recovery.clean(source, target, number, seen)
+function recovery.clean(state, source, target, number, seen, known)
   if not seen and not has_all(source, target, number) and not has_each(source, target, number) then return false end
-  if source.single then
-    single_steps.clean(source, number)
-    return true
-  end
+  if source.single then return single_steps.clean(state, source, number, known) end
   fence.transaction(source, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
@@ -147,7 +160,7 @@ end
 function recovery.finish(state, source, target, number)
   recovery.activate(target, number)
   publish(state, entries_of(source, target, number))
-  return recovery.clean(source, target, number)
+  return recovery.clean(state, source, target, number)
 end
 
 -- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards; a
@@ -169,13 +182,24 @@ local function open_moves(state, only)
   return found
 end
 
--- Finishes or undoes one move; nil when that needs a shard that is not there, or it goes on elsewhere.
+local function end_move(state, number, each)
+  if not each.committed and recovery.undo(each.source, each.target, number) then return "undone" end
+  return recovery.finish(state, each.source, each.target, number) and "finished" or nil
+end
+
+-- A move that a constraint is in the way of, or a table that was changed since, waits for somebody to mend that. All
+-- else goes on meanwhile.
+local function is_of_move(err) return errors.is_error(err, "CONSTRAINT") or errors.is_error(err, "SQL") end
+
+-- Finishes or undoes one move; nil when that needs a shard that is not there, it goes on elsewhere, or rows are in the
+-- way.
 ---@return "finished"|"undone"|nil
+---@return string? why not
 local function recover(state, number, each)
   if not each.source or not each.target then return nil end
-  local how
-  if not each.committed and recovery.undo(each.source, each.target, number) then how = "undone"
-  elseif recovery.finish(state, each.source, each.target, number) then how = "finished" end
+  local done, how = pcall(mended, state, { each.source, each.target }, end_move, state, number, each)
+  if not done and is_of_move(how) then return nil, how.message end
+  if not done then error(how, 0) end
   if how then moves.close(state.directory, number) end
   return how
 end
@@ -262,8 +286,9 @@ end
 ---@param state table of lua/collegedb/state.lua
 ---@param all boolean? also those that may still live: only when it is known that they do not
 ---@return { finished: integer, undone: integer, live: integer } report
----@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string? }[] moves that were not live;
---- a stuck one needs a shard that is not there, or that does not know of it
+---@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string?, why: string? }[] moves that
+--- were not live; a stuck one needs a shard that is not there, or that does not know of it, or `why` says what is in
+--- its way
 function recovery.run(state, all)
   local report, list = { finished = 0, undone = 0, live = 0 }, {}
   for number, known in pairs(open_moves(state)) do
@@ -272,10 +297,11 @@ function recovery.run(state, all)
     if live then
       report.live = report.live + 1
     elseif each then
-      local how = recover(state, number, each) or "stuck"
+      local how, why = recover(state, number, each)
+      how = how or "stuck"
       if report[how] then report[how] = report[how] + 1 end
       list[#list + 1] = { number = number, how = how, from = each.source and each.source.name,
-        to = each.target and each.target.name }
+        to = each.target and each.target.name, why = why }
     end
   end
   close_dead(state)

@@ -16,6 +16,7 @@ local references = {}
 ---@field parent_columns string[]
 ---@field child_part collegedb.Part?
 ---@field parent_part collegedb.Part?
+---@field on_delete string
 ---@field inside boolean? both ends move together: only what enforces it must know
 ---@field has_parent boolean the parent's table is there
 
@@ -39,7 +40,7 @@ function references.of(shard, parts)
       if (child or parent) and whole then
         list[#list + 1] = { child = info.name, parent = key.parent, columns = key.columns, child_part = child,
           parent_columns = key.parent_columns, parent_part = parent, has_parent = infos[key.parent] ~= nil,
-          inside = is_of_group(child, key) or nil }
+          on_delete = key.on_delete, inside = is_of_group(child, key) or nil }
       end
     end
   end
@@ -52,7 +53,7 @@ local function names(list, alias)
   return out
 end
 
--- Rows that stay and refer to rows that go.
+-- SQL of how many rows stay and refer to rows that go; nil where none can.
 local function coming_in(each, keys)
   if not each.parent_part or each.inside then return nil end
   local sql = ("SELECT count(*) AS n FROM %s AS t WHERE (%s) IN (SELECT %s FROM %s AS p WHERE %s)"):format(
@@ -75,6 +76,18 @@ local function going_out(each, keys)
   if not each.has_parent then return sql end
   return ("%s AND NOT EXISTS (SELECT 1 FROM %s AS q WHERE %s)"):format(sql, quote.name(each.parent),
     table.concat(equal, " AND "))
+end
+
+--- Conditions, as SQL, that are true when rows that stay refer to some of the move ?1.
+---@param list collegedb.Reference[]
+---@return string[]
+function references.holding(list, keyspace)
+  local conditions, keys = {}, fence.keys_sql(keyspace, "?1")
+  for _, each in ipairs(list) do
+    local sql = coming_in(each, keys)
+    if sql then conditions[#conditions + 1] = ("(%s) > 0"):format(sql) end
+  end
+  return conditions
 end
 
 local function count(reader, list, which, job)

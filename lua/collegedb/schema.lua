@@ -173,10 +173,15 @@ end
 
 --- Gives each shard the schemas that were ensured before it came, or while it was away.
 function schema.welcome(state)
+  local missing = {}
+  state.directory:hold(function()
+    for index, shard in ipairs(state.shards) do
+      missing[index] = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
+        (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
+    end
+  end)
   for index, shard in ipairs(state.shards) do
-    local missing = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
-      (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
-    for _, row in ipairs(missing) do
+    for _, row in ipairs(missing[index]) do
       local applied, err = apply_at_rest(apply_missing, shard, row.sql, fence_tables(state, index))
       if not applied then error(err, 0) end
       mark(state.directory, { shard }, row.id)

@@ -84,7 +84,7 @@ local function close_single(state, index)
   table.insert(conditions, procedures.SCHEMA .. " = ?1")
   table.insert(conditions, ("(SELECT count(*) FROM (%s)) >= ?2"):format(NAMES))
   procedures.sure(shard, "run", ("INSERT INTO _collegedb_seal SELECT 1 WHERE %s ON CONFLICT DO NOTHING"):format(
-    table.concat(conditions, " AND ")), { schema, #script })
+    quote.joined(conditions, "AND")), { schema, #script })
   return seals.is_sealed(shard)
 end
 

@@ -7,6 +7,7 @@
 -- Whoever takes keys names the tag, and the statement that takes them looks whether it stands (procedures.lua). Stages
 -- have the columns' tag in their names, and stay.
 
+local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
@@ -14,6 +15,7 @@ local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
 local procedures = require "collegedb.procedures"
 local quote = require "collegedb.quote"
+local references = require "collegedb.references"
 
 local single_fence = {}
 
@@ -41,8 +43,10 @@ function single_fence.schema(state, index)
 end
 
 local function parts_of(state, index, keyspace)
-  local parts = group.parts(state.catalog, index, keyspace)
-  group.read_storage(state.shards[index].inner, parts)
+  local parts, shard = group.parts(state.catalog, index, keyspace), state.shards[index]
+  group.read_storage(shard.inner, parts)
+  local list = references.of(shard, parts)
+  parts = clearing.order(parts, list)
   for _, part in ipairs(parts) do part.mark = digits(table.concat(fence.stage_sql(part))) .. "_" end
   return parts
 end
@@ -107,12 +111,10 @@ local function put_up(shard, keyspace, parts, schema)
   local now = shard.inner:first(STATE, { keyspace })
   local text = digits((texts_of(keyspace, parts, "")))
   local same = now.tag:sub(1, HASH) == text
-  if not same and now.open == 1 then
-    fence.raise_changed(shard.name)
-  end
   local tag = same and now.tag or text .. ("%06x"):format(now.retired)
   local script, triggers = texts_of(keyspace, parts, tag)
   if same and now.triggers == triggers then return tag, triggers end
+  if now.open == 1 then fence.raise_changed(shard.name) end
   procedures.sure(shard, "exec", script) -- of one that stands: a table was dropped, and made again
   if same then return nil end
   procedures.sure(shard, "run", INSTALL, { keyspace, tag, schema, triggers, now.tag })
@@ -122,6 +124,31 @@ local function put_up(shard, keyspace, parts, schema)
   end
   if now.tag ~= "" then drop_retired(shard) end
   return tag, triggers
+end
+
+-- What stands for a keyspace that has no tables any more.
+local function take_down(shard, keyspace)
+  procedures.sure(shard, "run", [[DELETE FROM _collegedb_fence WHERE keyspace = ?1
+    AND NOT EXISTS (SELECT 1 FROM _collegedb_open WHERE keyspace = ?1)]], { keyspace })
+  drop_retired(shard)
+end
+
+local function renew(state, index, keyspace, schema)
+  local parts = parts_of(state, index, keyspace)
+  if #parts > 0 then return put_up(state.shards[index], keyspace, parts, schema) end
+  take_down(state.shards[index], keyspace)
+end
+
+-- Tables of another keyspace may be gone: its triggers on `_collegedb_open`, which name them, are then in the way of
+-- every move.
+local function renew_broken(state, index, schema)
+  local shard = state.shards[index]
+  local works, err = pcall(procedures.sure, shard, "run", "UPDATE _collegedb_open SET state = state WHERE move = -1")
+  if works then return end
+  if not errors.is_error(err, "SQL") then error(err, 0) end
+  for _, row in ipairs(shard.inner:all "SELECT keyspace FROM _collegedb_fence") do
+    pcall(renew, state, index, row.keyspace, schema) -- one that can not be now is in the way still
+  end
 end
 
 --- Has the fence for the groups of a keyspace stand on shard `index`; what this process has seen standing it believes
@@ -136,6 +163,7 @@ function single_fence.hold(state, index, keyspace, anew)
     local held = state.catalog.held
     if held and held[id] and not anew then return held[id] end
     local schema = single_fence.schema(state, index)
+    renew_broken(state, index, schema)
     local parts = parts_of(state, index, keyspace)
     local tag, triggers = "", 0
     if #parts > 0 then tag, triggers = put_up(shard, keyspace, parts, schema) end
@@ -146,6 +174,31 @@ function single_fence.hold(state, index, keyspace, anew)
     end
   end
   errors.raise("BUSY", { shard = shard.name }, "the fence of %s changes faster than it can be put up", shard.name)
+end
+
+-- Of those who died while they put a fence up. Who is at it begins anew, with another tag.
+local UNFINISHED <const> = ([[SELECT DISTINCT substr(name, 18, %d) AS tag FROM sqlite_schema WHERE type = 'trigger'
+  AND substr(name, 1, 17) = '_collegedb_fence_' AND substr(name, 18, %d) NOT IN (SELECT text FROM _collegedb_fence)]])
+  :format(HASH + 6, HASH + 6)
+
+--- Removes triggers of fences that were never whole, or stand no more.
+---@return boolean any
+function single_fence.clear_unfinished(shard)
+  local rows = fence.reading(shard.inner.all, shard.inner, UNFINISHED) or {}
+  for _, row in ipairs(rows) do retire(shard, row.tag) end
+  return #rows > 0
+end
+
+local REMOVE <const> = ([[DELETE FROM _collegedb_fence WHERE keyspace = ?1 AND text = ?2 AND %s = ?3
+  AND NOT EXISTS (SELECT 1 FROM _collegedb_open WHERE keyspace = ?1)]]):format(procedures.SCHEMA)
+
+--- Takes down the fence of a keyspace whose tables are gone, unless keys of it are on their way.
+---@param seen { keyspace: string, text: string } its row
+function single_fence.remove(state, index, seen)
+  local shard, schema = state.shards[index], single_fence.schema(state, index)
+  if #group.parts(state.catalog, index, seen.keyspace) > 0 then return end -- made again meanwhile
+  procedures.sure(shard, "run", REMOVE, { seen.keyspace, seen.text, schema })
+  drop_retired(shard)
 end
 
 local BARE <const> = [[SELECT NOT EXISTS (SELECT 1 FROM _collegedb_own) AND EXISTS (SELECT 1 FROM _collegedb_fence)

@@ -22,14 +22,16 @@ local ENTER <const> = ([[INSERT INTO _collegedb_users (id, placement, until) SEL
   ON CONFLICT (id) DO UPDATE SET placement = coalesce(excluded.placement, placement), until = excluded.until
   RETURNING id]]):format(
   OTHERS:format "alone = 1")
-local RENEW <const> = "UPDATE _collegedb_users SET until = unixepoch() + ?2 WHERE id = ?1 AND " .. LIVE
-  .. " RETURNING id"
+-- BE_ALONE may come a second time, late: so whoever is not alone says so again.
+local RENEW <const> = "UPDATE _collegedb_users SET until = unixepoch() + ?2, alone = alone AND ?3 WHERE id = ?1 AND "
+  .. LIVE .. " RETURNING id"
 local BE_ALONE <const> = "UPDATE _collegedb_users SET alone = 1, until = unixepoch() + ?2 WHERE id = ?1 AND " .. LIVE
   .. " AND NOT " .. OTHERS:format "true" .. " RETURNING id"
 
 ---@class collegedb.Presence
 ---@field id string
 ---@field placement integer? that it works in
+---@field lapsed boolean? its lease has run out since it began to work in one
 local Presence = {}
 Presence.__index = Presence
 
@@ -70,8 +72,8 @@ end
 function Presence:keep()
   local left = self:remaining()
   if left > (presence.lease - presence.margin) / 2 then return true end
-  if left <= 0 or not ask(self, RENEW, presence.lease) then
-    self.ends, self.placement = 0, nil
+  if left <= 0 or not ask(self, RENEW, presence.lease, self.is_alone and 1 or 0) then
+    self.ends, self.placement, self.lapsed = 0, nil, true
     return false
   end
   return true
@@ -80,8 +82,9 @@ end
 --- Works in a placement, and in no other one any more; false when there is a newer one.
 ---@param placement integer
 function Presence:work_in(placement)
-  if self.placement == placement and self:keep() then return true end
-  return self:enter(placement)
+  local works = (self.placement == placement and self:keep()) or self:enter(placement)
+  if works then self.lapsed = false end
+  return works
 end
 
 --- Does nobody work in a placement below this one? None can begin to.

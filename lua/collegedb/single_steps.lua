@@ -3,8 +3,10 @@
 -- back: from the step on the fence keeps all as it is looked at.
 
 local checks = require "collegedb.move_checks"
+local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
 local fence = require "collegedb.fence"
+local group = require "collegedb.group"
 local procedures = require "collegedb.procedures"
 local references = require "collegedb.references"
 local single_fence = require "collegedb.single_fence"
@@ -73,12 +75,14 @@ function single_steps.send(job)
   take(job, job.source_index, "sending", job.target)
   checks.check_rows(job, job.source.inner)
   references.check_source(job, job.source.inner)
+  clearing.check(job)
 end
 
 -- --- the commit ------------------------------------------------------------------------
 
 local COMMIT <const> = ([[UPDATE _collegedb_open SET state = 'sent' WHERE move = ?1 AND state = 'sending' AND %s = ?2
-  AND (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state = 'sending') = ?3]]):format(procedures.SCHEMA)
+  AND (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state = 'sending') = ?3
+  AND %s]]):format(procedures.SCHEMA, procedures.stands("?4", "?5", "?6"))
 
 local LOOK <const> = [[SELECT (SELECT count(*) FROM _collegedb_own WHERE move = ?1 AND state IN ('sent', 'tomb')
     AND instr(keyspace, char(1)) = 0) AS gone,
@@ -87,13 +91,15 @@ local LOOK <const> = [[SELECT (SELECT count(*) FROM _collegedb_own WHERE move = 
 --- After this there is no way back.
 function single_steps.commit(job)
   for _ = 1, ATTEMPTS do
-    local schema = job.standing[job.source_index].schema
-    local done = procedures.sure(job.source, "run", COMMIT, { job.number, schema, #job.keys })
+    local held = job.standing[job.source_index]
+    local done = procedures.sure(job.source, "run", COMMIT, { job.number, held.schema, #job.keys, job.keyspace,
+      held.tag, held.triggers })
     if done.meta.changes > 0 then return end
     local look = job.source.inner:first(LOOK, { job.number })
     if look.gone == #job.keys then return end -- it was, and the answer got lost
     if look.open == 0 then checks.raise_taken_back(job) end
-    job.standing[job.source_index] = { schema = single_fence.schema(job.state, job.source_index) }
+    job.standing[job.source_index] = { schema = single_fence.schema(job.state, job.source_index), tag = held.tag,
+      triggers = held.triggers }
     checks.check_tables(job)
   end
   checks.fail_schema(job.source)
@@ -135,9 +141,40 @@ function single_steps.activate(target, number)
   run_if_up(target, "UPDATE _collegedb_open SET state = 'active' WHERE move = ? AND state = 'receiving'", { number })
 end
 
+-- Whether rows that stay refer to some that go is asked in the same statement: a key that is enforced would refuse it,
+-- or change or delete those rows.
+local function try_clean(source, number, known)
+  local holding = references.holding(known.references, known.keyspace)
+  local free = #holding > 0 and ("AND NOT (%s)"):format(table.concat(holding, " OR ")) or ""
+  local done = run_if_up(source, ("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ?1 AND state = 'sent' "
+    .. "AND %s = ?2 %s"):format(procedures.SCHEMA, free), { number, known.schema })
+  return not done or done.meta.changes > 0
+end
+
+-- What the cleaning has to know of the source.
+local function know(state, source, keyspace)
+  local index = state.by_name[source.name]
+  local schema = single_fence.schema(state, index)
+  return { keyspace = keyspace, schema = schema, references = references.of(source, group.parts(state.catalog, index,
+    keyspace)) }
+end
+
 --- Deletes the rows of a committed move, unless rows that stay refer to them.
-function single_steps.clean(source, number)
-  run_if_up(source, "UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
+---@param known { keyspace: string, schema: string, references: collegedb.Reference[] }? what the mover knew
+---@return boolean done
+function single_steps.clean(state, source, number, known)
+  if known and try_clean(source, number, known) then return true end
+  for _ = 1, ATTEMPTS do
+    local open = fence.reading(source.inner.first, source.inner, "SELECT keyspace FROM _collegedb_open WHERE move = ? "
+      .. "AND state = 'sent'", { number })
+    if not open then return true end
+    known = know(state, source, open.keyspace)
+    if try_clean(source, number, known) then return true end
+    if single_reads.any(source.inner, references.holding(known.references, known.keyspace), { number }) then
+      return false
+    end
+  end
+  return false
 end
 
 --- A key that a shard had sent to where nothing can be of it any more may live there again, if its own row is still

@@ -159,8 +159,8 @@ local function write(self, change, last, ended)
 end
 
 local function raise_taken_over(self)
-  errors.raise("BUSY", nil, "another program has taken the integration over, since nothing was heard of this one; the "
-    .. "directory is %s", self.dir.path)
+  errors.raise("CONFLICT", nil, "another program has taken the integration over, since nothing was heard of this one; "
+    .. "the directory is %s", self.dir.path)
 end
 
 -- True when the page was taken, false when the epoch is another.
@@ -185,7 +185,16 @@ local function take(self, rows, ended)
   return false
 end
 
---- Takes a page of keys. Raises MOVED when the plan is void, and BUSY when the work was taken over.
+-- As many of the rows as one change can say something of: of long keys that are conflicts, fewer.
+local function take_some(self, rows, ended)
+  local done, answer = pcall(take, self, rows, ended)
+  if done then return answer end
+  if not errors.is_error(answer, "TOO_LARGE") or #rows < 2 then error(answer, 0) end
+  self.page = #rows // 2
+  return take_some(self, table.move(rows, 1, self.page, 1, {}), false)
+end
+
+--- Takes a page of keys. Raises MOVED when the plan is void, and CONFLICT when the work was taken over.
 ---@return boolean more may follow
 ---@return boolean stalled the epoch changed meanwhile
 ---@return boolean idle all was done before
@@ -195,7 +204,7 @@ function Takeover:step()
   if self.ended then return false, false, true end
   kv_takeover.look(self)
   local rows = kv_takeover.read_page(self)
-  local taken = take(self, rows, #rows < self.page)
+  local taken = take_some(self, rows, #rows < self.page)
   return not self.ended, not taken, false
 end
 

@@ -50,7 +50,7 @@ local function key_of(job, part, row)
     values[i] = row[name] == nil and core.null or row[name]
   end
   local found = job.source.inner:first(("SELECT %s AS key FROM %s AS t WHERE %s LIMIT 1"):format(
-    group.key_sql(part, "t"), quote.name(part.name), table.concat(where, " AND ")), values)
+    group.key_sql(part, "t"), quote.name(part.name), quote.joined(where, "AND")), values)
   return found and found.key or job.keys[1]
 end
 

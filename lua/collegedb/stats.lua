@@ -9,6 +9,22 @@ local stats = {}
 
 local function count(shard, sql) return shard:first(sql).n end
 
+local TERMS <const> = 5 -- of a compound SELECT: D1 takes no more
+
+-- SQL of the distinct keys of some SELECTs of `k`.
+local function union(selects)
+  if #selects == 1 then return (selects[1]:gsub("^SELECT ", "SELECT DISTINCT ")) end
+  while #selects > TERMS do
+    local fewer = {}
+    for i = 1, #selects, TERMS do
+      fewer[#fewer + 1] = ("SELECT k FROM (%s)"):format(table.concat(selects, " UNION ", i,
+        math.min(i + TERMS - 1, #selects)))
+    end
+    selects = fewer
+  end
+  return table.concat(selects, " UNION ")
+end
+
 --- Keys that live in a shard: rows of each table with keys of its own, and
 -- distinct keys over all tables that share the global keyspace. What follows another table has its keys.
 ---@param shard userdata what to read it through: the handle, or for our own use the inner one
@@ -28,8 +44,7 @@ function stats.keys(state, index, shard)
   end
   if #global > 0 then
     table.sort(global)
-    total = total + count(shard, ("SELECT count(*) AS n FROM (%s)"):format(
-      #global == 1 and global[1]:gsub("^SELECT ", "SELECT DISTINCT ") or table.concat(global, " UNION ")))
+    total = total + count(shard, ("SELECT count(*) AS n FROM (%s)"):format(union(global)))
   end
   return total
 end

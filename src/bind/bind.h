@@ -233,6 +233,8 @@ void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);
 #define CDB__FRAME ((uintptr_t)__builtin_frame_address(0))
 cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame);
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
+/* Ends it if an error has left it running. It may be gone. */
+void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt);
 
 void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault);
 /* Ends the cursors of transactions from `depth` on. */

@@ -111,6 +111,13 @@ int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
   return take_back(shard, stmt, fault);
 }
 
+void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt) {
+  cdb__fault ignored;
+  const cdb__stmt *each = shard->running;
+  while (each && each != stmt) each = each->running_next;
+  if (each) take_back(shard, stmt, &ignored);
+}
+
 /* Raises the fault; but what the fence refused is run where the key is now, and its result is this call's. */
 static int refuse(lua_State *L, cdb__lua_shard *shard, const cdb__fault *fault, const cdb__lua_call *call,
                   const char *method) {

@@ -252,9 +252,12 @@ static int altered(lua_State *L) {
   return 1;
 }
 
-/* core.is_single(shard): has it no transactions over several statements? */
+/* core.is_single(shard or inner): has it no transactions over several statements? */
 static int is_single(lua_State *L) {
-  lua_pushboolean(L, cdb__lua_check_shard(L, 1)->handle->single);
+  const cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+  const cdb__lua_shard *shard = tx ? tx->shard : cdb__lua_check_shard(L, 1);
+  cdb__lua_check_open(L, shard);
+  lua_pushboolean(L, shard->handle->single);
   return 1;
 }
 

@@ -6,6 +6,7 @@ local checks = require "collegedb.move_checks"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
+local fence_upkeep = require "collegedb.fence_upkeep"
 local moves = require "collegedb.moves"
 local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
@@ -42,6 +43,8 @@ local function prepare(job)
       .. "with transactions", state.directory.path)
   end
   state:check_outside(job.source_index, job.target_index)
+  state:refresh_catalog()
+  for _, index in ipairs { job.source_index, job.target_index } do fence_upkeep.run(state, index) end
   state:refresh_catalog()
   for _, index in ipairs { job.source_index, job.target_index } do
     if state.shards[index].single then job.standing[index] = single_fence.hold(state, index, job.keyspace) end
@@ -142,7 +145,7 @@ function steps.commit(job)
   end)
 end
 
-function steps.activate(job) recovery.activate(job.target, job.number) end
+function steps.activate(job) recovery.bring_in(job.state, job.target, job.number) end
 
 function steps.publish(job)
   job.state.directory:publish(job.full, job.keys, job.target.id, job.number, job.digests, job.home)
@@ -151,7 +154,9 @@ end
 -- The rows are on both shards here, so that it can be told what refers to them from where.
 function steps.clean(job)
   job.dangling = references.count(job)
-  recovery.clean(job.source, job.target, job.number, true)
+  local standing = job.standing[job.source_index]
+  local known = standing and { keyspace = job.keyspace, schema = standing.schema, references = job.references }
+  if not recovery.clean(job.state, job.source, job.target, job.number, true, known) then checks.fail_held_back(job) end
 end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
