@@ -253,7 +253,7 @@ describe("a database with D1 shards, when at one request", function()
           prepare()
           local count = requests_of(name, f)
           check()
-          local points = index == 1 and 8 or 2
+          local points = index == 1 and 5 or 1
           for n = 1 + index * 7 % (count // points + 1), count, count // points + 1 do
             prepare()
             local done, code = attempt(f, n, step, 1000 + count * 50)
