@@ -351,7 +351,7 @@ function catalog.build(shards, rules, limit, bare)
   }
   local inner = {}
   for index, shard in ipairs(shards) do inner[index] = shard.inner end
-  self.versions = inspect.versions(inner) -- first: what changes meanwhile is looked at again
+  self.versions = inspect.versions(inner, true) -- first: what changes meanwhile is looked at again
   for index, shard in ipairs(shards) do
     add_shard(self, index, shard, rules, limit)
   end
@@ -368,7 +368,7 @@ function catalog.is_stale(self, shards, changed)
   for index, shard in ipairs(shards) do
     if not (lately and core.kind(shard.inner) == "d1") then asked[#asked + 1], at[#asked + 1] = shard.inner, index end
   end
-  for i, version in ipairs(inspect.versions(asked)) do
+  for i, version in ipairs(inspect.versions(asked, true)) do
     if self.versions[at[i]] ~= version then return true end
   end
   if not lately then self.looked = core.now() end

@@ -2,6 +2,7 @@
 -- that is made of the schema's text. Where each statement is a request, the text is one, and the questions are many.
 
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 
 local far_schema = {}
 
@@ -37,14 +38,26 @@ local function take(shard, text, altered)
 end
 
 local function is_fresh(found, shard, age)
-  return found and core.now() - found.looked < age and found.altered == core.altered(shard)
+  return found and age > 0 and core.now() - found.looked < age and found.altered == core.altered(shard)
+end
+
+-- ms: so long one that could not be asked is taken for what it was, by who does not insist.
+local PAUSE <const> = 30000
+
+-- What is known of one that can not be asked now.
+local function as_it_was(base, err)
+  local found = known[base]
+  if not found or not errors.is_error(err) or errors.is_error(err, "CLOSED") then error(err, 0) end
+  found.looked, found.altered = core.now() + PAUSE - far_schema.lately, core.altered(base)
+  return found
 end
 
 --- Looks at the schemas of several shards, all of them at once.
 ---@param shards userdata[] or what stands for them
 ---@param age number ms; those that were looked at before that are not asked again. 0: all are asked
+---@param lenient boolean? one that can not be asked now is taken for what it was: it keeps nobody from the others
 ---@return collegedb.FarSchema[]
-function far_schema.look(shards, age)
+function far_schema.look(shards, age, lenient)
   local found, calls, at, altered = {}, {}, {}, {}
   for i, shard in ipairs(shards) do
     local base = core.base(shard)
@@ -57,8 +70,9 @@ function far_schema.look(shards, age)
   if #calls == 0 then return found end
   local rows, failed = core.together(calls, "first")
   for n, i in ipairs(at) do
-    if failed[n] then error(failed[n], 0) end
-    found[i] = take(core.base(shards[i]), rows[n].text, altered[i])
+    local base = core.base(shards[i])
+    if failed[n] and not lenient then error(failed[n], 0) end
+    found[i] = failed[n] and as_it_was(base, failed[n]) or take(base, rows[n].text, altered[i])
   end
   return found
 end

@@ -80,14 +80,15 @@ end
 
 --- The same of several shards; those that are far away are asked at once.
 ---@param shards userdata[]
+---@param lenient boolean? one that can not be asked now is taken for what it was
 ---@return integer[]
-function inspect.versions(shards)
+function inspect.versions(shards, lenient)
   local versions, far, at = {}, {}, {}
   for i, shard in ipairs(shards) do
     if core.kind(shard) == "d1" then far[#far + 1], at[#far + 1] = shard, i
     else versions[i] = inspect.version(shard) end
   end
-  for n, found in ipairs(far_schema.look(far, 0)) do versions[at[n]] = far_schema.version(found) end
+  for n, found in ipairs(far_schema.look(far, lenient and far_schema.lately or 0, lenient)) do versions[at[n]] = far_schema.version(found) end
   return versions
 end
 
