@@ -88,7 +88,8 @@ local fields <const> = {
   ca_file = { is_text, "a file's path" }, deadline = { is_seconds, "seconds, above 0 and up to 86,400" },
 }
 
-local function check_fields(given)
+---@param described boolean? by another program: without its token
+local function check_fields(given, described)
   if type(given) ~= "table" then errors.raise("CONFIG", nil, "d1 takes a table, not a %s", type(given)) end
   for field, value in pairs(given) do
     if not fields[field] then errors.raise("CONFIG", nil, "d1 has no field %s", tostring(field)) end
@@ -96,7 +97,7 @@ local function check_fields(given)
       errors.raise("CONFIG", { field = field }, "d1: %s takes %s", field, fields[field][2])
     end
   end
-  local needed = { "database", not given.endpoint and "account" or nil, not given.endpoint and "token" or nil }
+  local needed = { "database", not given.endpoint and "account" or nil, not (given.endpoint or described) and "token" or nil }
   for i = 1, 3 do
     if needed[i] and not given[needed[i]] then
       errors.raise("CONFIG", { field = needed[i] }, "d1: %s is missing%s", needed[i],
@@ -133,6 +134,9 @@ end
 ---of the same account, or CLOUDFLARE_API_TOKEN.
 ---@param description table of describe
 ---@return collegedb.D1
-function d1.described(description) return make(description) end
+function d1.described(description)
+  check_fields(description, true)
+  return make(description)
+end
 
 return d1

@@ -78,7 +78,7 @@ function shards.added(dir)
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
       .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
     local given = json_reader.decode(row.settings)
-    if given.d1 then given[1] = require("collegedb.d1").described(given.d1)
+    if given.d1 ~= nil then given[1] = require("collegedb.d1").described(given.d1)
     else given[1] = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path end
     given.name, given.path, given.d1 = row.name, nil, nil
     list[#list + 1] = config.shard(given)

@@ -332,6 +332,18 @@ bool cdb__d1_has_pages(const cdb__d1_sql *sql) {
   return find_select_parts(sql, &parts);
 }
 
+bool cdb__d1_takes_limit(const cdb__d1_sql *sql) {
+  int depth = 0;
+  bool selects = false;
+  for (size_t i = 0; i < sql->count; i++) {
+    depth += cdb__d1_is_sign(sql, i, '(') - cdb__d1_is_sign(sql, i, ')');
+    if (depth > 0) continue;
+    if (cdb__d1_is_word(sql, i, "LIMIT") || cdb__d1_is_word(sql, i, "VALUES")) return false;
+    selects = selects || cdb__d1_is_word(sql, i, "SELECT");
+  }
+  return sql->reads && selects;
+}
+
 void cdb__d1_page(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, bool first, int64_t after,
                   int rows) {
   select_parts parts;

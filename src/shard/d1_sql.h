@@ -58,6 +58,8 @@ void cdb__d1_returning(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *
 
 /* Can the rows be asked for in pages, by the row ids of the only table? */
 bool cdb__d1_has_pages(const cdb__d1_sql *sql);
+/* Does it read, and can a LIMIT be put behind it? */
+bool cdb__d1_takes_limit(const cdb__d1_sql *sql);
 /* Such a statement's rows with ids above `after`, at most `rows`; the id is one more column behind its own,
  * NULL where the table has none. */
 void cdb__d1_page(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, bool first, int64_t after,
