@@ -1,6 +1,6 @@
 -- A script that makes a table anew, as SQLite advises for what ALTER TABLE can not do, failed once keys had moved:
--- SQLite renames no table to a name that a trigger says and that is of none. On a shard that takes a statement at a time
--- the old table was dropped by then.
+-- SQLite renames no table to a name that a trigger says and that is of none. On a shard that takes a statement at a
+-- time the old table was dropped by then.
 
 local collegedb = require "collegedb"
 local fixture = require "spec.support.fixture"

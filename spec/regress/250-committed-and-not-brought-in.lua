@@ -29,8 +29,8 @@ describe("a committed move", function()
     return db:run(key, "UPDATE users SET n = 2 WHERE id = ?", { key }).meta.changes
   end
 
-  pending("is brought in when a column was dropped meanwhile: nothing keeps other clients from ALTER TABLE, and a fence "
-    .. "is not replaced while keys are on their way", function()
+  pending("is brought in when a column was dropped meanwhile: nothing keeps other clients from ALTER TABLE, and a "
+    .. "fence is not replaced while keys are on their way", function()
     local db = open "CREATE TABLE users (id TEXT PRIMARY KEY, n, o)"
     local key = fixture.key_on(db, "a")
     db:insert(key, "INSERT INTO users VALUES (?, 1, 1)", { key })
@@ -39,7 +39,8 @@ describe("a committed move", function()
     end))
   end)
 
-  pending("keeps the rows that its own refer to, of tables beside the group: no trigger refuses to delete them", function()
+  pending("keeps the rows that its own refer to, of tables beside the group: no trigger refuses to delete "
+    .. "them", function()
     local db = open [[CREATE TABLE countries (id INTEGER PRIMARY KEY); INSERT INTO countries VALUES (1);
       CREATE TABLE users (id TEXT PRIMARY KEY, n, country INTEGER REFERENCES countries);]]
     local key = fixture.key_on(db, "a")
