@@ -1,5 +1,5 @@
--- The token of a D1 database is seen by nobody but Cloudflare: not in errors, not by who prints or walks over values, not
--- in events, reports, the output of commands, files, or the command line of the process.
+-- The token of a D1 database is seen by nobody but Cloudflare: not in errors, not by who prints or walks over values,
+-- not in events, reports, the output of commands, files, or the command line of the process.
 
 local core = require "collegedb.core"
 local faults = require "spec.support.faults"
@@ -116,7 +116,8 @@ describe("the token of a D1 database", function()
         end
         if opened then try(db.close, db) end
       end
-      for _, bad in ipairs { { token = token .. " x" }, { token = { token } }, { tokn = token }, { database = token .. "!" } } do
+      for _, bad in ipairs { { token = token .. " x" }, { token = { token } }, { tokn = token },
+          { database = token .. "!" } } do
         local given = { account = "acc", database = "good", token = token, endpoint = endpoint }
         for field, each in pairs(bad) do given[field] = each end
         local done, err = pcall(collegedb.d1, given)
@@ -135,13 +136,15 @@ describe("the token of a D1 database", function()
 
   it("is in no output of commands, and in no file", function()
     local shm = process.run { "sh", "-c", "ls /dev/shm /tmp" }.stdout
-    for _, name in ipairs(list) do
+    for _, name in ipairs { "statement", "refused", "twice", "echo", "long", "longest", "elsewhere", "good" } do
       fixture.write("collegedb.lua", ([[local collegedb = require "collegedb"
-        return { kv = "directory.db", auto_migrate = false, shards = { { name = "a", "a.db" }, { name = "d", collegedb.d1 {
-          account = %q, database = %q, token = os.getenv "THE_TOKEN", endpoint = %q, deadline = 0.3 } } } }]]):format(
+        local far = collegedb.d1 { account = %q, database = %q, token = os.getenv "THE_TOKEN", endpoint = %q,
+          deadline = 0.3 }
+        return { kv = "directory.db", auto_migrate = false,
+          shards = { { name = "a", "a.db" }, { name = "d", far } } }]]):format(
         accounts[name], name, faults.origin()))
-      for _, words in ipairs { { "status" }, { "doctor" }, { "validate" }, { "query", "--all", "SELECT 1" }, { "integrate" },
-        { "verify", "--repair" }, { "query", "k", "SELECT :x", "x=1" } } do
+      for _, words in ipairs { { "status" }, { "doctor" }, { "validate" }, { "query", "--all", "SELECT 1" },
+        { "integrate" }, { "verify", "--repair" }, { "query", "k", "SELECT :x", "x=1" } } do
         for _, json in ipairs { true, false } do
           local line = { process.collegedb, table.unpack(words) }
           if json then table.insert(line, 3, "--json") end
@@ -155,18 +158,19 @@ describe("the token of a D1 database", function()
     assert.equal("", found.stdout)
     for name in process.run({ "sh", "-c", "ls /dev/shm /tmp" }).stdout:gmatch "[^\n]+" do
       if not shm:find("\n" .. name .. "\n", 1, true) then
-        assert.equal("", process.run({ "sh", "-c", "grep -rlaF " .. TOKEN .. " /tmp/" .. name .. " /dev/shm/" .. name }).stdout)
+        local command = ("grep -rlaF %s /tmp/%s /dev/shm/%s"):format(TOKEN, name, name)
+        assert.equal("", process.run({ "sh", "-c", command }).stdout)
       end
     end
   end)
 
   it("is not shown where values are shown: at the prompt, and by -e", function()
-    local source = ('local v = collegedb.d1 { account = %q, database = "good", token = os.getenv "THE_TOKEN", endpoint = %q }')
-      :format(accounts.good, faults.origin())
-    for _, input in ipairs { "return v", "v", "{ v }", "v:first('SELECT v')", "error(v)", "v.token", "for k, x in pairs(v) do "
-      .. "print(k, x) end", "collegedb.open { kv = v, shards = { v } }" } do
-      local result = process.run({ process.collegedb, "-i" }, { input = source:gsub("^local ", "") .. "\n" .. input .. "\n",
-        env = { THE_TOKEN = TOKEN } })
+    local source = ('v = collegedb.d1 { account = %q, database = "good", token = os.getenv "THE_TOKEN", '
+      .. 'endpoint = %q }'):format(accounts.good, faults.origin())
+    for _, input in ipairs { "return v", "v", "{ v }", "v:first('SELECT v')", "error(v)", "v.token",
+      "for k, x in pairs(v) do print(k, x) end", "collegedb.open { kv = v, shards = { v } }" } do
+      local result = process.run({ process.collegedb, "-i" },
+        { input = source .. "\n" .. input .. "\n", env = { THE_TOKEN = TOKEN } })
       check(result.stdout .. result.stderr, input)
       assert.equal(0, result.status)
     end

@@ -36,6 +36,7 @@ describe("a shard with limits = \"d1\"", function()
   end)
 
   it("is known to the config", function()
-    raises("CONFIG", "limits", fixture.open, { kv = "memory:", shards = { { name = "a", fixture.path "a.db", limits = "d2" } } })
+    raises("CONFIG", "limits", fixture.open,
+      { kv = "memory:", shards = { { name = "a", fixture.path "a.db", limits = "d2" } } })
   end)
 end)

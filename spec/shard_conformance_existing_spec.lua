@@ -31,7 +31,7 @@ for _, kind in ipairs(kinds) do
         INSERT INTO users VALUES ('ada@x', 'Ada'), ('bea@x', 'Bea'), ('ä@x', 'Ä');
         INSERT INTO posts VALUES (1, 'one'), (2, 'two'), (9007199254740993, 'large'), (-5, 'below');]])
       config = { kv = fixture.path "directory.db", auto_migrate = false,
-        shards = { { name = "a", value }, { name = "b", kind.value "b" } } }
+        shards = { { name = "a", value }, kinds.entry(kind, "b") } }
     end)
     after_each(fixture.stop)
 

@@ -29,19 +29,12 @@ for _, kind in ipairs(kinds) do
     before_each(function()
       fixture.start()
       config = { kv = fixture.path "directory.db", auto_migrate = true,
-        shards = { { name = "a", kind.value "a" }, { name = "b", kind.value "b" } } }
+        shards = { kinds.entry(kind, "a"), kinds.entry(kind, "b") } }
       db = nil
       reopen()
       for _, name in ipairs { "a", "b" } do db:shard(name):exec(USERS) end
     end)
     after_each(fixture.stop)
-
-    -- A schema for both shards.
-    local function ensure(sql)
-      local done, err = pcall(db.ensure_schema, db, sql)
-      if not done and collegedb.is_error(err, "UNSUPPORTED") then pending "ensure_schema on such a shard" end
-      if not done then error(err, 0) end
-    end
 
     local function fill(count)
       for i = 1, count do db:insert("u" .. i, INSERT, { "u" .. i, i }) end
@@ -86,7 +79,7 @@ for _, kind in ipairs(kinds) do
     end)
 
     it("has keys that are integers, in a keyspace of their table", function()
-      ensure "CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT)"
+      db:ensure_schema "CREATE TABLE posts (id INTEGER PRIMARY KEY, title TEXT)"
       for i = 1, 8 do db:insert(i, "INSERT INTO posts VALUES (?, ?)", { i, "post " .. i }) end
       db:insert(math.maxinteger, "INSERT INTO posts VALUES (?, 'last')", { math.maxinteger })
       for i = 1, 8 do
@@ -102,7 +95,7 @@ for _, kind in ipairs(kinds) do
     end)
 
     it("keeps a group together, and finds its members by their own keys", function()
-      ensure [[
+      db:ensure_schema [[
         CREATE TABLE customers (email TEXT PRIMARY KEY, name TEXT);
         CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT REFERENCES customers ON DELETE CASCADE, v TEXT);]]
       for i = 1, 6 do
@@ -155,19 +148,19 @@ for _, kind in ipairs(kinds) do
         CREATE TRIGGER IF NOT EXISTS tr AFTER INSERT ON notes BEGIN
           UPDATE notes SET note = CASE note WHEN 'x;y' THEN note || ';' ELSE 'END;' END; SELECT 1; END;
         CREATE INDEX IF NOT EXISTS by_note ON notes (note); /* done; */]]
-      for _ = 1, 2 do ensure(sql) end
+      for _ = 1, 2 do db:ensure_schema(sql) end
       for _, name in ipairs { "a", "b" } do
         db:shard(name):run("INSERT INTO notes (id) VALUES ('n')")
         assert.same({ note = "x;y;" }, db:shard(name):first "SELECT note FROM notes")
       end
-      raises("SQL", nil, ensure, "CREATE TABLE broken (")
+      raises("SQL", nil, db.ensure_schema, db, "CREATE TABLE broken (")
     end)
 
     it("gives a shard the schema of the others", function()
       db:shard("a"):exec [[CREATE TABLE more (id TEXT PRIMARY KEY, v TEXT DEFAULT ';'); CREATE INDEX more_v ON more (v);
         CREATE TRIGGER more_t AFTER INSERT ON more BEGIN UPDATE users SET n = n; END]]
       db:shard("b"):run "DROP TABLE users"
-      ensure "CREATE TABLE IF NOT EXISTS other (id TEXT PRIMARY KEY)"
+      db:ensure_schema "CREATE TABLE IF NOT EXISTS other (id TEXT PRIMARY KEY)"
       db:shard("b"):run "DROP TABLE other"
       db:create_schema "b"
       db:create_schema("b", "CREATE TABLE last (id TEXT PRIMARY KEY)")

@@ -16,8 +16,8 @@ local VALUES <const> = {
   "", " ", "a", "0", "1", "01", "1.0", "1e3", "-0", " 17", "17 ", "0x10", "9223372036854775807", "9223372036854775808",
   "123456789012345678901234567890", "0.1", "inf", "nan", "NULL", "null", "true", "'", "''", '"', "`", "\\", "\\u0041",
   "%s", "?", "?1", ":a", "$[0]", "--", "/*", ";", "\n", "\r\n", "\t", "\127", "\1\2\31", "\0", "a\0b", "\0\0", "ä", "ß",
-  "e\u{301}", "€", "😀", "\u{FFFD}", "\u{FEFF}x", "\u{2028}\u{2029}", "\u{10FFFF}", "\xff", "\xc3", "a\xc3", "\xed\xa0\x80",
-  "\xf4\x90\x80\x80", "\xc0\x80", ("x"):rep(5000), ("ä"):rep(3000), ("\0"):rep(300),
+  "e\u{301}", "€", "😀", "\u{FFFD}", "\u{FEFF}x", "\u{2028}\u{2029}", "\u{10FFFF}", "\xff", "\xc3", "a\xc3",
+  "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xc0\x80", ("x"):rep(5000), ("ä"):rep(3000), ("\0"):rep(300),
   blob "", blob "\0", blob "a", blob "1", blob "ä", blob "\xff\xfe\0\1", blob(("\200\0"):rep(2000)),
   true, false, null,
 }
@@ -115,8 +115,9 @@ for _, kind in ipairs(kinds) do
       for i, value in ipairs(VALUES) do on_both("INSERT INTO v VALUES (?1, ?2, ?2, ?2, ?2, ?2, ?2)", { i, value }) end
       for i = 1, #VALUES, 3 do
         local label = ("value %d, %s"):format(i, shown(VALUES[i]))
-        check_same("SELECT sum(i = ?1) AS i, sum(r = ?1) AS r, sum(t = ?1) AS t, sum(b = ?1) AS b, sum(n = ?1) AS n, "
-          .. "sum(x IS ?1) AS x, sum(x < ?1) AS l, sum(x >= ?1) AS g, sum(t IN (?1, 5)) AS m FROM v", { VALUES[i] }, label)
+        check_same("SELECT sum(i = ?1) AS i, sum(r = ?1) AS r, sum(t = ?1) AS t, sum(b = ?1) AS b, "
+          .. "sum(n = ?1) AS n, sum(x IS ?1) AS x, sum(x < ?1) AS l, sum(x >= ?1) AS g, sum(t IN (?1, 5)) AS m FROM v",
+          { VALUES[i] }, label)
         check_same("SELECT id FROM v WHERE x = ?1 OR (?1 IS NULL AND x IS NULL) ORDER BY id", { VALUES[i] }, label)
       end
       check_same "SELECT id, x FROM v ORDER BY x, id"
@@ -127,13 +128,14 @@ for _, kind in ipairs(kinds) do
       for i = 1, #VALUES, 2 do
         local value = VALUES[i]
         local label = ("value %d, %s"):format(i, shown(value))
-        check_same("SELECT 7 / ?1 AS q, ?1 || '-' AS c, CAST(?1 AS TEXT) AS t, CAST(?1 AS INTEGER) AS i, ?1 IS NULL AS n, "
-          .. "hex(?1) AS h, upper(?1) AS u, CASE ?1 WHEN 1 THEN 'one' END AS w, coalesce(?1, 'none') AS o, "
+        check_same("SELECT 7 / ?1 AS q, ?1 || '-' AS c, CAST(?1 AS TEXT) AS t, CAST(?1 AS INTEGER) AS i, "
+          .. "?1 IS NULL AS n, hex(?1) AS h, "
+          .. "upper(?1) AS u, CASE ?1 WHEN 1 THEN 'one' END AS w, coalesce(?1, 'none') AS o, "
           .. "instr('xyz', ?1) AS p, (SELECT ?1) AS s", { value }, label)
       end
       check_same("SELECT ? + ? AS a, ? * ? AS m, ? % ? AS r, ? / 2 AS h, max(?, ?) AS x",
         { 2 ^ 53 | 0, 1, 3, 0.5, 7, 4, math.maxinteger, 1, 1.0 })
-      check_same "SELECT 9e999 - 9e999 AS nan, 1e999 AS inf, -1e999 AS ninf, 1.0 AS one, 0.0 AS zero, 1 AS i, x'00ff' AS b"
+      check_same "SELECT 9e999 - 9e999 AS nan, 1e999 AS inf, -1e999 AS ninf, 1.0 AS one, 0.0 AS zero, x'00ff' AS b"
     end)
 
     it("are many in one statement", function()

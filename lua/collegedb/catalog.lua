@@ -8,6 +8,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local far_schema = require "collegedb.far_schema"
 local inspect = require "collegedb.inspect"
 local loader = require "collegedb.loader"
 local quote = require "collegedb.quote"
@@ -358,15 +359,12 @@ function catalog.build(shards, rules, limit, bare)
   return self
 end
 
--- ms: so long the schema of a shard that is far away is taken for what it was, unless this program changed one. To ask
--- for it costs as much as the statement that is to be routed.
-local LATELY <const> = 1000
-
 --- Has a schema changed?
 ---@param shards table[]
----@param changed boolean this program may have changed one since the last look
+---@param changed boolean this program may have changed one since the last look. If not, those that are far away are
+-- asked only now and then: it costs as much as the statement that is to be routed
 function catalog.is_stale(self, shards, changed)
-  local lately, asked, at = not changed and core.now() - self.looked < LATELY, {}, {}
+  local lately, asked, at = not changed and core.now() - self.looked < far_schema.lately, {}, {}
   for index, shard in ipairs(shards) do
     if not (lately and core.kind(shard.inner) == "d1") then asked[#asked + 1], at[#asked + 1] = shard.inner, index end
   end

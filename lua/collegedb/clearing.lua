@@ -5,7 +5,6 @@ local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
 local quote = require "collegedb.quote"
-local references = require "collegedb.references"
 
 local clearing = {}
 
@@ -27,21 +26,6 @@ function clearing.order(parts, list)
   end
   for _, part in ipairs(parts) do put(part) end
   return ordered
-end
-
-local CHANGES <const> = { CASCADE = true, ["SET NULL"] = true, ["SET DEFAULT"] = true }
-
---- Statements of a trigger that end it when rows which stay would be changed, or deleted: such as came since the move
--- was begun. The other keys refuse by themselves.
----@param list collegedb.Reference[]
----@return string[]
-function clearing.guards(keyspace, list)
-  local guards, keys = {}, fence.keys_sql(keyspace, "NEW.move")
-  for _, each in ipairs(list) do
-    local sql = CHANGES[each.on_delete] and references.coming_in(each, keys)
-    if sql then guards[#guards + 1] = ("SELECT RAISE(ABORT, 'collegedb:referred') WHERE (%s) > 0;"):format(sql) end
-  end
-  return guards
 end
 
 -- Keys by which no order is right, as a table's own rows that refer to one another.

@@ -7,7 +7,15 @@ local errors = require "collegedb.errors"
 local config = {}
 
 local ShardValue = { __name = "collegedb.shard value" }
+ShardValue.__index = ShardValue
 ShardValue.__tostring = function(value) return "sqlite " .. value.path end
+
+function ShardValue:id() return self.path end
+
+-- As a directory: of a file that takes a statement at a time.
+function ShardValue:open(name)
+  return core.sqlite(self.path, { name = name, single = self.single, synchronous = "extra" })
+end
 
 --- A SQLite file as a shard value; opened by what it is handed to.
 ---@param path string
@@ -306,14 +314,16 @@ end
 ---@return string|table|userdata
 function config.kv(value)
   if type(value) == "string" and value ~= "" and not value:find "\0" then return value end
+  if getmetatable(value) == ShardValue and not value.single then return value.path end
   if config.is_shard_value(value) or is_single(value) then return value end
   local missing = {}
   for _, name in ipairs { "get", "put", "delete", "list" } do
     if type(value) == "table" and type(value[name]) ~= "function" then missing[#missing + 1] = name end
   end
   if type(value) ~= "table" or #missing > 0 then
-    fail("kv", "takes the directory's path, \"memory:\", or a table KV with the functions get, put, delete and list, "
-      .. "not %s%s", describe(value), #missing > 0 and " without " .. table.concat(missing, ", ") or "")
+    fail("kv", "takes the directory's path, \"memory:\", collegedb.d1{…}, or a table KV with the functions get, put, "
+      .. "delete and list, not %s%s", describe(value),
+      #missing > 0 and " without " .. table.concat(missing, ", ") or "")
   end
   local cas = value.compare_and_set
   if cas ~= nil and type(cas) ~= "function" then

@@ -9,13 +9,13 @@
 --   file              the path of its file, or nil
 --   shard             the tables of the record: shards, placements, homes, counters, schemas. To be read;
 --                     written only by the tx of change
---   hold(f)           runs f, which may see the record as it was at its first look
+--   hold, foreseeing  run f, which may see the record as it was at its first look; which will look these keys up
 --   entries           what src/bind/home.c looks entries up in, or nil where only Lua can
 --   foreground        why integration can not run in the background, or nil
 --   close, alone, epoch, count_on, knows, name_of
---   work_in(number)   whether the placement is not being dropped
---   without_workers   runs something if nobody works in some placements
---   cache_life, lasts for how many seconds a key's place may be remembered, and whether what was decided now may be
+--   work_in, without_workers    whether the placement is not being dropped; runs f if nobody works in some of them
+--   cache_life, lasts, stay     for how many seconds a key's place may be remembered, whether what was decided now may
+--                     be, and that this instance is still there
 --   change(f, after)  f(tx) changes the record, and makes the next epoch if it returns true; after(tx) then changes
 --                     entries and names, here in the same transaction
 --   lookup, claim, replace, correct, assign, publish, publish_all, forget, void, discard, counts,
@@ -23,10 +23,9 @@
 --   names, add_names, set_names    names of shards that have no record
 --   turns()           for the allocation of one new key: take, claim, __close
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
---   keeps_journal     there is a journal (lua/collegedb/journal.lua), and keys can be moved; then also:
+--   keeps_journal     there is a journal (lua/collegedb/journal.lua), and keys can be moved; then there are also
+--                     claim_work, release_work, journaled, begin_move, exclusively, drop, note_verdicts, and
 --   journal           the tables that are not the record's, to be read, and written a row at a time
---   claim_work, release_work, journaled    work that only one program may do, and what it notes
---   begin_move, exclusively, drop, note_verdicts
 --
 -- Entries are never written by SQL but here.
 
@@ -81,9 +80,7 @@ local schema = {
 }
 
 --- Makes the tables of a directory in a shard that has none of them, or not all.
-function directory.make_tables(shard)
-  shard:exec("BEGIN IMMEDIATE;" .. table.concat(schema, ";") .. ";COMMIT;")
-end
+function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. table.concat(schema, ";") .. ";COMMIT;") end
 
 --- The statements that make them, each by itself.
 ---@return string[]
@@ -140,8 +137,6 @@ function directory.check_mark(self, value)
     "mapping_secret is not the one that the directory %s was made with", self.path)
 end
 
-local function is_memory(path) return path == "memory:" or path == ":memory:" end
-
 --- Opens or creates the directory at `path`, or one in memory for "memory:", or one in a table KV, or on a shard
 -- without transactions over several statements.
 ---@param path string|table|userdata
@@ -153,7 +148,7 @@ function directory.open(path, secret, options)
     return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true)
   end
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
-  local memory = is_memory(path)
+  local memory = path == "memory:" or path == ":memory:"
   local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "extra" })
   local self = setmetatable({
     path = path, file = not memory and path or nil, secret = secret, shard = shard, journal = shard,
@@ -214,21 +209,20 @@ end
 
 --- A file is read at each look; and who has it open, is there.
 function Directory.hold(_, f, ...) return f(...) end
+function Directory.foreseeing(_, _, f) f() end
 function Directory.cache_life() return math.huge end
 function Directory.lasts() return true end
+function Directory.stay() end
 
 --- Takes a piece of work for this instance, by its number; false while another one has it.
 ---@param number integer
 function Directory:claim_work(number) return not self.lock or self.lock:claim(number) end
-
 function Directory:release_work(number)
   if self.lock then self.lock:release(number) end
 end
 
---- Runs `f` while nobody else does who asked for the same.
+--- Runs `f` while nobody else does who asked for the same; runs `f(tx)`, which writes the journal.
 function Directory:exclusively(f) self.shard:transaction(f) end
-
---- Runs `f(tx)`, which writes the journal, in one transaction.
 function Directory:journaled(f) return self.shard:transaction(f) end
 
 --- The current epoch, and the shard id and version of the key's entry if it has one.
@@ -313,7 +307,8 @@ function Directory:begin_move(move)
     local number = tx:first(NEXT_MOVE, { move.floor }).value
     local above = newest(tx, move.digests, number)
     if above then number = tx:first(NEXT_MOVE, { above }).value end
-    tx:run("INSERT INTO _collegedb_moves VALUES (?, ?, ?, ?, ?, unixepoch() + ?)",
+    tx:run("INSERT INTO _collegedb_moves (number, keyspace, source, target, epoch, lease) "
+      .. "VALUES (?, ?, ?, ?, ?, unixepoch() + ?)",
       { number, move.keyspace, move.source, move.target, move.epoch, move.lease })
     return number
   end)

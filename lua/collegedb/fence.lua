@@ -239,9 +239,8 @@ function fence.keys_sql(keyspace, number)
 end
 
 -- Children first. What other tables refer to is remembered with the key.
-local function cleanup(keyspace, parts, tag, guards)
-  local steps, remembered, keys = table.move(guards, 1, #guards, 1, {}), referred(parts),
-    fence.keys_sql(keyspace, "NEW.move")
+local function cleanup(keyspace, parts, tag)
+  local steps, remembered, keys = {}, referred(parts), fence.keys_sql(keyspace, "NEW.move")
   for _, part in ipairs(parts) do
     if remembered[part] then
       steps[#steps + 1] = ("INSERT OR REPLACE INTO _collegedb_own SELECT %s, CAST(%s AS TEXT), 'tomb', NEW.move, "
@@ -259,16 +258,15 @@ end
 
 --- The triggers of the fence for the groups of a keyspace.
 ---@param tag string? what their names have that tells them from those of an earlier schema
----@param guards string[]? statements that may refuse to clear a source
 ---@return { name: string, sql: string }[]
-function fence.triggers(keyspace, parts, tag, guards)
+function fence.triggers(keyspace, parts, tag)
   local list = {}
   tag = tag and tag .. "_" or ""
   for _, part in ipairs(parts) do
     for _, each in ipairs(fence_part(keyspace, part, tag)) do list[#list + 1] = each end
   end
   list[#list + 1] = activation(keyspace, parts, tag)
-  list[#list + 1] = cleanup(keyspace, parts, tag, guards or {})
+  list[#list + 1] = cleanup(keyspace, parts, tag)
   return list
 end
 

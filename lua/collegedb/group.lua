@@ -3,6 +3,7 @@
 
 local catalog = require "collegedb.catalog"
 local errors = require "collegedb.errors"
+local far_schema = require "collegedb.far_schema"
 local quote = require "collegedb.quote"
 
 local group = {}
@@ -177,6 +178,7 @@ end
 ---@param shard userdata
 ---@param parts collegedb.Part[]
 function group.read_storage(shard, parts)
+  shard = far_schema.of(shard)
   for _, part in ipairs(parts) do
     part.columns = columns_of(shard, part.name)
     local unique, index = unique_of(shard, part.name, part.columns)

@@ -66,13 +66,16 @@ end
 -- Is the key still here, which it was before the directory was asked?
 local function stays(state, index, tag, key) return probe.has(state, index, tag, key.keyspace, key.text) end
 
+local function full_of(state, index, key)
+  return catalog.tag(key.keyspace ~= "" and state.shards[index].keyspace or nil, key.keyspace)
+end
+
 -- Where the directory says that the key is: "here", "unknown" (nowhere else
 -- either: its row would not be found), "entry" with the shard that an entry
 -- names and that does not have it, or "elsewhere" with a row of its own.
 local function verdict(state, index, key)
   local tag = key.keyspace ~= "" and state.shards[index].keyspace or nil
-  local full = catalog.tag(tag, key.keyspace)
-  local _, id = state.directory:lookup(full, key.text)
+  local _, id = state.directory:lookup(full_of(state, index, key), key.text)
   if id then
     local other = state.epoch.index_of[id]
     if other == index then return "here" end
@@ -88,6 +91,20 @@ local function verdict(state, index, key)
   return stays(state, index, tag, key) and "unknown" or "elsewhere"
 end
 
+-- How many of a shard's keys would not be found, and how many the directory has on another shard, with that one.
+local function judge(state, index, keys)
+  local unknown, displaced, other, asked = 0, 0, nil, {}
+  for i, key in ipairs(keys) do asked[i] = { keyspace = full_of(state, index, key), text = key.text } end
+  state.directory:foreseeing(asked, function()
+    for _, key in ipairs(keys) do
+      local where, named = verdict(state, index, key)
+      if where == "unknown" then unknown = unknown + 1 end
+      if where == "entry" then displaced, other = displaced + 1, named end
+    end
+  end)
+  return unknown, displaced, other
+end
+
 --- Looks at the shards. Raises CONFIG when a shard's file holds the keys that the
 -- directory has on another one. Returns the indexes of shards with rows that
 -- would not be found, because they were put there past the router, or because
@@ -98,12 +115,8 @@ function identity.check(state)
   local strangers = {}
   for index, shard in ipairs(state.shards) do
     if state.epoch.integrated[index] and not shard.external_writers then
-      local keys, unknown, displaced, other = samples(state, index), 0, 0, nil
-      for _, key in ipairs(keys) do
-        local where, named = verdict(state, index, key)
-        if where == "unknown" then unknown = unknown + 1 end
-        if where == "entry" then displaced, other = displaced + 1, named end
-      end
+      local keys = samples(state, index)
+      local unknown, displaced, other = judge(state, index, keys)
       if displaced >= ENOUGH and displaced + unknown == #keys then
         errors.raise("CONFIG", { shard = shard.name },
           "the file of shard %s holds keys that the directory has on %s, where they are not: has each name its file?",

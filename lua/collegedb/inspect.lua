@@ -1,6 +1,7 @@
 --- What a shard's schema says of its tables: the `info` that rules are told.
 
 local core = require "collegedb.core"
+local far_schema = require "collegedb.far_schema"
 local quote = require "collegedb.quote"
 
 local inspect = {}
@@ -46,6 +47,7 @@ end
 ---@param shard userdata
 ---@return { name: string, kind: "table"|"view"|"virtual"|"shadow" }[]
 function inspect.list(shard)
+  shard = far_schema.of(shard)
   local rows, virtuals = shard:all([[SELECT name, CASE WHEN type = 'view' THEN 'view'
       WHEN sql LIKE 'create virtual%' THEN 'virtual' ELSE 'table' END AS kind
     FROM sqlite_schema WHERE type IN ('table', 'view')
@@ -68,36 +70,24 @@ function inspect.find(shard, name)
   return row and row.name
 end
 
--- D1 keeps its schema's number to itself: the schema tells.
-local SCHEMA_TEXT <const> = [[SELECT group_concat(name || char(0) || coalesce(sql, ''), char(1)) AS text
-  FROM (SELECT name, sql FROM sqlite_schema WHERE substr(name, 1, 4) <> '_cf_' ORDER BY name)]]
-
-local function of_text(row) return (string.unpack("<i8", core.digest("", row.text or "none"))) end
-
 --- Changes whenever the shard's schema does.
 ---@param shard userdata
 ---@return integer
 function inspect.version(shard)
   if core.kind(shard) ~= "d1" then return shard:first("PRAGMA schema_version").schema_version end
-  return of_text(shard:first(SCHEMA_TEXT))
+  return far_schema.version(far_schema.look({ shard }, 0)[1])
 end
 
 --- The same of several shards; those that are far away are asked at once.
 ---@param shards userdata[]
 ---@return integer[]
 function inspect.versions(shards)
-  local versions, calls, at = {}, {}, {}
+  local versions, far, at = {}, {}, {}
   for i, shard in ipairs(shards) do
-    if core.kind(shard) == "d1" then
-      calls[#calls + 1], at[#calls + 1] = { shard, SCHEMA_TEXT }, i
-    else
-      versions[i] = inspect.version(shard)
-    end
+    if core.kind(shard) == "d1" then far[#far + 1], at[#far + 1] = shard, i
+    else versions[i] = inspect.version(shard) end
   end
-  local rows, failed = {}, {}
-  if #calls > 0 then rows, failed = core.together(calls, "first") end
-  if next(failed) then error(failed[next(failed)], 0) end
-  for n, row in ipairs(rows) do versions[at[n]] = of_text(row) end
+  for n, found in ipairs(far_schema.look(far, 0)) do versions[at[n]] = far_schema.version(found) end
   return versions
 end
 
@@ -108,21 +98,11 @@ local function column_of(row)
   }
 end
 
--- Whether a value that the column holds is another's equal tells by what it compares them.
-local COMPARED <const> = "SELECT x FROM (SELECT %s AS x FROM %s WHERE 0 UNION ALL SELECT 'a') WHERE x = '%s'"
-
-local function collation_of(shard, table_name, column)
-  if core.kind(shard) ~= "d1" then return core.collation(shard, table_name, column):upper() end
-  local name, of = quote.name(column), quote.name(table_name)
-  if shard:first(COMPARED:format(name, of, "A")) then return "NOCASE" end
-  return shard:first(COMPARED:format(name, of, "a ")) and "RTRIM" or "BINARY"
-end
-
 -- A column's collation is asked for when a rule looks at it.
 local function lazy_column(shard, table_name)
   return { __index = function(column, field)
     if field ~= "collation" then return nil end
-    column.collation = collation_of(shard, table_name, column.name)
+    column.collation = core.collation(shard, table_name, column.name):upper()
     return column.collation
   end }
 end
@@ -162,6 +142,7 @@ local function foreign_keys(shard)
 end
 
 local function unique_of(shard, info)
+  shard = far_schema.of(shard)
   local list = {}
   if #info.primary_key > 0 then list[1] = { columns = info.primary_key } end
   local name, columns, plain
@@ -183,6 +164,7 @@ local function unique_of(shard, info)
 end
 
 local function triggers_of(shard, info)
+  shard = far_schema.of(shard)
   local names = {}
   for row in shard:each([[SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE
       ORDER BY name]], { info.name }) do
@@ -228,7 +210,8 @@ local function by_any_case(infos, name) return type(name) == "string" and rawget
 ---@param shard_name string
 ---@return collegedb.TableInfo[]
 function inspect.tables(shard, shard_name)
-  local keys, columns, primary = foreign_keys(shard), columns_of(shard)
+  local schema = far_schema.of(shard)
+  local keys, columns, primary = foreign_keys(schema), columns_of(schema)
   local infos = setmetatable({}, { __index = by_any_case })
   for _, row in ipairs(inspect.list(shard)) do
     if row.kind ~= "shadow" then

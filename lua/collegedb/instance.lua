@@ -88,8 +88,10 @@ local function open_parts(state)
     if not shards.is_file(shard.value.path) or core.file_id(shard.value.path) then shards.open(state, shard) end
   end
   state.directory = directory.open(settings.kv, settings.mapping_secret, settings)
-  add_added(state)
-  check_known_files(state)
+  state.directory:hold(function()
+    add_added(state)
+    check_known_files(state)
+  end)
   local later = epochs.reconcile(state.directory, state.shards, state:family(),
     function() open_missing(state) end, function() schema.welcome(state) end)
   state:read_epoch()

@@ -58,6 +58,7 @@ function Directory.work_in() return true end
 function Directory.cache_life() return math.huge end
 function Directory.lasts() return true end
 function Directory.hold(_, f, ...) return f(...) end
+function Directory.foreseeing(_, _, f) f() end
 
 --- Is a shard of this name registered?
 function Directory:knows(name)

@@ -12,7 +12,7 @@ local probe = require "collegedb.probe"
 local move_batches = {}
 
 local FIRST <const>, MOST <const> = 64, 4096 -- groups in a batch
-local AIM <const> = 100 -- ms that a batch takes
+local AIM <const>, FAR <const> = 100, 3000 -- ms that a batch takes; one of a far shard, mostly waiting for answers
 local SHOWN <const> = 1000 -- failures that are listed; the count is exact
 local PATIENCE <const> = 10 -- seconds that a batch which others hold up is tried again
 
@@ -70,10 +70,16 @@ local function move_some(state, batch, keys, report)
   move_some(state, batch, table.move(keys, half + 1, #keys, 1, {}), report)
 end
 
-local function next_size(size, took)
-  if took > 2 * AIM then return math.max(size // 2, 1) end
-  if took < AIM // 2 then return math.min(size * 2, MOST) end
+local function next_size(size, took, aim)
+  if took > 2 * aim then return math.max(size // 2, 1) end
+  if took < aim / 2 then return math.min(size * 2, MOST) end
   return size
+end
+
+-- A write to a key of the batch waits for all of it, and no longer than move_deadline.
+local function aim_of(state, batch)
+  local far = state.shards[batch.source].single or state.shards[batch.target].single
+  return far and math.max(AIM, math.min(FAR, state.config.move_deadline * 250)) or AIM
 end
 
 -- Waits until so many groups may have been moved since the start; not in one piece, so that a signal is heeded.
@@ -102,7 +108,7 @@ function move_batches.run(state, plan, report, opts)
     if not moved then error(err, 0) end
     plan:drop(batch)
     done = done + #batch.keys
-    if #batch.keys >= size then size = next_size(size, core.now() - began) end
+    if #batch.keys >= size then size = next_size(size, core.now() - began, aim_of(state, batch)) end
     if opts.on_batch then opts.on_batch(done) end
     keep_rate(opts.rate, done, start)
   end

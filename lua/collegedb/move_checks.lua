@@ -29,6 +29,13 @@ function checks.fail_schema(shard)
   errors.raise("CONFLICT", { shard = shard.name }, "the schema of %s changed meanwhile", shard.name)
 end
 
+--- The rows were moved, and can not be deleted where they were.
+function checks.fail_held_back(job)
+  errors.raise("CONSTRAINT", { key = job.keys[1], shard = job.source.name }, "the key %s is on %s now, and its old "
+    .. "rows stay on %s as long as other rows there refer to them: delete those, and run verify with repair",
+    job.keys[1], job.target.name, job.source.name)
+end
+
 function checks.raise_taken_back(job)
   errors.raise("MOVED", { shard = job.source.name }, "move %d was taken back by a recovery meanwhile", job.number)
 end

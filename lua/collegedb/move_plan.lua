@@ -115,15 +115,34 @@ local function look_at(self, index, column, key)
     catalog.tag(tag, keyspace), text, home == target })
 end
 
+local PAGE <const> = 1000
+
+-- Keys whose entries are looked up together.
+local function look_at_page(self, index, column, page)
+  local keys = {}
+  for i, key in ipairs(page) do
+    local space, text = core.key_parts(key)
+    keys[i] = { keyspace = space or "", text = text or key }
+  end
+  self.state.directory:foreseeing(keys, function()
+    for _, key in ipairs(page) do look_at(self, index, column, key) end
+  end)
+  self.looked = self.looked + #page
+  if self.on_look and #page == PAGE then self.on_look(self.looked, self.state.shards[index].name) end
+end
+
 local function look_at_shard(self, index)
   local shard = self.state.shards[index]
   for _, column in ipairs(catalog.key_columns(self.state.catalog, index)) do
-    local tag = column.keyspace ~= "" and shard.keyspace or nil
+    local tag, page = column.keyspace ~= "" and shard.keyspace or nil, {}
     for key in existing_keys.each(shard.inner, column, tag) do
-      look_at(self, index, column, key)
-      self.looked = self.looked + 1
-      if self.on_look and self.looked % 1000 == 0 then self.on_look(self.looked, shard.name) end
+      page[#page + 1] = key
+      if #page == PAGE then
+        look_at_page(self, index, column, page)
+        page = {}
+      end
     end
+    look_at_page(self, index, column, page)
   end
 end
 

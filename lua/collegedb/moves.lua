@@ -40,6 +40,7 @@ end
 --- Says that the mover is alive. False when others took it for dead.
 ---@return boolean
 function moves.renew(directory, number)
+  directory:stay()
   return directory.journal:first("UPDATE _collegedb_moves SET lease = unixepoch() + ? WHERE number = ? "
     .. "RETURNING number", { moves.lease, number }) ~= nil
 end

@@ -12,9 +12,10 @@ local patience = require "collegedb.patience"
 
 local procedures = {}
 
---- SQL of the schema as users see it, as one text.
+--- SQL of the schema as users see it, as one text. D1's own tables come and go.
 procedures.SCHEMA = [[(SELECT coalesce(group_concat(type || ' ' || name || ' ' || coalesce(sql, ''), char(10)), '')
-  FROM (SELECT type, name, sql FROM sqlite_schema WHERE substr(name, 1, 11) <> '_collegedb_' ORDER BY type, name))]]
+  FROM (SELECT type, name, sql FROM sqlite_schema WHERE substr(name, 1, 11) <> '_collegedb_'
+    AND substr(name, 1, 7) <> 'sqlite_' AND substr(name, 1, 4) <> '_cf_' ORDER BY type, name))]]
 
 --- SQL of a condition: the fence of a keyspace is this one, and none of its triggers is missing.
 ---@param keyspace string SQL, as are the others

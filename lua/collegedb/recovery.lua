@@ -112,13 +112,11 @@ end
 
 --- Clears the source of a committed move, when the target says of each key that it has, or has had, it.
 ---@param seen boolean? that was seen
+---@param known table? of single_steps.clean
 ---@return boolean done
-function recovery.clean(source, target, number, seen)
+function recovery.clean(state, source, target, number, seen, known)
   if not seen and not has_all(source, target, number) and not has_each(source, target, number) then return false end
-  if source.single then
-    single_steps.clean(source, number)
-    return true
-  end
+  if source.single then return single_steps.clean(state, source, number, known) end
   fence.transaction(source, function(tx)
     if not fence.is_up(tx) then return end
     tx:run("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
@@ -162,7 +160,7 @@ end
 function recovery.finish(state, source, target, number)
   recovery.activate(target, number)
   publish(state, entries_of(source, target, number))
-  return recovery.clean(source, target, number)
+  return recovery.clean(state, source, target, number)
 end
 
 -- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards; a

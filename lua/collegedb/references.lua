@@ -53,10 +53,8 @@ local function names(list, alias)
   return out
 end
 
---- SQL of how many rows stay and refer to rows that go; nil where none can.
----@param each collegedb.Reference
----@param keys string a SELECT of the keys that go
-function references.coming_in(each, keys)
+-- SQL of how many rows stay and refer to rows that go; nil where none can.
+local function coming_in(each, keys)
   if not each.parent_part or each.inside then return nil end
   local sql = ("SELECT count(*) AS n FROM %s AS t WHERE (%s) IN (SELECT %s FROM %s AS p WHERE %s)"):format(
     quote.name(each.child), table.concat(names(each.columns, "t"), ", "),
@@ -78,6 +76,18 @@ local function going_out(each, keys)
   if not each.has_parent then return sql end
   return ("%s AND NOT EXISTS (SELECT 1 FROM %s AS q WHERE %s)"):format(sql, quote.name(each.parent),
     table.concat(equal, " AND "))
+end
+
+--- Conditions, as SQL, that are true when rows that stay refer to some of the move ?1.
+---@param list collegedb.Reference[]
+---@return string[]
+function references.holding(list, keyspace)
+  local conditions, keys = {}, fence.keys_sql(keyspace, "?1")
+  for _, each in ipairs(list) do
+    local sql = coming_in(each, keys)
+    if sql then conditions[#conditions + 1] = ("(%s) > 0"):format(sql) end
+  end
+  return conditions
 end
 
 local function count(reader, list, which, job)
@@ -115,7 +125,7 @@ end
 ---@return { table: string, columns: string[], parent: string, rows: integer }[]? nil for none
 function references.count(job)
   local list = {}
-  add(list, job.references, count(job.source.inner, job.references, references.coming_in, job))
+  add(list, job.references, count(job.source.inner, job.references, coming_in, job))
   add(list, job.target_references, count_out(job, job.target.inner))
   return #list > 0 and list or nil
 end
@@ -132,7 +142,7 @@ end
 --- Raises CONSTRAINT when rows that stay refer to some that go, and keys are enforced.
 ---@param tx userdata on the source
 function references.check_source(job, tx)
-  if job.enforced then refuse(job, job.source, count(tx, job.references, references.coming_in, job)) end
+  if job.enforced then refuse(job, job.source, count(tx, job.references, coming_in, job)) end
 end
 
 local UNDO <const> = {}

@@ -2,6 +2,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local far_schema = require "collegedb.far_schema"
 local fence = require "collegedb.fence"
 local fence_upkeep = require "collegedb.fence_upkeep"
 local inspect = require "collegedb.inspect"
@@ -121,6 +122,7 @@ local READ = [[SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL
 
 --- The SQL that makes the tables of a shard, or nil if it has none.
 function schema.read(shard)
+  shard = far_schema.of(shard)
   local parts, shadow = {}, {}
   for _, each in ipairs(inspect.list(shard)) do shadow[each.name] = each.kind == "shadow" end
   for row in shard:each(READ:format(inspect.without_d1s(shard, "name"))) do
@@ -193,10 +195,15 @@ end
 
 --- Gives each shard the schemas that were ensured before it came, or while it was away.
 function schema.welcome(state)
+  local missing = {}
+  state.directory:hold(function()
+    for index, shard in ipairs(state.shards) do
+      missing[index] = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
+        (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
+    end
+  end)
   for index, shard in ipairs(state.shards) do
-    local missing = state.directory.shard:all([[SELECT id, sql FROM _collegedb_schema WHERE id >
-      (SELECT schema FROM _collegedb_shards WHERE id = ?) ORDER BY id]], { shard.id })
-    for _, row in ipairs(missing) do
+    for _, row in ipairs(missing[index]) do
       local applied, err = apply_at_rest(apply_missing, state, index, row.sql)
       if not applied then error(err, 0) end
       mark(state.directory, { shard }, row.id)

@@ -39,11 +39,12 @@ end
 -- --- opening and closing ----------------------------------------------------------------------
 
 local function make_tables(store)
-  local there, all = {}, directory.statements()
+  local there = {}
   for row in store:each "SELECT name FROM sqlite_schema WHERE substr(name, 1, 11) = '_collegedb_'" do
     there[row.name] = true
   end
-  for _, sql in ipairs(table.move(tables.statements(), 1, #tables.statements(), #all + 1, all)) do
+  if there._collegedb_user_comes then return end -- the last one
+  for _, sql in ipairs(tables.statements(directory.statements())) do
     local name = sql:match "^CREATE %u+ IF NOT EXISTS (%S+)"
     if not name or not there[name] then store:run(sql) end
   end
@@ -55,7 +56,7 @@ local function check_settings(self)
   if not self.shard:first(read, { "secret" }) then
     self.store:run("INSERT INTO _collegedb_counters VALUES ('version', 0), ('identity', ?), ('secret', ?) "
       .. "ON CONFLICT DO NOTHING", { core.random(), directory.mark(self) })
-    self.record.version = nil
+    self.record.version, self.record.seen = nil, false
   end
   directory.check_format(self)
   directory.check_mark(self, self.shard:first(read, { "secret" }).value)
@@ -78,7 +79,7 @@ function single_directory.open(shard, secret, owned)
     owned = owned and shard, record = record.new(store) }, Directory)
   local done, err = pcall(function()
     make_tables(store)
-    check_settings(self)
+    self:hold(check_settings, self)
     self.presence = presence.new(store)
     self.presence:enter()
   end)
@@ -146,6 +147,8 @@ function Directory.cache_life() return (presence.lease - presence.margin) * 0.4 
 --- May what was just decided be remembered?
 function Directory:lasts() return self.presence:remaining() > self.cache_life() end
 
+function Directory:stay() self.presence:keep() end
+
 function Directory:claim_work(number) return self.presence:claim(number) end
 function Directory:release_work(number) self.presence:release(number) end
 
@@ -177,7 +180,7 @@ end
 local function send(self, id, what, any)
   for name, value in pairs(self.operations.what) do what[name], any = value, true end
   if not any then return "nothing" end
-  local alone = self.presence and self.presence.is_alone
+  local alone = self.presence.is_alone
   return self.store:change { id = id, version = self.record.version, user = alone and self.presence.id or nil,
     alone = alone and 1 or nil, what = what, digests = self.operations.digests }
 end
@@ -191,6 +194,7 @@ function Directory:change(f, after)
   local waiting
   for _ = 1, ATTEMPTS do
     local id = single_store.name()
+    if self.presence.is_alone then self.presence:keep() end
     self.record.seen = false
     self.record:refresh()
     self.operations = { what = {} }
@@ -213,11 +217,19 @@ local function digest_of(self, keyspace, text) return core.digest(keyspace, text
 local LOOKUP <const> = [[SELECT c.value AS epoch, e.shard AS shard, e.version AS version FROM _collegedb_counters AS c
   LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch']]
 
+-- What foreseeing has read of a key; for the look itself, and for one of the router's.
+local function foreseen(self, digest)
+  local row = self.foreseen and self.foreseen[digest]
+  if not row or row.uses == 0 then return nil end
+  row.uses = row.uses - 1
+  return row
+end
+
 --- The epoch, and shard id and version of the key's entry if it has one. The epoch is 0 when the caller must read it
 -- anew, since this program's lease had run out.
 function Directory:lookup(keyspace, text)
-  local kept = has_stayed(self.presence)
-  local row = self.store:first(LOOKUP, { core.blob(digest_of(self, keyspace, text)) })
+  local kept, digest = has_stayed(self.presence), digest_of(self, keyspace, text)
+  local row = foreseen(self, digest) or self.store:first(LOOKUP, { core.blob(digest) })
   if not row then errors.raise("CORRUPT", nil, "the directory %s has lost its epoch", self.path) end
   return kept and row.epoch or 0, row.shard, row.version
 end
@@ -309,22 +321,42 @@ function Directory:publish_all(list)
   publish(self, EVERY, table.concat(digests), places)
 end
 
-local KNOWN <const> = [[SELECT key AS i, shard, version FROM json_each(?2) CROSS JOIN _collegedb_entries
+local KNOWN <const> = [[SELECT -1 AS i, value AS shard, 0 AS version FROM _collegedb_counters WHERE name = 'epoch'
+  UNION ALL SELECT key, shard, version FROM json_each(?2) CROSS JOIN _collegedb_entries
   ON digest = substr(?1, 1 + 16 * key, 16)]]
 
 --- The entries of many keys.
 ---@param digests string
 ---@return table<integer, { shard: integer, version: integer }> # by the number of the key, from 1
+---@return integer? epoch in which the last of them were read
 function Directory:entries_of(digests)
-  local found, count = {}, #digests // 16
+  local found, count, epoch = {}, #digests // 16, nil
   for first = 1, count, PUBLISHED do
     local last = math.min(first + PUBLISHED - 1, count)
     for row in self.store:each(KNOWN, { core.blob(digests:sub(16 * first - 15, 16 * last)),
       single_store.numbers(last - first + 1) }) do
-      found[first + row.i] = row
+      if row.i < 0 then epoch = row.shard else found[first + row.i] = row end
     end
   end
-  return found
+  return found, epoch
+end
+
+--- Runs `f`, in which some keys will be looked up: their entries are read now, in one request.
+---@param keys { keyspace: string, text: string }[]
+---@param f fun()
+function Directory:foreseeing(keys, f)
+  if self.foreseen or #keys < 2 then return f() end
+  local digests = {}
+  for i, each in ipairs(keys) do digests[i] = digest_of(self, each.keyspace, each.text) end
+  local found, epoch = self:entries_of(table.concat(digests))
+  self.foreseen = {}
+  for i, digest in ipairs(digests) do
+    local row = found[i] or {}
+    self.foreseen[digest] = { epoch = epoch, shard = row.shard, version = row.version, uses = 2 }
+  end
+  local done, err = pcall(f)
+  self.foreseen = nil
+  if not done then error(err, 0) end
 end
 
 -- Those that have no entry, each once.
@@ -410,20 +442,14 @@ end
 
 -- --- names and turns ------------------------------------------------------------------------------------
 
-function Directory:add_names(names, tx)
-  if tx then return directory.class.add_names(self, names, tx) end
-  self:change(function(inner)
-    directory.class.add_names(self, names, inner)
-    return false
-  end)
-end
-
-function Directory:set_names(names, tx)
-  if tx then return directory.class.set_names(self, names, tx) end
-  self:change(function(inner)
-    directory.class.set_names(self, names, inner)
-    return false
-  end)
+for _, name in ipairs { "add_names", "set_names" } do
+  Directory[name] = function(self, names, tx)
+    if tx then return directory.class[name](self, names, tx) end
+    self:change(function(inner)
+      directory.class[name](self, names, inner)
+      return false
+    end)
+  end
 end
 
 function Directory:count_on(name, n)
@@ -440,14 +466,15 @@ function Directory:turns() return single_turns.new(self) end
 local BEGIN_MOVE <const> = [[INSERT INTO _collegedb_moves SELECT 1 + max(?1,
     coalesce((SELECT value FROM _collegedb_counters WHERE name = 'move'), 0),
     coalesce((SELECT max(version) FROM _collegedb_entries WHERE digest IN
-      (SELECT substr(?2, 1 + 16 * value, 16) FROM json_each(?3))), 0)), ?4, ?5, ?6, ?7, unixepoch() + ?8
-  WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?7 RETURNING number]]
+      (SELECT substr(?2, 1 + 16 * value, 16) FROM json_each(?3))), 0)), ?4, ?5, ?6, ?7, unixepoch() + ?8, ?9
+  WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?7
+  ON CONFLICT (name) DO UPDATE SET lease = excluded.lease RETURNING number]]
 
---- Journals a move. Where the answer was lost a second row is made; the lease of the first one runs out.
 function Directory:begin_move(move)
   self.presence:keep()
   local row = self.store:first(BEGIN_MOVE, { move.floor, core.blob(move.digests),
-    single_store.numbers(#move.digests // 16), move.keyspace, move.source, move.target, move.epoch, move.lease })
+    single_store.numbers(#move.digests // 16), move.keyspace, move.source, move.target, move.epoch, move.lease,
+    single_store.name() })
   return row and row.number
 end
 
@@ -456,8 +483,8 @@ end
 function Directory:journaled(f, number)
   if not self.presence:keep() then self.presence:enter() end
   if not self.presence:holds(number) then
-    errors.raise("BUSY", nil, "another program has taken this work over, since nothing was heard of this one for %d s",
-      presence.lease)
+    errors.raise("CONFLICT", nil, "another program has taken this work over, since nothing was heard of this one for "
+      .. "%d s", presence.lease)
   end
   return f(self.store)
 end

@@ -47,7 +47,6 @@ local function parts_of(state, index, keyspace)
   group.read_storage(shard.inner, parts)
   local list = references.of(shard, parts)
   parts = clearing.order(parts, list)
-  parts.guards = clearing.guards(keyspace, list)
   for _, part in ipairs(parts) do part.mark = digits(table.concat(fence.stage_sql(part))) .. "_" end
   return parts
 end
@@ -70,7 +69,7 @@ local function texts_of(keyspace, parts, tag)
     for _, sql in ipairs(fence.stage_sql(part)) do texts[#texts + 1] = sql end
   end
   local stages = #texts
-  for _, each in ipairs(fence.triggers(keyspace, parts, tag, parts.guards)) do texts[#texts + 1] = each.sql end
+  for _, each in ipairs(fence.triggers(keyspace, parts, tag)) do texts[#texts + 1] = each.sql end
   texts[#texts + 1] = discard(keyspace, parts, tag)
   for i, sql in ipairs(texts) do texts[i] = sql:gsub("^CREATE (%u+) ", "CREATE %1 IF NOT EXISTS ") end
   return table.concat(texts), #texts - stages
@@ -127,6 +126,31 @@ local function put_up(shard, keyspace, parts, schema)
   return tag, triggers
 end
 
+-- What stands for a keyspace that has no tables any more.
+local function take_down(shard, keyspace)
+  procedures.sure(shard, "run", [[DELETE FROM _collegedb_fence WHERE keyspace = ?1
+    AND NOT EXISTS (SELECT 1 FROM _collegedb_open WHERE keyspace = ?1)]], { keyspace })
+  drop_retired(shard)
+end
+
+local function renew(state, index, keyspace, schema)
+  local parts = parts_of(state, index, keyspace)
+  if #parts > 0 then return put_up(state.shards[index], keyspace, parts, schema) end
+  take_down(state.shards[index], keyspace)
+end
+
+-- Tables of another keyspace may be gone: its triggers on `_collegedb_open`, which name them, are then in the way of
+-- every move.
+local function renew_broken(state, index, schema)
+  local shard = state.shards[index]
+  local works, err = pcall(procedures.sure, shard, "run", "UPDATE _collegedb_open SET state = state WHERE move = -1")
+  if works then return end
+  if not errors.is_error(err, "SQL") then error(err, 0) end
+  for _, row in ipairs(shard.inner:all "SELECT keyspace FROM _collegedb_fence") do
+    pcall(renew, state, index, row.keyspace, schema) -- one that can not be now is in the way still
+  end
+end
+
 --- Has the fence for the groups of a keyspace stand on shard `index`; what this process has seen standing it believes
 -- until the schema changes, or `anew` is said.
 ---@param state table of lua/collegedb/state.lua
@@ -139,6 +163,7 @@ function single_fence.hold(state, index, keyspace, anew)
     local held = state.catalog.held
     if held and held[id] and not anew then return held[id] end
     local schema = single_fence.schema(state, index)
+    renew_broken(state, index, schema)
     local parts = parts_of(state, index, keyspace)
     local tag, triggers = "", 0
     if #parts > 0 then tag, triggers = put_up(shard, keyspace, parts, schema) end
@@ -149,6 +174,19 @@ function single_fence.hold(state, index, keyspace, anew)
     end
   end
   errors.raise("BUSY", { shard = shard.name }, "the fence of %s changes faster than it can be put up", shard.name)
+end
+
+-- Of those who died while they put a fence up. Who is at it begins anew, with another tag.
+local UNFINISHED <const> = ([[SELECT DISTINCT substr(name, 18, %d) AS tag FROM sqlite_schema WHERE type = 'trigger'
+  AND substr(name, 1, 17) = '_collegedb_fence_' AND substr(name, 18, %d) NOT IN (SELECT text FROM _collegedb_fence)]])
+  :format(HASH + 6, HASH + 6)
+
+--- Removes triggers of fences that were never whole, or stand no more.
+---@return boolean any
+function single_fence.clear_unfinished(shard)
+  local rows = fence.reading(shard.inner.all, shard.inner, UNFINISHED) or {}
+  for _, row in ipairs(rows) do retire(shard, row.tag) end
+  return #rows > 0
 end
 
 local REMOVE <const> = ([[DELETE FROM _collegedb_fence WHERE keyspace = ?1 AND text = ?2 AND %s = ?3

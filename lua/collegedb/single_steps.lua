@@ -5,8 +5,8 @@
 local checks = require "collegedb.move_checks"
 local clearing = require "collegedb.clearing"
 local core = require "collegedb.core"
-local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
+local group = require "collegedb.group"
 local procedures = require "collegedb.procedures"
 local references = require "collegedb.references"
 local single_fence = require "collegedb.single_fence"
@@ -141,16 +141,40 @@ function single_steps.activate(target, number)
   run_if_up(target, "UPDATE _collegedb_open SET state = 'active' WHERE move = ? AND state = 'receiving'", { number })
 end
 
+-- Whether rows that stay refer to some that go is asked in the same statement: a key that is enforced would refuse it,
+-- or change or delete those rows.
+local function try_clean(source, number, known)
+  local holding = references.holding(known.references, known.keyspace)
+  local free = #holding > 0 and ("AND NOT (%s)"):format(table.concat(holding, " OR ")) or ""
+  local done = run_if_up(source, ("UPDATE _collegedb_open SET state = 'tomb' WHERE move = ?1 AND state = 'sent' "
+    .. "AND %s = ?2 %s"):format(procedures.SCHEMA, free), { number, known.schema })
+  return not done or done.meta.changes > 0
+end
+
+-- What the cleaning has to know of the source.
+local function know(state, source, keyspace)
+  local index = state.by_name[source.name]
+  local schema = single_fence.schema(state, index)
+  return { keyspace = keyspace, schema = schema, references = references.of(source, group.parts(state.catalog, index,
+    keyspace)) }
+end
+
 --- Deletes the rows of a committed move, unless rows that stay refer to them.
-function single_steps.clean(source, number)
-  local done, err = pcall(run_if_up, source,
-    "UPDATE _collegedb_open SET state = 'tomb' WHERE move = ? AND state = 'sent'", { number })
-  if done then return end
-  if errors.is_error(err, "CONSTRAINT") then
-    err.message = ("the keys of move %d have gone from %s, but rows that came there since refer to theirs, which can "
-      .. "not be deleted before those are (%s)"):format(number, source.name, err.message)
+---@param known { keyspace: string, schema: string, references: collegedb.Reference[] }? what the mover knew
+---@return boolean done
+function single_steps.clean(state, source, number, known)
+  if known and try_clean(source, number, known) then return true end
+  for _ = 1, ATTEMPTS do
+    local open = fence.reading(source.inner.first, source.inner, "SELECT keyspace FROM _collegedb_open WHERE move = ? "
+      .. "AND state = 'sent'", { number })
+    if not open then return true end
+    known = know(state, source, open.keyspace)
+    if try_clean(source, number, known) then return true end
+    if single_reads.any(source.inner, references.holding(known.references, known.keyspace), { number }) then
+      return false
+    end
   end
-  error(err, 0)
+  return false
 end
 
 --- A key that a shard had sent to where nothing can be of it any more may live there again, if its own row is still

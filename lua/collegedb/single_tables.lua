@@ -14,6 +14,10 @@ local single_tables = {}
 local LIVE <const> = "until >= unixepoch()"
 
 local tables = {
+  -- As that of a file; and by the name a move that was begun is known again, when the answer was lost.
+  [[CREATE TABLE IF NOT EXISTS _collegedb_moves (
+  number INTEGER PRIMARY KEY, keyspace TEXT NOT NULL, source INTEGER NOT NULL, target INTEGER NOT NULL,
+  epoch INTEGER NOT NULL, lease INTEGER NOT NULL, name TEXT UNIQUE)]],
   [[CREATE TABLE IF NOT EXISTS _collegedb_users (
   id TEXT PRIMARY KEY, placement INTEGER, alone INTEGER NOT NULL DEFAULT 0, until INTEGER NOT NULL) WITHOUT ROWID]],
   [[CREATE TABLE IF NOT EXISTS _collegedb_claims (number INTEGER PRIMARY KEY, user TEXT NOT NULL)]],
@@ -164,11 +168,13 @@ local triggers = {
   END]],
 }
 
---- The statements that make what a file's directory does not have.
+--- The statements that make all, in their order.
+---@param common string[] those of a file's directory
 ---@return string[]
-function single_tables.statements()
-  local all = table.move(tables, 1, #tables, 1, {})
-  return table.move(triggers, 1, #triggers, #all + 1, all)
+function single_tables.statements(common)
+  local all = {}
+  for _, list_of in ipairs { tables, common, triggers } do table.move(list_of, 1, #list_of, #all + 1, all) end
+  return all
 end
 
 --- A weight as a whole number, and what it is to be multiplied with and divided by twice, powers of two.

@@ -159,8 +159,8 @@ local function write(self, change, last, ended)
 end
 
 local function raise_taken_over(self)
-  errors.raise("BUSY", nil, "another program has taken the integration over, since nothing was heard of this one; the "
-    .. "directory is %s", self.dir.path)
+  errors.raise("CONFLICT", nil, "another program has taken the integration over, since nothing was heard of this one; "
+    .. "the directory is %s", self.dir.path)
 end
 
 -- True when the page was taken, false when the epoch is another.
@@ -194,7 +194,7 @@ local function take_some(self, rows, ended)
   return take_some(self, table.move(rows, 1, self.page, 1, {}), false)
 end
 
---- Takes a page of keys. Raises MOVED when the plan is void, and BUSY when the work was taken over.
+--- Takes a page of keys. Raises MOVED when the plan is void, and CONFLICT when the work was taken over.
 ---@return boolean more may follow
 ---@return boolean stalled the epoch changed meanwhile
 ---@return boolean idle all was done before

@@ -203,15 +203,18 @@ function verify_keys.roots(run, index, found)
   local tag = found.keyspace ~= "" and shard.keyspace or nil
   local full, root = catalog.tag(tag, found.keyspace), root_of(state, found)
   for page in key_pages.each(shard.inner, found) do
+    local keys = {}
     for _, row in ipairs(page) do
       local text = existing_keys.text_of(found, row.value)
-      if text then
-        check_key(run, index, { full = full, tag = tag, keyspace = found.keyspace, text = text, table = found.name,
-          root = root })
-      else
-        run.report.unusable = run.report.unusable + row.rows
-      end
+      if text then keys[#keys + 1] = { keyspace = full, text = text }
+      else run.report.unusable = run.report.unusable + row.rows end
     end
+    state.directory:foreseeing(keys, function()
+      for _, key in ipairs(keys) do
+        check_key(run, index, { full = full, tag = tag, keyspace = found.keyspace, text = key.text, table = found.name,
+          root = root })
+      end
+    end)
     if not run.tell(page, found.name) then return end
   end
 end

@@ -159,6 +159,9 @@ function leftovers.check(run, index)
     check_tombs(run, index)
   end
   check_bare_fence(run, shard)
+  if run.repair and shard.single and single_fence.clear_unfinished(shard) then
+    reports.repaired(run.report, "%s: triggers of a fence that was not put up whole were removed", shard.name)
+  end
 end
 
 -- --- the directory's journal ----------------------------------------------------------------------------

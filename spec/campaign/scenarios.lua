@@ -98,7 +98,7 @@ local list = {
     end },
 }
 
--- The same where shards take a statement at a time: the source a, the target b, or both.
+-- The same where shards take a statement at a time: the source a, the target b, or both; or the directory does.
 local function add_single(name, ...)
   for _, scenario in ipairs(list) do
     if scenario.name == name then
@@ -126,5 +126,10 @@ add_single("a write meets a committed move", "a", "b")
 add_single("rebalance", "a", "b")
 add_single("drain", "a", "b")
 add_single("drain", "b")
+for _, name in ipairs { "move", "move of many keys", "recovery before the commit", "recovery after the commit",
+  "integration", "rollback of an integration", "adding a shard", "rebalance", "drain" } do
+  add_single(name, "directory")
+end
+add_single("rebalance", "directory", "a", "b")
 
 return list

@@ -17,7 +17,7 @@ local CHECKS <const> = 5  -- before everything begins with new files
 local KILLED <const> = 128 + 9
 
 local WAITS <const> = { MOVING = true, MOVED = true, BUSY = true }
-local MEETS <const> = { CONFLICT = true, MOVED = true, BUSY = true }
+local MEETS <const> = { CONFLICT = true, MOVED = true, BUSY = true, OUTCOME_UNKNOWN = true }
 
 local Storm = {}
 Storm.__index = Storm

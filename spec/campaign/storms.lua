@@ -2,6 +2,7 @@
 -- operation of many that are begun until the process is killed.
 
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local move = require "collegedb.workflows.move"
 
 local SHARDS <const> = { "a", "b", "c" }
@@ -51,6 +52,26 @@ local function grow_or_move(w, db)
   if math.random(3) == 1 then grow_or_shrink(w, db) else move_some(w, db) end
 end
 
+-- From now on a part of the answers of shards that take a statement at a time are lost, of what was done and what not.
+local function lose_answers()
+  local methods = core.shard_methods
+  if methods.is_lossy then return end
+  methods.is_lossy = true
+  for _, name in ipairs { "run", "exec" } do
+    local method = methods[name]
+    methods[name] = function(handle, ...)
+      if not core.is_single(handle) or math.random() > 0.25 then return method(handle, ...) end
+      if math.random(2) == 1 then method(handle, ...) end
+      errors.raise("OUTCOME_UNKNOWN", nil, "the answer was lost")
+    end
+  end
+end
+
+local function move_or_lose(w, db)
+  lose_answers()
+  move_some(w, db)
+end
+
 return {
   { name = "moves", step = move_some },
   { name = "integrations", step = integrate_or_not, old = true },
@@ -60,5 +81,6 @@ return {
   { name = "growing", step = grow_or_shrink },
   { name = "growing among moves", step = grow_or_move },
   { name = "moves, with a and b single", step = move_some, single = { a = true, b = true } },
+  { name = "moves, with a and b single, and lost answers", step = move_or_lose, single = { a = true, b = true } },
   { name = "growing among moves, with b single", step = grow_or_move, single = { b = true } },
 }

@@ -6,6 +6,7 @@ local forks = require "forks"
 local ledger = require "spec.campaign.ledger"
 local lfs = require "lfs"
 local moves = require "collegedb.moves"
+local presence = require "collegedb.single_presence"
 local writer = require "spec.campaign.writer"
 
 local world = {}
@@ -31,8 +32,31 @@ local STEADY <const> = "c" -- the shard of no move, where every acknowledged wri
 
 world.LATER = 120 -- seconds: past the lease of a move
 
+local new_presence, is_later = presence.new, false
+
+-- A user of a single directory bears the number of its process.
+function presence.new(store)
+  local self = new_presence(store)
+  local file <close> = assert(io.open "/proc/self/stat")
+  self.id = ("%d:%s"):format(file:read "n", self.id)
+  return self
+end
+
+-- Those that have ended are not there any more; those that live are.
+local function end_leases(path)
+  local shard = core.sqlite(path, { name = "the directory" })
+  local done, rows = pcall(shard.all, shard, "SELECT id FROM _collegedb_users")
+  for _, row in ipairs(done and rows or {}) do
+    if not lfs.attributes("/proc/" .. row.id:match "^%d+") then
+      pcall(shard.run, shard, "DELETE FROM _collegedb_users WHERE id = ?", { row.id })
+    end
+  end
+  core.close(shard)
+end
+
 ---From now on this process lives later than the others: leases of dead movers have run out.
 function world.later()
+  is_later = true
   local time = os.time
   os.time = function(t) return time(t) + (t and 0 or world.LATER) end -- luacheck: ignore 122
   -- The directory's clock tells of leases.
@@ -73,7 +97,9 @@ function World:database(name) return self:path(name .. "/" .. name .. ".db") end
 
 ---@param extra table? further fields
 function World:config(extra)
-  local config = { kv = self:database "directory", auto_migrate = false, shards = {} }
+  local kv = collegedb.sqlite(self:database "directory")
+  kv.single = self.single.directory
+  local config = { kv = kv, auto_migrate = false, shards = {} }
   for i, name in ipairs(self.shards) do
     local synchronous = self.synchronous
     if name == STEADY or self.single[name] then synchronous = "extra" end
@@ -86,7 +112,10 @@ function World:config(extra)
   return config
 end
 
-function World:open(extra) return collegedb.open(self:config(extra)) end
+function World:open(extra)
+  if is_later and self.single.directory then pcall(end_leases, self:database "directory") end
+  return collegedb.open(self:config(extra))
+end
 
 ---The ledgers that were written.
 function World:ledgers()
@@ -196,7 +225,7 @@ end
 
 ---@param scenario { prepare: function?, journal_mode: string?, synchronous: string?, dies: boolean?, old: boolean?,
 ---single: table<string, boolean>? } dies: preparing it ends the process; old: with a fourth shard that has existing
----data; single: shards that take a statement at a time
+---data; single: shards, or the directory, that take a statement at a time
 function world.new(scenario)
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/campaign.XXXXXX'"):format(parent)))

@@ -1,4 +1,5 @@
--- A statement without parameters that had ?1 inside quotes was sent to D1 with a parameter, and refused as if D1 had failed.
+-- A statement without parameters that had ?1 inside quotes was sent to D1 with a parameter, and refused as if D1 had
+-- failed.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"

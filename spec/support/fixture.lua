@@ -100,6 +100,7 @@ end
 ---@param extra table? further fields, by name; shards.NAME holds fields of that shard
 ---@param names string[]?
 function fixture.config(extra, names)
+  -- CDB_KV=single runs a spec over a directory that takes a statement at a time.
   local kv = os.getenv "CDB_KV" == "single" and fixture.single "directory.db" or fixture.path "directory.db"
   local config = { kv = kv, auto_migrate = true, shards = {} }
   local shard_fields = {}

@@ -18,6 +18,8 @@ local net = require "collegedb.net"
 ---@field borrowed boolean? its value is a handle, which stays open when the database is closed
 ---@field single boolean? it has no transaction over several statements
 ---@field rest boolean? it is D1's REST interface: what that does otherwise is asked for in the specs by this
+---@field fields table? further fields of its shard table
+---@field limited boolean? it refuses what D1 refuses by its size
 ---@field missing fun(): string? why it is not there
 ---@field start fun() before the first test of a file
 ---@field stop fun() after the last one
@@ -41,13 +43,17 @@ kinds[2] = { name = "a file of single statements", single = true, borrowed = tru
     return handle
   end }
 
+-- A file that refuses what D1 would.
+kinds[3] = { name = "a file with D1's limits", fields = { limits = "d1" }, limited = true, start = nothing,
+  stop = nothing, missing = nothing, value = kinds[1].value }
+
 -- --- Cloudflare's engine -----------------------------------------------------------------
 
 local DATABASES <const> = 250 -- they are made when they are used first
 local endpoint, names, used
 
-local rest = { name = "D1 over REST", single = true, rest = true }
-kinds[3] = rest
+local rest = { name = "D1 over REST", single = true, rest = true, limited = true }
+kinds[4], kinds.rest = rest, rest
 
 function rest.missing()
   local value = collegedb.d1 { database = "x", endpoint = "http://127.0.0.1:1" }
@@ -87,6 +93,13 @@ function kinds.skip(kind, it, pending)
   return missing ~= nil
 end
 
+---@return table # a shard table of a config: a new shard of the kind
+function kinds.entry(kind, name)
+  local entry = { name = name, kind.value(name) }
+  for field, value in pairs(kind.fields or {}) do entry[field] = value end
+  return entry
+end
+
 ---Opens a database with the shards a and b (or of the names given), each a new one of this kind. It is closed after
 ---the test.
 ---@param kind spec.Kind
@@ -95,7 +108,7 @@ end
 function kinds.open(kind, extra, shard_names)
   local config = { kv = "memory:", auto_migrate = true, shards = {} }
   for field, value in pairs(extra or {}) do config[field] = value end
-  for i, name in ipairs(shard_names or { "a", "b" }) do config.shards[i] = { name = name, kind.value(name) } end
+  for i, name in ipairs(shard_names or { "a", "b" }) do config.shards[i] = kinds.entry(kind, name) end
   return fixture.open(config)
 end
 

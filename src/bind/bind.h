@@ -41,6 +41,7 @@ typedef struct {
   cdb__lua_cursor *cursors; /* open ones, so that closing can end them */
   cdb__lua_db *db;          /* the router it serves, or NULL */
   int tx_depth;             /* open transactions and savepoints of tx objects */
+  unsigned altered;         /* counts what may have changed the schema through this connection */
   bool fence;               /* keys may have left it: a statement that met nothing must look */
   char name[128];
 } cdb__lua_shard;
@@ -232,6 +233,8 @@ void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);
 #define CDB__FRAME ((uintptr_t)__builtin_frame_address(0))
 cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame);
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
+/* Ends it if an error has left it running. It may be gone. */
+void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt);
 
 void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault);
 /* Ends the cursors of transactions from `depth` on. */

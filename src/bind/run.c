@@ -11,6 +11,7 @@
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt) {
   if (!stmt->alters && stmt->prepared == stmt->prepared_before) return;
   stmt->prepared_before = stmt->prepared;
+  shard->altered++;
   if (shard->db) shard->db->catalog++;
   shard->fence = true;
 }
@@ -108,6 +109,13 @@ cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
 
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault) {
   return take_back(shard, stmt, fault);
+}
+
+void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt) {
+  cdb__fault ignored;
+  const cdb__stmt *each = shard->running;
+  while (each && each != stmt) each = each->running_next;
+  if (each) take_back(shard, stmt, &ignored);
 }
 
 /* Raises the fault; but what the fence refused is run where the key is now, and its result is this call's. */

@@ -185,6 +185,7 @@ static int method_exec(lua_State *L) {
   check_script(L, script, size, inside);
   cdb__fault fault, ignored;
   int code = cdb__exec(shard->handle, script, &fault);
+  shard->altered++;
   if (shard->db) shard->db->catalog++;
   if (!inside && shard->handle->ops->in_transaction(shard->handle)) {
     cdb__exec(shard->handle, "ROLLBACK", &ignored);
@@ -236,9 +237,27 @@ static int kind(lua_State *L) {
   return 1;
 }
 
-/* core.is_single(shard): has it no transactions over several statements? */
+/* core.base(shard or what stands for one): the shard itself */
+static int base(lua_State *L) {
+  int index;
+  cdb__lua_shard_of(L, 1, &index);
+  lua_pushvalue(L, index);
+  return 1;
+}
+
+/* core.altered(shard): another number after each statement of this connection that may have changed the
+ * schema */
+static int altered(lua_State *L) {
+  lua_pushinteger(L, cdb__lua_check_shard(L, 1)->altered);
+  return 1;
+}
+
+/* core.is_single(shard or inner): has it no transactions over several statements? */
 static int is_single(lua_State *L) {
-  lua_pushboolean(L, cdb__lua_check_shard(L, 1)->handle->single);
+  const cdb__lua_tx *tx = luaL_testudata(L, 1, CDB__TX_CLASS);
+  const cdb__lua_shard *shard = tx ? tx->shard : cdb__lua_check_shard(L, 1);
+  cdb__lua_check_open(L, shard);
+  lua_pushboolean(L, shard->handle->single);
   return 1;
 }
 
@@ -335,6 +354,8 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"collation", collation},
                                        {"is_single", is_single},
                                        {"kind", kind},
+                                       {"base", base},
+                                       {"altered", altered},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);
   lua_pushcfunction(L, method_close);

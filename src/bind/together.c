@@ -50,6 +50,7 @@ static int finish_one(lua_State *L) {
     lua_rawgeti(L, 2, lua_tointeger(L, 3) + 1);
     lua_rawgeti(L, -1, 3);
     each->call.params = lua_gettop(L);
+    cdb__lua_check_open(L, each->shard); /* a finalizer or hook may have closed it meanwhile */
     each->stmt = cdb__lua_begin(L, each->shard, &each->call, CDB__FRAME);
   }
   if (w->method == FIRST) return cdb__lua_finish_first(L, each->shard, &each->call, each->stmt);
@@ -98,7 +99,10 @@ static int together(lua_State *L) {
   fetch(L, &w);
   for (size_t i = 0; i < w.count; i++) {
     const bool begun = w.list[i].stmt || w.list[i].later, done = begun && protect(L, finish_one, &w, i, 1);
-    if (begun && !done) lua_rawseti(L, 5, (lua_Integer)i + 1);
+    if (begun && !done) {
+      lua_rawseti(L, 5, (lua_Integer)i + 1);
+      cdb__lua_end_left(w.list[i].shard, w.list[i].stmt);
+    }
     if (!done || lua_isnil(L, -1)) lua_pushboolean(L, 0);
     lua_rawseti(L, 4, (lua_Integer)i + 1);
     lua_settop(L, 5);

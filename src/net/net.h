@@ -69,4 +69,8 @@ int cdb__net_perform(cdb__net *net, const cdb__net_request *requests, cdb__net_a
                      const cdb__net_options *options, cdb__fault *fault);
 void cdb__net_answer_free(cdb__net_answer *answer);
 
+/* Whoever answers may send the token back; it must not get into a message. Also not in part, where the text
+ * was cut off at its end. */
+void cdb__net_hide(char *text, const char *token);
+
 #endif

@@ -74,11 +74,13 @@ void cdb__net_answer_free(cdb__net_answer *answer) {
 
 /* --- what came of it --------------------------------------------------------------- */
 
-/* A peer that sends the token back must not bring it into a message. */
-static void hide_token(char *text, const char *token) {
-  const size_t size = token ? strlen(token) : 0;
+void cdb__net_hide(char *text, const char *token) {
+  enum { TELLS = 4 }; /* so much of it, where the text was cut off */
+  const size_t size = token ? strlen(token) : 0, all = strlen(text);
   if (size == 0) return;
-  for (char *found = text; (found = strstr(found, token));) memset(found, '*', size);
+  for (char *found = text; (found = strstr(found, token)); found += size) memset(found, '*', size);
+  for (size_t part = size < all ? size : all; part >= TELLS; part--)
+    if (memcmp(text + all - part, token, part) == 0) memset(text + all - part, '*', part);
 }
 
 static void describe(cdb__transfer *t, const cdb__net_rule *rule) {
@@ -90,7 +92,7 @@ static void describe(cdb__transfer *t, const cdb__net_rule *rule) {
   const bool unknown = rule->code == CDB_OUTCOME_UNKNOWN;
   cdb__fail(&answer->fault, rule->code, "%s: %s%s%s%s", t->host, rule->text, detail, tries,
             unknown ? "; the write was sent, and may have been done or not" : "");
-  hide_token(answer->fault.message, t->request->token);
+  cdb__net_hide(answer->fault.message, t->request->token);
 }
 
 static void finish(cdb__transfer *t, cdb__net_cause cause) {
@@ -194,6 +196,7 @@ static bool is_interrupted(const work *w) {
 static void run(work *w) {
   cdb__net *net = w->net;
   int64_t wait;
+  if (is_interrupted(w)) stop(w);
   while ((wait = begin_due(w, cdb__clock_now(&net->clock))) >= 0) {
     int ignored;
     CURLMcode code = net->curl.multi_perform(net->multi, &ignored);

@@ -44,14 +44,16 @@ typedef struct {
   bool exact;        /* its values have to be asked for encoded */
   bool fetched;
   ask next;
-  int code; /* of fetching */
+  int64_t ends; /* the deadline of all its requests */
+  int code;     /* of fetching */
   cdb__fault fault;
   cdb__d1_answer answer;
-  bool encoded;   /* the answer is */
-  size_t at;      /* rows that were given */
-  bool paged;     /* the rows come in pages */
-  bool first;     /* the page is the first */
-  int64_t row_id; /* the last of the pages before */
+  bool encoded;     /* the answer is */
+  size_t at;        /* rows that were given */
+  bool paged;       /* the rows come in pages */
+  size_t page_rows; /* of so many */
+  bool first;       /* the page is the first */
+  int64_t row_id;   /* the last of the pages before */
   cdb_value *row;
   char *room; /* for values of the row */
   cdb__text statement, values_json, sent, body;
@@ -60,6 +62,8 @@ typedef struct {
 static d1_shard *shard_of(cdb__shard *shard) { return (d1_shard *)shard; }
 static d1_stmt *stmt_of(cdb__stmt *stmt) { return (d1_stmt *)stmt; }
 static const cdb__jansson *jansson_of(const d1_stmt *s) { return &shard_of(s->base.shard)->jansson; }
+
+static bool is_write(const d1_stmt *s) { return s->next == WRITE; }
 
 /* --- failures ------------------------------------------------------------------------------ */
 
@@ -90,18 +94,11 @@ static int verdict(const char *message) {
   return CDB_SQL;
 }
 
-/* Whoever answers may send the token back; it must not get into a message, nor a part of it. */
-static void hide_token(cdb__text *text, const char *token) {
-  const size_t size = token ? strlen(token) : 0;
-  char *found = text->data;
-  while (size && found && (found = strstr(found, token))) memset(found, '*', size);
-}
-
 /* For an answer that is none. A write that may have been done is OUTCOME_UNKNOWN. */
 static void refuse(d1_stmt *s, const cdb__net_answer *answer, bool write) {
   cdb__text text = {0};
   cdb__d1_answer_errors(jansson_of(s), answer->body, answer->size, &text);
-  hide_token(&text, shard_of(s->base.shard)->options.token);
+  if (text.data) cdb__net_hide(text.data, shard_of(s->base.shard)->options.token);
   const char *said = text.data && !text.failed ? text.data : "";
   if (answer->cause == CDB__NET_SQL_ERROR && *said) {
     const int code = verdict(said);
@@ -156,9 +153,11 @@ static bool same_names(const names *a, const names *b) {
 static int take_columns(d1_stmt *s) {
   names now;
   const size_t hidden = s->paged ? 1 : 0;
-  if (s->answer.columns < hidden) return CDB_OK;
+  if (s->answer.columns < hidden || s->answer.columns - hidden > COLUMN_LIMIT)
+    return fail(s, is_write(s) ? CDB_OUTCOME_UNKNOWN : CDB_UNAVAILABLE,
+                "it answered with %zu columns, where D1 has at most %d", s->answer.columns, COLUMN_LIMIT);
   if (!read_names(s, s->answer.columns - hidden, false, &now)) return no_memory(s);
-  if (same_names(&now, &s->columns)) {
+  if (s->row && same_names(&now, &s->columns)) {
     free_names(&now);
     return CDB_OK;
   }
@@ -178,13 +177,11 @@ static int take_columns(d1_stmt *s) {
 
 /* --- requests ----------------------------------------------------------------------------------- */
 
-static bool is_write(const d1_stmt *s) { return s->next == WRITE; }
-
 static void write_statement(d1_stmt *s) {
   cdb__text *out = &s->statement;
   cdb__text_clear(out);
   if (s->paged && (s->next == PLAIN || s->next == ENCODED))
-    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, PAGE_ROWS);
+    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, (int)s->page_rows);
   else if (s->next == WRITE && s->sql.returning)
     cdb__d1_returning(out, &s->sql, s->values, s->table.list, s->table.count);
   else cdb__d1_plain(out, &s->sql, s->values);
@@ -220,6 +217,11 @@ static void write_sent(d1_stmt *s) {
   }
 }
 
+static int64_t now(void) {
+  const cdb__clock clock = cdb__clock_system();
+  return cdb__clock_now(&clock);
+}
+
 static int build(d1_stmt *s, cdb__net_request *request) {
   static const char *const headers[] = {"Content-Type: application/json", NULL};
   const cdb__d1_options *to = &shard_of(s->base.shard)->options;
@@ -251,7 +253,7 @@ static int build(d1_stmt *s, cdb__net_request *request) {
                                 .body_size = s->body.size,
                                 .write = is_write(s),
                                 .attempts = ATTEMPTS,
-                                .deadline_ms = to->deadline_ms,
+                                .deadline_ms = s->ends - now(),
                                 .connect_ms = CONNECT_MS,
                                 .limit = ANSWER_LIMIT,
                                 .budget = to->budget,
@@ -272,10 +274,6 @@ static void take_plain(d1_stmt *s) {
   /* What gives more rows than the first one alone needs is asked for with a limit from now on. */
   if (s->base.wanted == CDB__WANT_FIRST && s->answer.count > 1) s->exact = true;
   if (s->answer.plain) return;
-  if (s->answer.columns > COLUMN_LIMIT) {
-    fail(s, CDB_TOO_LARGE, "D1 has at most %d columns", COLUMN_LIMIT);
-    return;
-  }
   s->exact = true;
   s->next = ENCODED;
 }
@@ -302,9 +300,17 @@ static void take_table(d1_stmt *s) {
 }
 
 static void take_write(d1_stmt *s) {
-  s->next = NOTHING;
   s->encoded = s->sql.returning != 0;
   if (s->answer.columns) take_columns(s);
+  s->next = NOTHING;
+}
+
+/* Large rows come in smaller pages. */
+static bool takes_smaller_page(d1_stmt *s, cdb__net_cause cause) {
+  if (cause != CDB__NET_LARGE || !s->paged || s->page_rows == 1) return false;
+  s->page_rows = (s->page_rows + 3) / 4;
+  s->code = CDB_OK;
+  return true;
 }
 
 /* A statement may fail when it is asked for otherwise than it was written: it is asked again, as it is, then.
@@ -340,7 +346,7 @@ static void receive(d1_stmt *s, const cdb__net_answer *answer) {
     }
   }
   refuse(s, answer, write);
-  if (may_ask_again(s)) return;
+  if (takes_smaller_page(s, answer->cause) || may_ask_again(s)) return;
   if (s->code == CDB_SQL && learned)
     fail(s, CDB_UNSUPPORTED, "the columns of this statement can not be told apart: give each a name by AS");
   if (s->next == NAMES && s->code == CDB_SQL) s->code = CDB_OK; /* it has no rows, and no names either */
@@ -372,7 +378,6 @@ static void ask_all(d1_stmt **list, size_t count) {
   if (n == 0) return;
   const cdb__d1_options *to = &shard_of(asking[0]->base.shard)->options;
   const cdb__net_options options = {PARALLEL, to->interrupted, to->context};
-  if (to->watch) to->watch(to->context);
   cdb__fault fault;
   const int code = cdb__net_perform(to->net, requests, answers, n, &options, &fault);
   for (size_t i = 0; i < n; i++) {
@@ -388,6 +393,14 @@ static bool wants_more(d1_stmt *const *list, size_t count) {
   return false;
 }
 
+static void begin(d1_stmt *s) { s->ends = now() + shard_of(s->base.shard)->options.deadline_ms; }
+
+/* Whoever interrupts one of the requests interrupts all that follow. */
+static void watch(const d1_stmt *s) {
+  const cdb__d1_options *to = &shard_of(s->base.shard)->options;
+  if (to->watch) to->watch(to->context);
+}
+
 static void fetch_all(d1_stmt **list, size_t count) {
   for (size_t i = 0; i < count; i++) plan(list[i]);
   while (wants_more(list, count)) ask_all(list, count);
@@ -397,12 +410,14 @@ static void fetch_all(d1_stmt **list, size_t count) {
 /* Sends the first requests of statements together, a bounded number at once. */
 static void stmts_fetch(cdb__stmt **stmts, size_t count) {
   d1_stmt *list[PARALLEL];
+  if (count) watch(stmt_of(stmts[0]));
   for (size_t from = 0; from < count; from += PARALLEL) {
     const size_t n = count - from < PARALLEL ? count - from : PARALLEL;
     for (size_t i = 0; i < n; i++) {
       list[i] = stmt_of(stmts[from + i]);
       list[i]->paged = false;
       list[i]->first = true;
+      begin(list[i]);
     }
     fetch_all(list, n);
   }
@@ -469,6 +484,8 @@ static bool lacks_ids(const d1_stmt *s) {
 }
 
 static void fetch(d1_stmt *s) {
+  watch(s);
+  begin(s);
   fetch_all(&s, 1);
   if (s->code != CDB_OK || !lacks_ids(s)) return;
   s->paged = false;
@@ -479,10 +496,11 @@ static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   d1_stmt *s = stmt_of(base);
   if (!s->fetched) {
     s->first = true;
+    s->page_rows = PAGE_ROWS;
     s->paged = base->wanted == CDB__WANT_PAGES && cdb__d1_has_pages(&s->sql);
     fetch(s);
   }
-  while (s->code == CDB_OK && s->at == s->answer.count && s->paged && s->answer.count == PAGE_ROWS) {
+  while (s->code == CDB_OK && s->at == s->answer.count && s->paged && s->answer.count == s->page_rows) {
     s->first = false;
     fetch(s);
   }
@@ -546,42 +564,56 @@ static void stmt_finalize(cdb__stmt *base) {
 /* --- the shard
  * ---------------------------------------------------------------------------------------------- */
 
-/* Runs a statement without parameters to its end. */
-static int run_text(cdb__shard *base, const char *sql, size_t size, int64_t *bytes, cdb__fault *fault) {
+/* Runs statements without parameters to their end, in one request. `size`: what D1 says of its own. */
+static int run_text(cdb__shard *base, const char *sql, size_t length, bool reads, int64_t *size,
+                    cdb__fault *fault) {
   cdb__stmt *stmt;
-  int code = stmt_prepare(base, sql, size, &stmt, fault);
+  int code = stmt_prepare(base, sql, length, &stmt, fault);
   if (code != CDB_OK) return code;
+  d1_stmt *s = stmt_of(stmt);
+  if (!reads) { /* whatever the first of them is */
+    s->sql.kind = CDB__SQL_OTHER;
+    s->sql.returning = 0;
+    s->sql.reads = stmt->readonly = false;
+  }
   if (stmt->parameters) code = cdb__fail(fault, CDB_USAGE, "a script takes no parameters");
-  else do
-      code = stmt_step(stmt, fault);
-    while (code == CDB__ROW);
-  if (code >= 0) *bytes = stmt_of(stmt)->answer.size;
+  else if (stmt_step(stmt, fault) < 0) code = fault->code;
+  if (code == CDB_OK) *size = s->answer.size;
   stmt_finalize(stmt);
-  return code < 0 ? code : CDB_OK;
+  return code;
 }
 
-/* One statement after the other: when one fails, those before it stay done. */
-static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
-  const char *at = script, *const end = script + strlen(script);
-  for (int number = 1; at < end; number++) {
+/* How much of a script goes into one request; 0 where it has a statement that D1 does not take. */
+static size_t next_part(const char *script, size_t size, bool *any) {
+  size_t at = 0;
+  for (*any = false; at < size;) {
     cdb__sql_info info;
-    int64_t ignored;
-    cdb__sql_scan(at, (size_t)(end - at), &info);
-    const size_t size = info.end ? info.end : (size_t)(end - at);
-    if (info.kind == CDB__SQL_TRANSACTION)
-      return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
-    if (info.kind != CDB__SQL_EMPTY) {
-      const int code = run_text(base, at, size, &ignored, fault);
-      if (code != CDB_OK) return code;
-    }
-    at += size;
+    cdb__sql_scan(script + at, size - at, &info);
+    const size_t length = info.end ? info.end : size - at;
+    if (info.kind == CDB__SQL_TRANSACTION) return 0;
+    if (*any && at + length > SQL_LIMIT) break;
+    *any = *any || info.kind != CDB__SQL_EMPTY;
+    at += length;
   }
-  return CDB_OK;
+  return at;
+}
+
+/* When a statement fails, those before it may stay done. */
+static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
+  bool any;
+  int64_t ignored;
+  int code = CDB_OK;
+  for (size_t left = strlen(script), part; left && code == CDB_OK; left -= part, script += part) {
+    part = next_part(script, left, &any);
+    if (!part) return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
+    if (any) code = run_text(base, script, part, false, &ignored, fault);
+  }
+  return code;
 }
 
 static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
   static const char sql[] = "SELECT NULL AS none";
-  const int code = run_text(base, sql, sizeof sql - 1, bytes, fault);
+  const int code = run_text(base, sql, sizeof sql - 1, true, bytes, fault);
   if (code == CDB_OK && *bytes == CDB__D1_UNKNOWN)
     return cdb__fail(fault, CDB_UNAVAILABLE, "D1 did not say how large the database is");
   return code;

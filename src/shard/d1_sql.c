@@ -1,7 +1,5 @@
 #include "shard/d1_sql.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -54,30 +52,43 @@ static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(ch
 }
 
 static bool is_number(char c) { return is_name(c) || c == '.'; }
-static bool is_parameter_name(char c) { return is_name(c) || c == ':'; }
+
+/* Of a parameter with a name, as SQLite has it: Tcl's `$a::b(c)` is one too. `at` if it is none. */
+static size_t end_of_parameter(const char *sql, size_t size, size_t at) {
+  size_t i = at + 1;
+  bool named = false;
+  for (; i < size; i++) {
+    const bool colons = sql[i] == ':' && i + 1 < size && sql[i + 1] == ':';
+    if (!colons && !is_name(sql[i])) break;
+    if (colons) i++;
+    else named = true;
+  }
+  if (!named || i == size || sql[i] != '(') return named ? i : at;
+  while (i < size && sql[i] != ')' && !is_space(sql[i])) i++;
+  return i < size && sql[i] == ')' ? i + 1 : at;
+}
 
 /* The token that begins at `at`. */
 static cdb__d1_token scan(const char *sql, size_t size, size_t at) {
   const char c = sql[at];
-  const char next = at + 1 < size ? sql[at + 1] : '\0';
   if (c == '\'') return (cdb__d1_token){CDB__D1_OTHER, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '"' || c == '`') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '[') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, ']'), 0};
   if (c == '?') return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_digit), 0};
-  if ((c == ':' || c == '@' || c == '$') && is_parameter_name(next))
-    return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_parameter_name), 0};
+  if ((c == ':' || c == '@' || c == '$') && end_of_parameter(sql, size, at) > at)
+    return (cdb__d1_token){CDB__D1_PARAMETER, at, end_of_parameter(sql, size, at), 0};
   if (is_name_start(c)) return (cdb__d1_token){CDB__D1_NAME, at, end_while(sql, size, at, is_name), 0};
   if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_while(sql, size, at, is_number), 0};
   return (cdb__d1_token){CDB__D1_SIGN, at, at + 1, 0};
 }
 
-static bool is_word(const cdb__d1_sql *sql, size_t i, const char *word) {
+bool cdb__d1_is_word(const cdb__d1_sql *sql, size_t i, const char *word) {
   const cdb__d1_token *t = &sql->tokens[i];
   return i < sql->count && t->kind == CDB__D1_NAME && t->to - t->from == strlen(word) &&
          strncasecmp(sql->sql + t->from, word, t->to - t->from) == 0;
 }
 
-static bool is_sign(const cdb__d1_sql *sql, size_t i, char sign) {
+bool cdb__d1_is_sign(const cdb__d1_sql *sql, size_t i, char sign) {
   return i < sql->count && sql->tokens[i].kind == CDB__D1_SIGN && sql->sql[sql->tokens[i].from] == sign;
 }
 
@@ -93,7 +104,7 @@ static int read_tokens(cdb__d1_sql *out, size_t size, cdb__fault *fault) {
     out->tokens[out->count] = scan(out->sql, size, at);
     at = out->tokens[out->count++].to;
   }
-  while (out->count && is_sign(out, out->count - 1, ';')) out->count--;
+  while (out->count && cdb__d1_is_sign(out, out->count - 1, ';')) out->count--;
   out->stop = out->count ? out->tokens[out->count - 1].to : 0;
   return CDB_OK;
 }
@@ -152,10 +163,10 @@ static int number_parameters(cdb__d1_sql *sql, cdb__fault *fault) {
 static void find_returning(cdb__d1_sql *sql) {
   int depth = 0;
   for (size_t i = 1; i < sql->count; i++) {
-    depth += is_sign(sql, i, '(') - is_sign(sql, i, ')');
-    if (depth == 0 && is_word(sql, i, "RETURNING")) sql->returning = i;
-    const bool begins = sql->returning && (i - 1 == sql->returning || is_sign(sql, i - 1, ','));
-    if (depth == 0 && begins && is_sign(sql, i, '*')) sql->all = true;
+    depth += cdb__d1_is_sign(sql, i, '(') - cdb__d1_is_sign(sql, i, ')');
+    if (depth == 0 && cdb__d1_is_word(sql, i, "RETURNING")) sql->returning = i;
+    const bool begins = sql->returning && (i - 1 == sql->returning || cdb__d1_is_sign(sql, i - 1, ','));
+    if (depth == 0 && begins && cdb__d1_is_sign(sql, i, '*')) sql->all = true;
   }
 }
 
@@ -184,298 +195,4 @@ void cdb__d1_sql_free(cdb__d1_sql *sql) {
   free(sql->names);
   free(sql->tokens);
   *sql = (cdb__d1_sql){0};
-}
-
-/* --- values on their way there ----------------------------------------------------------- */
-
-/* A real as a whole number, and what to multiply it by: SQLite reads decimal digits as a real that may be off
- * by the last bit, while whole numbers and powers of two are exact. */
-static int64_t scaled(double value, int *exponent) {
-  double mantissa = frexp(value, exponent);
-  *exponent -= 53;
-  return (int64_t)ldexp(mantissa, 53);
-}
-
-/* Is it text that JSON and JavaScript leave as it is: UTF-8 without surrogates and NUL? */
-static bool is_plain_text(const char *text, size_t size) {
-  for (size_t i = 0; i < size;) {
-    const unsigned char c = (unsigned char)text[i];
-    const size_t more = c < 0x80                ? 0
-                        : c >= 0xc2 && c < 0xe0 ? 1
-                        : c >= 0xe0 && c < 0xf0 ? 2
-                        : c >= 0xf0 && c < 0xf5 ? 3
-                                                : 9;
-    if (c == 0 || i + more >= size) return false;
-    for (size_t k = 1; k <= more; k++)
-      if (((unsigned char)text[i + k] & 0xc0) != 0x80) return false;
-    const unsigned char d = more ? (unsigned char)text[i + 1] : 0;
-    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d >= 0xa0) || (c == 0xf0 && d < 0x90) ||
-        (c == 0xf4 && d >= 0x90))
-      return false;
-    i += more + 1;
-  }
-  return true;
-}
-
-static bool is_hex(const cdb_value *value) {
-  return value->type == CDB_BLOB || (value->type == CDB_TEXT && !is_plain_text(value->data, value->size));
-}
-
-static void add_value(cdb__text *out, const cdb_value *value) {
-  int exponent;
-  if (is_hex(value)) {
-    cdb__text_puts(out, "\"");
-    cdb__text_hex(out, value->data, value->size);
-    cdb__text_puts(out, "\"");
-    return;
-  }
-  switch (value->type) {
-    case CDB_INTEGER: cdb__text_printf(out, "%lld", (long long)value->i); return;
-    case CDB_TEXT: cdb__text_json(out, value->data, value->size); return;
-    case CDB_REAL:
-      if (isinf(value->d)) cdb__text_puts(out, value->d > 0 ? "9e999" : "-9e999");
-      else cdb__text_printf(out, "%lld", (long long)scaled(value->d, &exponent));
-      return;
-    default: cdb__text_puts(out, "null");
-  }
-}
-
-void cdb__d1_values(cdb__text *out, const cdb_value *values, int count) {
-  cdb__text_puts(out, "[");
-  for (int i = 0; i < count; i++) {
-    if (i) cdb__text_puts(out, ",");
-    add_value(out, &values[i]);
-  }
-  cdb__text_puts(out, "]");
-}
-
-/* The whole number times a power of two. What is smaller than the smallest normal real is rounded in no step
- * but the last, where nothing is left to round. */
-static void add_real(cdb__text *out, int number, double value) {
-  int exponent;
-  scaled(value, &exponent);
-  const char sign = exponent > 0 ? '*' : '/';
-  cdb__text_printf(out, "(json_extract(?1,'$[%d]')*1.0", number);
-  for (exponent = abs(exponent); exponent >= 62; exponent -= 62) cdb__text_printf(out, "%c(1<<62)", sign);
-  if (exponent) cdb__text_printf(out, "%c(1<<%d)", sign, exponent);
-  cdb__text_puts(out, ")");
-}
-
-/* How SQL reads the value back. A bare parameter has no affinity, and neither have these. */
-static void add_expression(cdb__text *out, int number, const cdb_value *value) {
-  const bool hex = is_hex(value);
-  if (value->type == CDB_REAL && !isinf(value->d)) add_real(out, number, value->d);
-  else if (hex && value->type == CDB_TEXT)
-    cdb__text_printf(out, "(+CAST(unhex(json_extract(?1,'$[%d]')) AS TEXT))", number);
-  else if (hex) cdb__text_printf(out, "unhex(json_extract(?1,'$[%d]'))", number);
-  else cdb__text_printf(out, "json_extract(?1,'$[%d]')", number);
-}
-
-/* The bytes from `from` to `to`, with expressions for the parameters. */
-static void add_part(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, size_t from,
-                     size_t to) {
-  for (size_t i = 0; i < sql->count; i++) {
-    const cdb__d1_token *token = &sql->tokens[i];
-    if (token->number == 0 || token->from < from || token->from >= to) continue;
-    cdb__text_add(out, sql->sql + from, token->from - from);
-    add_expression(out, token->number - 1, &values[token->number - 1]);
-    from = token->to;
-  }
-  if (to > from) cdb__text_add(out, sql->sql + from, to - from);
-}
-
-void cdb__d1_plain(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values) {
-  add_part(out, sql, values, 0, sql->stop);
-}
-
-/* --- columns on their way back ------------------------------------------------------------ */
-
-/* A name that can not be taken for a string when there is no such column. */
-static void add_name(cdb__text *out, const char *name) {
-  cdb__text_puts(out, "`");
-  for (const char *c = name; *c; c++) {
-    if (*c == '`') cdb__text_puts(out, "`");
-    cdb__text_add(out, c, 1);
-  }
-  cdb__text_puts(out, "`");
-}
-
-/* `x` in the form stands for the expression. A real comes as the number that it is: a number's way through
- * JavaScript is exact for reals, and SQLite's own way of writing them is not. Text that is not plain ASCII
- * comes as its bytes, since JavaScript replaces what is no UTF-8. Only infinity times 0 is NULL. */
-static void add_encoded(cdb__text *out, const char *expression, size_t size) {
-  static const char form[] = "CASE typeof(\1) WHEN 'integer' THEN 'i'||(\1) "
-                             "WHEN 'real' THEN CASE WHEN (\1)*0.0 IS NULL THEN CASE WHEN (\1)>0 THEN 'r+' "
-                             "ELSE 'r-' END ELSE (\1) END "
-                             "WHEN 'text' THEN CASE WHEN (\1) GLOB '*[^'||char(1)||'-'||char(127)||']*' OR "
-                             "instr(CAST(\1 AS BLOB),x'00') "
-                             "THEN 'h'||hex(\1) ELSE 't'||(\1) END "
-                             "WHEN 'blob' THEN 'b'||hex(\1) END";
-  for (const char *from = form, *at; *from; from = at + (*at != '\0')) {
-    at = from + strcspn(from, "\1");
-    cdb__text_add(out, from, (size_t)(at - from));
-    if (*at) cdb__text_add(out, expression, size);
-  }
-}
-
-void cdb__d1_encoded(cdb__text *out, const cdb__text *statement, char *const *columns, int count, int limit) {
-  char name[16];
-  cdb__text_puts(out, "WITH _collegedb_q AS MATERIALIZED (");
-  cdb__text_add(out, statement->data, statement->size);
-  cdb__text_puts(out, "\n), _collegedb_p(");
-  for (int i = 1; i <= count; i++) cdb__text_printf(out, "%sc%d", i > 1 ? "," : "", i);
-  cdb__text_puts(out, ") AS (SELECT * FROM _collegedb_q) SELECT ");
-  for (int i = 1; i <= count; i++) {
-    if (i > 1) cdb__text_puts(out, ",");
-    add_encoded(out, name, (size_t)snprintf(name, sizeof name, "c%d", i));
-    cdb__text_printf(out, " AS c%d", i);
-  }
-  cdb__text_puts(out, " FROM _collegedb_p WHERE NOT EXISTS (SELECT ");
-  for (int i = 0; i < count; i++) {
-    if (i) cdb__text_puts(out, ",");
-    add_name(out, columns[i]);
-  }
-  cdb__text_puts(out, " FROM _collegedb_q LIMIT 0)");
-  if (limit) cdb__text_printf(out, " LIMIT %d", limit);
-}
-
-/* One expression behind RETURNING: its tokens from `first` up to, not including, `last`. */
-static void add_returned(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, size_t first,
-                         size_t last) {
-  cdb__text expression = {0};
-  size_t as = 0;
-  int depth = 0;
-  for (size_t i = first; i < last; i++) {
-    depth += is_sign(sql, i, '(') - is_sign(sql, i, ')');
-    if (depth == 0 && i > first && is_word(sql, i, "AS")) as = i;
-  }
-  const size_t from = sql->tokens[first].from, to = sql->tokens[as ? as - 1 : last - 1].to;
-  cdb__text_puts(&expression, "(");
-  add_part(&expression, sql, values, from, to);
-  cdb__text_puts(&expression, ")");
-  if (expression.failed) out->failed = true;
-  else add_encoded(out, expression.data, expression.size);
-  cdb__text_puts(out, " AS ");
-  if (as)
-    cdb__text_add(out, sql->sql + sql->tokens[as + 1].from,
-                  sql->tokens[last - 1].to - sql->tokens[as + 1].from);
-  else {
-    char *name = strndup(sql->sql + from, to - from);
-    char plain[256];
-    const bool quoted = first + 1 == last && sql->tokens[first].kind == CDB__D1_QUOTED &&
-                        cdb__sql_name(sql->sql + from, to - from, plain, sizeof plain) < sizeof plain;
-    if (name) add_name(out, quoted ? plain : name);
-    else out->failed = true;
-    free(name);
-  }
-  cdb__text_free(&expression);
-}
-
-static void add_columns(cdb__text *out, char *const *columns, int count) {
-  for (int i = 0; i < count; i++) {
-    cdb__text name = {0};
-    add_name(&name, columns[i]);
-    if (i) cdb__text_puts(out, ",");
-    if (name.failed) out->failed = true;
-    else add_encoded(out, name.data, name.size);
-    cdb__text_puts(out, " AS ");
-    add_name(out, columns[i]);
-    cdb__text_free(&name);
-  }
-}
-
-void cdb__d1_returning(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, char *const *columns,
-                       int count) {
-  add_part(out, sql, values, 0, sql->tokens[sql->returning].to);
-  cdb__text_puts(out, " ");
-  int depth = 0;
-  size_t first = sql->returning + 1;
-  for (size_t i = first; i <= sql->count; i++) {
-    if (i < sql->count) depth += is_sign(sql, i, '(') - is_sign(sql, i, ')');
-    if (i < sql->count && (depth > 0 || !is_sign(sql, i, ','))) continue;
-    if (first > sql->returning + 1) cdb__text_puts(out, ",");
-    if (is_sign(sql, first, '*')) add_columns(out, columns, count);
-    else if (first < i) add_returned(out, sql, values, first, i);
-    first = i + 1;
-  }
-}
-
-/* --- pages ---------------------------------------------------------------------------------- */
-
-/* Where the parts of SELECT … FROM table [[AS] alias] [WHERE …] are, as positions of tokens. */
-typedef struct {
-  size_t from, table, named, where; /* `named`: the token that the table is called by; `where`: 0 is none */
-} select_parts;
-
-static bool is_any_name(const cdb__d1_sql *sql, size_t i) {
-  return i < sql->count && (sql->tokens[i].kind == CDB__D1_NAME || sql->tokens[i].kind == CDB__D1_QUOTED);
-}
-
-/* What is not to be in such a statement, outside of brackets. */
-static bool is_hindrance(const cdb__d1_sql *sql, size_t i) {
-  static const char *const words[] = {"DISTINCT", "ALL",     "JOIN",   "GROUP",     "ORDER",
-                                      "LIMIT",    "UNION",   "EXCEPT", "INTERSECT", "HAVING",
-                                      "WINDOW",   "INDEXED", "OVER"};
-  for (size_t k = 0; k < sizeof words / sizeof *words; k++)
-    if (is_word(sql, i, words[k])) return true;
-  return false;
-}
-
-/* Brackets in the list of columns could be those of a function over all rows. */
-static bool find_select_parts(const cdb__d1_sql *sql, select_parts *out) {
-  int depth = 0;
-  *out = (select_parts){0};
-  if (sql->kind != CDB__SQL_SELECT || !is_word(sql, 0, "SELECT")) return false;
-  for (size_t i = 1; i < sql->count; i++) {
-    depth += is_sign(sql, i, '(') - is_sign(sql, i, ')');
-    if (!out->from && depth > 0) return false;
-    if (depth > 0) continue;
-    if (is_hindrance(sql, i) || (out->from && !out->where && is_sign(sql, i, ','))) return false;
-    if (!out->from && is_word(sql, i, "FROM")) out->from = i;
-    else if (!out->where && is_word(sql, i, "WHERE")) out->where = i;
-  }
-  if (!out->from || !is_any_name(sql, out->from + 1)) return false;
-  out->table = out->named = out->from + 1;
-  const size_t end = out->where ? out->where : sql->count;
-  if (out->table + 1 == end) return true;
-  out->named = end - 1;
-  const bool as = out->table + 3 == end && is_word(sql, out->table + 1, "AS");
-  return (as || out->table + 2 == end) && is_any_name(sql, out->named);
-}
-
-bool cdb__d1_has_pages(const cdb__d1_sql *sql) {
-  select_parts parts;
-  return find_select_parts(sql, &parts);
-}
-
-static void add_token(cdb__text *out, const cdb__d1_sql *sql, size_t i) {
-  cdb__text_add(out, sql->sql + sql->tokens[i].from, sql->tokens[i].to - sql->tokens[i].from);
-}
-
-void cdb__d1_page(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, bool first, int64_t after,
-                  int rows) {
-  select_parts parts;
-  if (!find_select_parts(sql, &parts)) return;
-  const size_t end = parts.where ? sql->tokens[parts.where].from : sql->stop;
-  add_part(out, sql, values, 0, sql->tokens[parts.from].from);
-  /* A column of the table's own may have that name. */
-  cdb__text_puts(out, ", CASE WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo('");
-  for (const char *c = sql->table; *c; c++) cdb__text_add(out, *c == '\'' ? "''" : c, *c == '\'' ? 2 : 1);
-  cdb__text_puts(out, "') WHERE name = '_rowid_' COLLATE NOCASE) THEN NULL ELSE ");
-  add_token(out, sql, parts.named);
-  cdb__text_puts(out, "._rowid_ END AS _collegedb_row ");
-  cdb__text_add(out, sql->sql + sql->tokens[parts.from].from, end - sql->tokens[parts.from].from);
-  if (parts.where) {
-    cdb__text_puts(out, " WHERE (");
-    add_part(out, sql, values, sql->tokens[parts.where].to, sql->stop);
-    cdb__text_puts(out, "\n)");
-  }
-  if (!first) {
-    cdb__text_puts(out, parts.where ? " AND " : " WHERE ");
-    add_token(out, sql, parts.named);
-    cdb__text_printf(out, "._rowid_ > %lld", (long long)after);
-  }
-  cdb__text_puts(out, " ORDER BY ");
-  add_token(out, sql, parts.named);
-  cdb__text_printf(out, "._rowid_ LIMIT %d", rows);
 }

@@ -1,6 +1,6 @@
-/* Statements as D1 takes them. Its interface makes a float of every number and
- * takes at most 100 parameters, so a statement is rewritten: its parameters go
- * in as one JSON array, and its columns come out as text that names their type.
+/* Statements as D1 takes them: read in d1_sql.c, rewritten in d1_rewrite.c. Its interface makes a float of
+ * every number and takes at most 100 parameters, so a statement is rewritten: its parameters go in as one
+ * JSON array, and its columns come out as text that names their type.
  *
  * A value comes out as d1_answer.c reads it: NULL as null, a real as a number,
  * anything else as text whose first byte is its type. `i` an integer in digits,
@@ -36,6 +36,10 @@ typedef struct {
 
 int cdb__d1_sql_read(cdb__d1_sql *out, const char *sql, size_t size, cdb__fault *fault);
 void cdb__d1_sql_free(cdb__d1_sql *sql);
+
+/* Is the token, if there is one, this word or this sign? */
+bool cdb__d1_is_word(const cdb__d1_sql *sql, size_t token, const char *word);
+bool cdb__d1_is_sign(const cdb__d1_sql *sql, size_t token, char sign);
 
 /* The JSON array of the values. */
 void cdb__d1_values(cdb__text *out, const cdb_value *values, int count);

@@ -154,7 +154,9 @@ end
 -- The rows are on both shards here, so that it can be told what refers to them from where.
 function steps.clean(job)
   job.dangling = references.count(job)
-  recovery.clean(job.source, job.target, job.number, true)
+  local standing = job.standing[job.source_index]
+  local known = standing and { keyspace = job.keyspace, schema = standing.schema, references = job.references }
+  if not recovery.clean(job.state, job.source, job.target, job.number, true, known) then checks.fail_held_back(job) end
 end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
