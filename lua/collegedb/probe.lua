@@ -75,7 +75,7 @@ end
 function probe.place(state, index, tag, keyspace, text, what, known)
   if known == nil then known = probe.has_rows(state, index, tag, keyspace, text, what) end
   if not known then return nil end
-  if not fence.is_up(state.shards[index].inner) then return index end
+  if not state.shards[index].single and not fence.is_up(state.shards[index].inner) then return index end
   if what then keyspace, text = group.of_row(state, index, keyspace, text) end
   return text and forward.follow(state, index, keyspace, text) or index
 end

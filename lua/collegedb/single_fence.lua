@@ -126,31 +126,6 @@ local function put_up(shard, keyspace, parts, schema)
   return tag, triggers
 end
 
--- What stands for a keyspace that has no tables any more.
-local function take_down(shard, keyspace)
-  procedures.sure(shard, "run", [[DELETE FROM _collegedb_fence WHERE keyspace = ?1
-    AND NOT EXISTS (SELECT 1 FROM _collegedb_open WHERE keyspace = ?1)]], { keyspace })
-  drop_retired(shard)
-end
-
-local function renew(state, index, keyspace, schema)
-  local parts = parts_of(state, index, keyspace)
-  if #parts > 0 then return put_up(state.shards[index], keyspace, parts, schema) end
-  take_down(state.shards[index], keyspace)
-end
-
--- Tables of another keyspace may be gone: its triggers on `_collegedb_open`, which name them, are then in the way of
--- every move.
-local function renew_broken(state, index, schema)
-  local shard = state.shards[index]
-  local works, err = pcall(procedures.sure, shard, "run", "UPDATE _collegedb_open SET state = state WHERE move = -1")
-  if works then return end
-  if not errors.is_error(err, "SQL") then error(err, 0) end
-  for _, row in ipairs(shard.inner:all "SELECT keyspace FROM _collegedb_fence") do
-    pcall(renew, state, index, row.keyspace, schema) -- one that can not be now is in the way still
-  end
-end
-
 --- Has the fence for the groups of a keyspace stand on shard `index`; what this process has seen standing it believes
 -- until the schema changes, or `anew` is said.
 ---@param state table of lua/collegedb/state.lua
@@ -163,7 +138,6 @@ function single_fence.hold(state, index, keyspace, anew)
     local held = state.catalog.held
     if held and held[id] and not anew then return held[id] end
     local schema = single_fence.schema(state, index)
-    renew_broken(state, index, schema)
     local parts = parts_of(state, index, keyspace)
     local tag, triggers = "", 0
     if #parts > 0 then tag, triggers = put_up(shard, keyspace, parts, schema) end
