@@ -376,6 +376,22 @@ function fence.remove_bare(tx)
   if not tx:first "SELECT 1 AS yes FROM _collegedb_own LIMIT 1" then fence.remove(tx) end
 end
 
+--- Takes the triggers down inside a transaction that puts them up again: SQLite renames no table to a name that one of
+-- them says and that is of none, as at the end of making a table anew.
+function fence.lower(tx)
+  if fence.is_open(tx) then fence.raise_changed() end
+  for _, row in ipairs(tx:all [[SELECT name FROM sqlite_schema WHERE type = 'trigger'
+      AND substr(name, 1, 11) = '_collegedb_' AND substr(name, 1, 18) <> '_collegedb_sealed_']]) do
+    tx:exec("DROP TRIGGER " .. quote.name(row.name))
+  end
+  tx:run "UPDATE _collegedb_fence SET text = ''"
+end
+
+--- Is a fence in the way of a statement of the schema?
+function fence.is_in_the_way(err)
+  return errors.is_error(err, "SQL") and err.message:find("error in trigger _collegedb_", 1, true) ~= nil
+end
+
 --- Takes down what is left of the fence of a keyspace whose tables are gone, unless keys of it are on their way.
 ---@param keyspace string
 function fence.remove_of(tx, keyspace)

@@ -4,6 +4,7 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local far_schema = require "collegedb.far_schema"
 local fence = require "collegedb.fence"
+local fence_upkeep = require "collegedb.fence_upkeep"
 local inspect = require "collegedb.inspect"
 local patience = require "collegedb.patience"
 local single_schema = require "collegedb.single_schema"
@@ -18,18 +19,32 @@ local function check_sql(sql)
   end
 end
 
+-- Runs `f(tx)` in a transaction; and again with the fence taken down in it, if that was in the way.
+---@param finish fun(tx: userdata)? puts it up again
+local function transact(shard, f, finish)
+  local function run(lower)
+    shard.handle:transaction(function(tx)
+      if lower then fence.lower(tx) end
+      f(tx)
+      if finish then finish(tx) end
+    end)
+  end
+  local done, err = pcall(run, false)
+  if done then return end
+  if not finish or not fence.is_in_the_way(err) then error(err, 0) end
+  run(true)
+end
+
 --- Runs a script on one shard, all of it or nothing, where that can be.
----@param finish fun(tx: userdata?)? is called before the commit
-function schema.apply(shard, sql, finish)
+---@param finish fun(tx: userdata?)? is called before the commit, and puts fences up again
+---@param mend fun()? of a shard without transactions
+function schema.apply(shard, sql, finish, mend)
   check_sql(sql)
   if shard.single then
-    single_schema.apply(shard, sql)
+    single_schema.apply(shard, sql, false, mend)
     return finish and finish()
   end
-  shard.handle:transaction(function(tx)
-    tx:exec(sql)
-    if finish then finish(tx) end
-  end)
+  transact(shard, function(tx) tx:exec(sql) end, finish)
 end
 
 -- Where keys have left a shard, or come, new tables get behind its fence together with the others. One that can not
@@ -48,15 +63,16 @@ end
 
 -- A script again, on a shard that may have some of it: what is there already is
 -- passed over, whether a crash came before the mark or the file brought it along.
-local function apply_missing(shard, sql, finish)
+local function apply_missing(shard, sql, finish, mend)
   if shard.single then
-    single_schema.apply(shard, sql, true)
+    single_schema.apply(shard, sql, true, mend)
     return finish and finish()
   end
-  shard.handle:transaction(function(tx)
-    while sql:find "%S" do
-      local statement = core.scan(sql)
-      local applied, err = pcall(tx.exec, tx, sql:sub(1, statement.finish))
+  transact(shard, function(tx)
+    local rest = sql
+    while rest:find "%S" do
+      local statement = core.scan(rest)
+      local applied, err = pcall(tx.exec, tx, rest:sub(1, statement.finish))
       local there = errors.is_error(err, "SQL")
         and (err.message:find "already exists" or err.message:find "duplicate column")
       if not applied and not there then
@@ -65,10 +81,9 @@ local function apply_missing(shard, sql, finish)
         end
         error(err, 0)
       end
-      sql = sql:sub(statement.finish + 1)
+      rest = rest:sub(statement.finish + 1)
     end
-    if finish then finish(tx) end
-  end)
+  end, finish)
 end
 
 -- Returns the schema's id, and whether it was remembered before.
@@ -126,11 +141,18 @@ function schema.copy(shards, target)
   errors.raise("USAGE", { shard = target.name }, "no other shard has tables to copy: give create_schema the SQL")
 end
 
+local function mend_fences(state, index)
+  return function()
+    state:refresh_catalog(true)
+    fence_upkeep.run(state, index)
+  end
+end
+
 -- Again while keys of the tables are on their way, which are as they were until they have arrived.
-local function apply_at_rest(f, shard, sql, finish)
+local function apply_at_rest(f, state, index, sql)
   local waiting = patience.new(PATIENCE)
   while true do
-    local applied, err = pcall(f, shard, sql, finish)
+    local applied, err = pcall(f, state.shards[index], sql, fence_tables(state, index), mend_fences(state, index))
     if applied or not errors.is_error(err, "CONFLICT") or not waiting:wait() then return applied, err end
   end
 end
@@ -159,7 +181,7 @@ function schema.ensure(state, sql)
   local id, known = remember(state.directory, sql)
   local done = {}
   for index, shard in ipairs(state.shards) do
-    local applied, err = apply_at_rest(known and apply_missing or schema.apply, shard, sql, fence_tables(state, index))
+    local applied, err = apply_at_rest(known and apply_missing or schema.apply, state, index, sql)
     if not applied then
       if not known then forget(state.directory, id) end
       explain(err, shard, done)
@@ -182,7 +204,7 @@ function schema.welcome(state)
   end)
   for index, shard in ipairs(state.shards) do
     for _, row in ipairs(missing[index]) do
-      local applied, err = apply_at_rest(apply_missing, shard, row.sql, fence_tables(state, index))
+      local applied, err = apply_at_rest(apply_missing, state, index, row.sql)
       if not applied then error(err, 0) end
       mark(state.directory, { shard }, row.id)
     end

@@ -40,11 +40,16 @@ end
 
 --- Runs a script.
 ---@param missing boolean? what is there already is passed over
-function single_schema.apply(shard, sql, missing)
+---@param mend fun()? takes a fence down that is around a table which is not there, and in the way
+function single_schema.apply(shard, sql, missing, mend)
   local count = 0
   while sql:find "%S" do
     local statement = core.scan(sql)
     local done, err = run_one(shard, sql:sub(1, statement.finish), statement.kind)
+    if mend and not done and fence.is_in_the_way(err) then
+      mend()
+      done, err = run_one(shard, sql:sub(1, statement.finish), statement.kind)
+    end
     if not done and not (missing and is_there(err)) then fail(err, count) end
     count, sql = count + 1, sql:sub(statement.finish + 1)
   end

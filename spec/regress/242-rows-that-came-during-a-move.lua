@@ -39,7 +39,7 @@ describe("a row that comes to refer to a group while that is moved", function()
       db:insert(key, "INSERT INTO users VALUES (?, 1)", { key })
       local stale = open()
       assert.equal(1, stale:first(key, "SELECT n FROM users WHERE id = ?", { key }).n)
-      fixture.raises("CONSTRAINT", "rows that came there since", move.run, core.state(db), { keyspace = "",
+      fixture.raises("CONSTRAINT", "old rows stay on a", move.run, core.state(db), { keyspace = "",
         keys = { key }, source = 1, target = 2, on_step = function(name)
           if name == "commit" then db:insert(other, "INSERT INTO notes VALUES (?, ?, 1)", { other, key }) end
         end })
