@@ -97,7 +97,8 @@ local function check_fields(given, described)
       errors.raise("CONFIG", { field = field }, "d1: %s takes %s", field, fields[field][2])
     end
   end
-  local needed = { "database", not given.endpoint and "account" or nil, not (given.endpoint or described) and "token" or nil }
+  local needed = { "database", not given.endpoint and "account" or nil,
+    not (given.endpoint or described) and "token" or nil }
   for i = 1, 3 do
     if needed[i] and not given[needed[i]] then
       errors.raise("CONFIG", { field = needed[i] }, "d1: %s is missing%s", needed[i],

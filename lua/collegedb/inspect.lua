@@ -88,7 +88,9 @@ function inspect.versions(shards, lenient)
     if core.kind(shard) == "d1" then far[#far + 1], at[#far + 1] = shard, i
     else versions[i] = inspect.version(shard) end
   end
-  for n, found in ipairs(far_schema.look(far, lenient and far_schema.lately or 0, lenient)) do versions[at[n]] = far_schema.version(found) end
+  for n, found in ipairs(far_schema.look(far, lenient and far_schema.lately or 0, lenient)) do
+    versions[at[n]] = far_schema.version(found)
+  end
   return versions
 end
 
