@@ -99,6 +99,39 @@ describe("a D1 database as the directory", function()
     fixture.raises("CONFIG", "kv has already", collegedb.open, { kv = kv, shards = { { name = "a", kv } } })
   end)
 
+  it("gives each key one shard, on which eight programs agree, and each key one turn", function()
+    local kv = d1()
+    local shards = { "a", "b", "c" }
+    local db = fixture.open(fixture.config({ kv = kv, strategy = "round_robin" }, shards))
+    db:ensure_schema(SCHEMA)
+    local outputs = fixture.together(8, ([[
+      local kv = collegedb.d1 { database = %q, endpoint = %q }
+      local db = collegedb.open { kv = kv, strategy = "round_robin", auto_migrate = true, shards = {
+        { name = "a", folder .. "/a.db" }, { name = "b", folder .. "/b.db" }, { name = "c", folder .. "/c.db" } } }
+      wait_for_go()
+      for i = 1, 30 do
+        local key = "k" .. (i * 7 + arg[1]) %% 45
+        local done, err = pcall(db.insert, db, key, "INSERT INTO users VALUES (?, 'Ada')", { key })
+        if not done and err.code ~= "CONSTRAINT" then error(err, 0) end
+        print(key, (db:locate(key)))
+      end
+      db:close()
+    ]]):format(names[used], endpoint), 120)
+    local said, found, on = {}, 0, { a = 0, b = 0, c = 0 }
+    for _, output in ipairs(outputs) do
+      for key, shard in output:gmatch "(k%d+)\t(%w+)\n" do
+        assert.equal(said[key] or shard, shard, key)
+        said[key] = shard
+      end
+    end
+    for key, shard in pairs(said) do
+      assert.same({ shard }, fixture.holders(shards, "users", "id", key))
+      found, on[shard] = found + 1, on[shard] + 1
+    end
+    assert.same({ 45, { a = 15, b = 15, c = 15 } }, { found, on })
+    assert.same({}, db:verify().findings)
+  end)
+
   it("is a mapper's", function()
     local kv = d1()
     local mapper = fixture.track(collegedb.KVShardMapper(kv))
