@@ -18,14 +18,7 @@ local ways <const> = {
 }
 
 describe("a D1 database as the directory, when at one request", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local endpoint, names, used, through
   setup(function()

@@ -11,14 +11,7 @@ local SCHEMA <const> = [[CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, 
 local INSERT <const> = "INSERT INTO users VALUES (?, 'Ada')"
 
 describe("a D1 database as the directory", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local endpoint, names, used
   setup(function()

@@ -12,14 +12,7 @@ local SCHEMA <const> = [[
 local KEYS <const> = 30
 
 describe("a fleet of D1 databases", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local endpoint, names, first, second
 

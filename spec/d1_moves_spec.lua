@@ -9,14 +9,7 @@ local net = require "collegedb.net"
 local single = require "spec.support.single"
 
 describe("moving keys of D1 databases", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local DATABASES <const> = 8
   local endpoint, names, used

@@ -10,14 +10,7 @@ local raises = fixture.raises
 describe("D1 over REST", function()
   local endpoint, names, shard
 
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   setup(function()
     endpoint, names = engine.start(1)

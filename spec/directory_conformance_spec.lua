@@ -329,14 +329,7 @@ describe("a directory", function()
 end)
 
 describe("a directory on D1", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local d1
   setup(function()

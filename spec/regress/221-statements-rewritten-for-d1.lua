@@ -7,14 +7,7 @@ local fixture = require "spec.support.fixture"
 local net = require "collegedb.net"
 
 describe("a statement that is rewritten for D1", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local shard
 

@@ -8,14 +8,7 @@ local faults = require "spec.support.faults"
 local fixture = require "spec.support.fixture"
 
 describe("a D1 shard that is away", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs on Cloudflare's engine", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   it("keeps nobody from the keys of others", function()
     local endpoint, names = engine.start(2)

@@ -17,6 +17,20 @@ function engine.missing()
   end
 end
 
+---Whether the specs of this describe are to be skipped, which is seen: under CI it is a failure.
+---@param it function busted's
+---@param pending fun(why: string) busted's, of the spec
+---@return boolean
+function engine.skips(it, pending)
+  local missing = engine.missing()
+  if not missing then return false end
+  it("runs on Cloudflare's engine", function()
+    assert(not os.getenv "CI", missing)
+    pending(missing)
+  end)
+  return true
+end
+
 ---Starts it with so many databases.
 ---@param count integer
 ---@return string endpoint, string[] names
