@@ -13,9 +13,9 @@ describe("a D1 shard that is away", function()
   it("keeps nobody from the keys of others", function()
     local endpoint, names = engine.start(2)
     local lately = far_schema.lately
+    fixture.start()
     faults.start()
     local through = faults.stand_before(endpoint)
-    fixture.start()
     local function d1(i, at) return collegedb.d1 { database = names[i], endpoint = at, deadline = 1 } end
     local db = fixture.open { kv = "memory:", auto_migrate = true,
       shards = { { name = "far", d1(1, through) }, { name = "near", d1(2, endpoint) }, { name = "file", ":memory:" } } }
@@ -40,9 +40,8 @@ describe("a D1 shard that is away", function()
     assert(core.now() - began < 10000, core.now() - began)
     fixture.raises("UNAVAILABLE", nil, db.first, db, keys.far, "SELECT n FROM users WHERE id = ?", { keys.far })
     far_schema.lately = lately
-    faults.network()
+    faults.stop() -- the other ends of connections are open in this process too
     fixture.stop()
-    faults.stop()
     engine.stop()
   end)
 end)
