@@ -2,6 +2,7 @@
 -- rows are of a group, and of which group a row is.
 
 local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local far_schema = require "collegedb.far_schema"
 local quote = require "collegedb.quote"
@@ -173,14 +174,22 @@ local function unique_of(shard, name, columns)
   return sets
 end
 
+-- D1 takes tables of 100 columns; that for the rows of one that arrive has one more.
+local FAR_COLUMNS <const> = 99
+
 --- Reads how the parts are stored on a shard: `columns`, without generated ones, and `unique`. Raises UNSUPPORTED for
 -- what no fence can hold.
 ---@param shard userdata
 ---@param parts collegedb.Part[]
 function group.read_storage(shard, parts)
+  local columns = core.is_single(shard) and FAR_COLUMNS or math.maxinteger
   shard = far_schema.of(shard)
   for _, part in ipairs(parts) do
     part.columns = columns_of(shard, part.name)
+    if #part.columns > columns then
+      errors.raise("UNSUPPORTED", { table = part.name }, "rows of %s can not be moved: it has %d columns, and on a D1 "
+        .. "database %d are possible for that", part.name, #part.columns, columns)
+    end
     local unique, index = unique_of(shard, part.name, part.columns)
     if not unique then
       errors.raise("UNSUPPORTED", { table = part.name }, "rows of %s can not be moved: its unique index %s is over an "

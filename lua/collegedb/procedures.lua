@@ -82,7 +82,8 @@ CREATE TRIGGER IF NOT EXISTS _collegedb_do_commit AFTER UPDATE OF state ON _coll
   WHEN OLD.state = 'sending' AND NEW.state = 'sent' BEGIN
     UPDATE _collegedb_own SET state = 'sent', floor = NEW.move WHERE move = NEW.move AND state = 'sending'; END;
 CREATE TRIGGER IF NOT EXISTS _collegedb_do_withdraw AFTER DELETE ON _collegedb_open WHEN OLD.state = 'sending' BEGIN
-  UPDATE _collegedb_own SET state = 'active', floor = OLD.move WHERE move = OLD.move AND state = 'sending'; END;
+  UPDATE _collegedb_own SET state = 'active', floor = OLD.move, peer = NULL WHERE move = OLD.move
+    AND state = 'sending'; END;
 CREATE TRIGGER IF NOT EXISTS _collegedb_do_refuse AFTER DELETE ON _collegedb_open WHEN OLD.state = 'receiving' BEGIN
   DELETE FROM _collegedb_own WHERE move = OLD.move AND state = 'receiving' AND before IS NULL;
   UPDATE _collegedb_own SET state = 'tomb', peer = before WHERE move = OLD.move AND state = 'receiving'; END;

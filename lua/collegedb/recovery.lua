@@ -29,7 +29,8 @@ local function undo_source(source, keys, number)
   if #keys == 0 and not fence.is_up(source.inner) then return undone, decided end
   fence.step(source, function(tx)
     if #keys > 0 then fence.make_own(tx) elseif not fence.is_up(tx) then return end -- it went down meanwhile
-    tx:run("UPDATE _collegedb_own SET state = 'active', floor = ?1 WHERE move = ?1 AND state = 'sending'", { number })
+    tx:run([[UPDATE _collegedb_own SET state = 'active', floor = ?1, peer = NULL WHERE move = ?1
+      AND state = 'sending']], { number })
     tx:run("DELETE FROM _collegedb_open WHERE move = ? AND state = 'sending'", { number })
     undone = not tx:first("SELECT 1 AS yes FROM _collegedb_own WHERE move = ? AND state IN ('sent', 'tomb')",
       { number })

@@ -22,19 +22,25 @@ function shards.check_folder(what, path)
   if reason then errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: %s", path, reason) end
 end
 
---- Raises CONFIG when two names are of one file: they would be two shards with the same rows.
+--- Raises CONFIG when two names are of one file or database: they would be two shards with the same rows.
 ---@param kv string|table where the directory is
 ---@param list table[] shards of a config
 function shards.check_files_differ(kv, list)
   local seen = {}
-  local function add(what, path)
-    local id = shards.is_file(path) and core.file_id(path)
+  local function add(what, path, remote)
+    local id = shards.is_file(path) and core.file_id(path) or remote and remote:id()
     if not id then return end
-    if seen[id] then errors.raise("CONFIG", { shard = what }, "%s and %s are one file, %s", seen[id], what, path) end
+    if seen[id] then
+      errors.raise("CONFIG", { shard = what }, "%s and %s are one %s, %s", seen[id], what,
+        remote and "database" or "file", remote and tostring(remote) or path)
+    end
     seen[id] = what
   end
-  add("the directory", kv)
-  for i, shard in ipairs(list) do add(("shards[%d] (%s)"):format(i, shard.name), shard.value.path) end
+  local value = config.is_shard_value(kv) and kv or { path = kv }
+  add("the directory", value.path, not value.path and value or nil)
+  for i, shard in ipairs(list) do
+    add(("shards[%d] (%s)"):format(i, shard.name), shard.value.path, shard.value.remote)
+  end
 end
 
 local function is_empty(shard) return stats.is_empty(shard.inner) end

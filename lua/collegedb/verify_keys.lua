@@ -87,18 +87,19 @@ local function look(state, key)
 end
 
 -- The shard, of several that have rows of the key, to which a move has brought it last; nil when nothing tells. An
--- entry of a later move would tell of another one.
+-- entry of a later move would tell of another one. The own row of a key that came says from where; that of one which
+-- stayed, because its move was undone, does not.
 local function latest(state, key, list)
   local _, id, version = state.directory:lookup(key.full, key.text)
-  local best, floor, second = nil, 0, 0
+  local best, floor, second, came = nil, 0, 0, nil
   for _, index in ipairs(list) do
     local own = own_row(state, index, key)
     local mine = own and own.state == "active" and own.floor or 0
     if id and id ~= state.shards[index].id then second = math.max(second, version) end
-    if mine > floor then best, floor, second = index, mine, math.max(second, floor)
+    if mine > floor then best, floor, second, came = index, mine, math.max(second, floor), own.peer
     else second = math.max(second, mine) end
   end
-  return floor > second and best or nil, floor
+  return came and floor > second and best or nil, floor
 end
 
 -- --- what is found -------------------------------------------------------------------------
