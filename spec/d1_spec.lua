@@ -177,6 +177,10 @@ describe("D1 over REST", function()
     shard:exec "DROP TABLE w; -- done"
   end)
 
+  it("takes a statement to its NUL, as SQLite does", function()
+    assert.equal(7, shard:first("SELECT 7 AS n\0").n)
+  end)
+
   it("names the columns of a result without rows", function()
     assert.same({ "id", "w" }, shard:run("SELECT id, v AS w FROM t WHERE 0").columns)
     assert(shard:size() > 4096)

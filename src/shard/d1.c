@@ -12,7 +12,8 @@ static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stm
   cdb__d1_stmt *s = calloc(1, sizeof *s);
   if (!s) return cdb__fail(fault, CDB_NOMEM, "no memory for a statement");
   int code = cdb__stmt_init(&s->base, base, sql, size, fault);
-  if (code == CDB_OK) code = cdb__d1_sql_read(&s->sql, s->base.sql, size, fault);
+  /* For SQLite a statement ends at a NUL. */
+  if (code == CDB_OK) code = cdb__d1_sql_read(&s->sql, s->base.sql, strlen(s->base.sql), fault);
   if (code == CDB_OK && s->sql.count == 0)
     code = cdb__fail(fault, CDB_USAGE, "the SQL text holds no statement");
   if (code == CDB_OK) {
