@@ -4,14 +4,7 @@ local engine = require "spec.support.engine"
 local process = require "spec.support.process"
 
 describe("a command, with a D1 shard,", function()
-  local missing = engine.missing()
-  if missing then
-    it("runs", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local folder, endpoint, names
   setup(function() endpoint, names = engine.start(1) end)

@@ -6,14 +6,7 @@ local engine = require "spec.support.engine"
 local fixture = require "spec.support.fixture"
 
 describe("programs on the same D1 shards", function()
-  local missing = engine.missing()
-  if missing then
-    it("work together", function()
-      assert(not os.getenv "CI", missing)
-      pending(missing)
-    end)
-    return
-  end
+  if engine.skips(it, function(why) pending(why) end) then return end
 
   local endpoint, names
   setup(function() endpoint, names = engine.start(6) end)
