@@ -73,8 +73,7 @@ local function apply_missing(shard, sql, finish, mend)
     while rest:find "%S" do
       local statement = core.scan(rest)
       local applied, err = pcall(tx.exec, tx, rest:sub(1, statement.finish))
-      local there = errors.is_error(err, "SQL")
-        and (err.message:find "already exists" or err.message:find "duplicate column")
+      local there = single_schema.is_there(err)
       if not applied and not there then
         if errors.is_error(err) then
           err.message = ("%s (schema of other shards, on %s)"):format(err.message, shard.name)

@@ -12,7 +12,8 @@ local single_schema = {}
 
 local PATIENCE <const> = 10 -- seconds
 
-local function is_there(err)
+--- Did a statement fail since what it makes is there already?
+function single_schema.is_there(err)
   return errors.is_error(err, "SQL") and (err.message:find "already exists" or err.message:find "duplicate column")
 end
 
@@ -22,7 +23,7 @@ local function define(shard, sql)
   if done or not errors.is_error(err, "OUTCOME_UNKNOWN") then return done, err end
   done, err = pcall(procedures.sure, shard, "exec", sql)
   local dropped = errors.is_error(err, "SQL") and err.message:find "no such"
-  return done or is_there(err) or dropped, err
+  return done or single_schema.is_there(err) or dropped, err
 end
 
 local function run_one(shard, sql, kind)
@@ -50,7 +51,7 @@ function single_schema.apply(shard, sql, missing, mend)
       mend()
       done, err = run_one(shard, sql:sub(1, statement.finish), statement.kind)
     end
-    if not done and not (missing and is_there(err)) then fail(err, count) end
+    if not done and not (missing and single_schema.is_there(err)) then fail(err, count) end
     count, sql = count + 1, sql:sub(statement.finish + 1)
   end
 end

@@ -1,11 +1,12 @@
 /* core.encode_rows: many rows as one JSON text, for shards that take a statement at a time. A row is an
  * array. NULL, integers and plain text are themselves; what JSON has not is an array: [0, m, e] the real m *
- * 2^e, [1, at, size] text and [2, at, size] a blob, whose bytes stand apart. lua/collegedb/single_rows.lua
+ * 2^e, [1, at, size] text and [2, at, size] a blob, whose bytes stand apart. lua/collegedb/single_staging.lua
  * has the SQL that reads it. */
 #include <math.h>
 #include <string.h>
 
 #include "bind/bind.h"
+#include "core/text.h"
 #include "shard/copy.h"
 
 typedef struct {
@@ -14,31 +15,6 @@ typedef struct {
   lua_Integer count;
   int64_t apart; /* bytes of it */
 } encoding;
-
-/* How many bytes at the front are one character of UTF-8; 0 for none. */
-static size_t character(const unsigned char *s, size_t left) {
-  static const unsigned char low[] = {0xa0, 0x90}, high[] = {0x9f, 0x8f};
-  const size_t size = s[0] < 0x80   ? 1
-                      : s[0] < 0xc2 ? 0
-                      : s[0] < 0xe0 ? 2
-                      : s[0] < 0xf0 ? 3
-                      : s[0] < 0xf5 ? 4
-                                    : 0;
-  if (size > left) return 0;
-  for (size_t i = 1; i < size; i++)
-    if ((s[i] & 0xc0) != 0x80) return 0;
-  if ((s[0] == 0xe0 && s[1] < low[0]) || (s[0] == 0xf0 && s[1] < low[1])) return 0;
-  if ((s[0] == 0xed && s[1] > high[0]) || (s[0] == 0xf4 && s[1] > high[1])) return 0;
-  return size;
-}
-
-static bool is_plain(const char *text, size_t size) {
-  for (size_t at = 0, step; at < size; at += step) {
-    step = text[at] ? character((const unsigned char *)text + at, size - at) : 0;
-    if (step == 0) return false;
-  }
-  return true;
-}
 
 static void add_text(luaL_Buffer *json, const char *text, size_t size) {
   luaL_addchar(json, '"');
@@ -86,7 +62,7 @@ static void add_value(lua_State *L, encoding *e, const cdb_value *value) {
     case CDB_INTEGER: add_numbers(&e->json, "%lld", value->i, 0); return;
     case CDB_REAL: add_real(&e->json, value->d); return;
     case CDB_TEXT:
-      if (is_plain(value->data, value->size)) {
+      if (cdb__text_is_plain(value->data, value->size)) {
         add_text(&e->json, value->data, value->size);
         return;
       }

@@ -72,6 +72,26 @@ void cdb__text_json(cdb__text *text, const char *data, size_t size) {
   cdb__text_add(text, "\"", 1);
 }
 
+bool cdb__text_is_plain(const char *text, size_t size) {
+  for (size_t i = 0; i < size;) {
+    const unsigned char c = (unsigned char)text[i];
+    const size_t more = c < 0x80                ? 0
+                        : c >= 0xc2 && c < 0xe0 ? 1
+                        : c >= 0xe0 && c < 0xf0 ? 2
+                        : c >= 0xf0 && c < 0xf5 ? 3
+                                                : 9;
+    if (c == 0 || i + more >= size) return false;
+    for (size_t k = 1; k <= more; k++)
+      if (((unsigned char)text[i + k] & 0xc0) != 0x80) return false;
+    const unsigned char d = more ? (unsigned char)text[i + 1] : 0;
+    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d >= 0xa0) || (c == 0xf0 && d < 0x90) ||
+        (c == 0xf4 && d >= 0x90))
+      return false;
+    i += more + 1;
+  }
+  return true;
+}
+
 void cdb__text_hex(cdb__text *text, const void *data, size_t size) {
   static const char digits[] = "0123456789abcdef";
   const unsigned char *bytes = data;

@@ -17,6 +17,8 @@ void cdb__text_puts(cdb__text *text, const char *string);
 __attribute__((format(printf, 2, 3))) void cdb__text_printf(cdb__text *text, const char *format, ...);
 /* As a JSON string, with its quotes. */
 void cdb__text_json(cdb__text *text, const char *data, size_t size);
+/* Is it text that JSON and JavaScript leave as it is: UTF-8 without surrogates and NUL? */
+bool cdb__text_is_plain(const char *text, size_t size);
 /* Lower-case hexadecimal digits. */
 void cdb__text_hex(cdb__text *text, const void *data, size_t size);
 /* Empties it; the memory stays for the next text. */

@@ -17,29 +17,9 @@ static int64_t scaled(double value, int *exponent) {
   return (int64_t)ldexp(mantissa, 53);
 }
 
-/* Is it text that JSON and JavaScript leave as it is: UTF-8 without surrogates and NUL? */
-static bool is_plain_text(const char *text, size_t size) {
-  for (size_t i = 0; i < size;) {
-    const unsigned char c = (unsigned char)text[i];
-    const size_t more = c < 0x80                ? 0
-                        : c >= 0xc2 && c < 0xe0 ? 1
-                        : c >= 0xe0 && c < 0xf0 ? 2
-                        : c >= 0xf0 && c < 0xf5 ? 3
-                                                : 9;
-    if (c == 0 || i + more >= size) return false;
-    for (size_t k = 1; k <= more; k++)
-      if (((unsigned char)text[i + k] & 0xc0) != 0x80) return false;
-    const unsigned char d = more ? (unsigned char)text[i + 1] : 0;
-    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d >= 0xa0) || (c == 0xf0 && d < 0x90) ||
-        (c == 0xf4 && d >= 0x90))
-      return false;
-    i += more + 1;
-  }
-  return true;
-}
-
 static bool is_hex(const cdb_value *value) {
-  return value->type == CDB_BLOB || (value->type == CDB_TEXT && !is_plain_text(value->data, value->size));
+  return value->type == CDB_BLOB ||
+         (value->type == CDB_TEXT && !cdb__text_is_plain(value->data, value->size));
 }
 
 static void add_value(cdb__text *out, const cdb_value *value) {
