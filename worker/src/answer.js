@@ -1,0 +1,43 @@
+// Answers, and failures that become answers.
+
+export class Failure extends Error {
+  constructor(status, code, message, fields = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+export function answer(fields) {
+  return Response.json({ success: true, ...fields });
+}
+
+// An error that is none of ours tells only that it happened: its text could hold values.
+export function answerFailure(error) {
+  const { status, code, message, fields } =
+    error instanceof Failure ? error : new Failure(500, "FAILED", "the gateway failed; its log says more");
+  if (!(error instanceof Failure)) console.error(error);
+  return Response.json({ success: false, errors: [{ code, message, ...fields }] }, { status });
+}
+
+const LARGEST = 8 << 20; // bytes of a body
+
+// The body of a POST, as an object.
+export async function bodyOf(request) {
+  if (request.method !== "POST") throw new Failure(405, "METHOD", "this path takes POST");
+  const size = Number(request.headers.get("content-length"));
+  if (size > LARGEST) throw new Failure(413, "SIZE", `a body has at most ${LARGEST} bytes`);
+  const text = await request.text();
+  if (text.length > LARGEST) throw new Failure(413, "SIZE", `a body has at most ${LARGEST} bytes`);
+  let body;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    throw new Failure(400, "REQUEST", "the body is no JSON");
+  }
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw new Failure(400, "REQUEST", "the body is no JSON object");
+  }
+  return body;
+}
