@@ -3,9 +3,12 @@
 import { Failure, answerFailure } from "./answer.js";
 import { mayWrite } from "./access.js";
 import * as d1 from "./d1.js";
+import { answerCoordinator } from "./coordinating.js";
+
+export { ShardCoordinator } from "./coordinator.js";
 
 // The first word of a path, and who answers it: (request, env, words behind it, may it write, context).
-const services = { d1: d1.answer };
+const services = { d1: d1.answer, coordinator: answerCoordinator };
 
 export default {
   async fetch(request, env, context) {
