@@ -22,20 +22,38 @@ export function answerFailure(error) {
 }
 
 const LARGEST = 8 << 20; // bytes of a body
+const tooLarge = () => new Failure(413, "SIZE", `a body has at most ${LARGEST} bytes`);
+
+// The bytes of a body, no more than it may have, also where its head does not say how many come.
+async function bytesOf(request) {
+  const size = request.headers.get("content-length");
+  if (size !== null) {
+    if (Number(size) > LARGEST) throw tooLarge();
+    return request.arrayBuffer();
+  }
+  const parts = [];
+  let length = 0;
+  for await (const part of request.body ?? []) {
+    length += part.byteLength;
+    if (length > LARGEST) throw tooLarge();
+    parts.push(part);
+  }
+  return new Blob(parts).arrayBuffer();
+}
+
+// What is no UTF-8 is refused: JavaScript would take marks in its place.
+function jsonOf(bytes) {
+  try {
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch {
+    throw new Failure(400, "REQUEST", "the body is no JSON in UTF-8");
+  }
+}
 
 // The body of a POST, as an object.
 export async function bodyOf(request) {
   if (request.method !== "POST") throw new Failure(405, "METHOD", "this path takes POST");
-  const size = Number(request.headers.get("content-length"));
-  if (size > LARGEST) throw new Failure(413, "SIZE", `a body has at most ${LARGEST} bytes`);
-  const text = await request.text();
-  if (text.length > LARGEST) throw new Failure(413, "SIZE", `a body has at most ${LARGEST} bytes`);
-  let body;
-  try {
-    body = JSON.parse(text);
-  } catch {
-    throw new Failure(400, "REQUEST", "the body is no JSON");
-  }
+  const body = jsonOf(await bytesOf(request));
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
     throw new Failure(400, "REQUEST", "the body is no JSON object");
   }

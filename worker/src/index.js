@@ -2,13 +2,13 @@
 // What it answers is in docs/gateway-protocol.md.
 import { Failure, answerFailure } from "./answer.js";
 import { mayWrite } from "./access.js";
-import * as d1 from "./d1.js";
 import { answerCoordinator } from "./coordinating.js";
+import { answerD1 } from "./d1.js";
 
 export { ShardCoordinator } from "./coordinator.js";
 
 // The first word of a path, and who answers it: (request, env, words behind it, may it write, context).
-const services = { d1: d1.answer, coordinator: answerCoordinator };
+const services = { coordinator: answerCoordinator, d1: answerD1 };
 
 export default {
   async fetch(request, env, context) {

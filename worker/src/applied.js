@@ -1,0 +1,119 @@
+// Writes that are done once, however often they are asked for.
+//
+// A write comes with a token. What it did is recorded under it, in the same transaction, so a copy of the request meets the
+// primary key and is not done. A write that failed is recorded too (changes -1), before the failure is answered: a copy that
+// arrives later can not be done then, when its sender has long gone by the failure.
+import { Failure } from "./answer.js";
+import { failureOf, prepared, resultOf } from "./statement.js";
+
+const TOKEN = /^[0-9a-f]{11}-[0-9a-f]{32}$/;
+const LIFE = 600_000; // ms that a token is good for
+const KEPT = LIFE + 60_000; // ms that its rows stay
+const FAILED = -1;
+
+// WITHOUT ROWID: last_insert_rowid() stays as the statement left it.
+const TABLE = `CREATE TABLE IF NOT EXISTS _collegedb_applied
+  (op TEXT, n INTEGER, changes INTEGER, row INTEGER, PRIMARY KEY (op, n)) WITHOUT ROWID`;
+const record = (changes) => `INSERT INTO _collegedb_applied VALUES (?1, ?2, ${changes}, last_insert_rowid())
+  RETURNING CAST(changes AS TEXT) AS changes, CAST(row AS TEXT) AS last_row_id`;
+const RECORD = record("changes()");
+const RECORD_NONE = record("0"); // behind what is no INSERT, UPDATE or DELETE, changes() is an older number
+const CLOSE = `INSERT OR IGNORE INTO _collegedb_applied VALUES (?1, 0, ${FAILED}, NULL)`;
+const RECORDED = `SELECT n, CAST(changes AS TEXT) AS changes, CAST(row AS TEXT) AS last_row_id FROM _collegedb_applied
+  WHERE op = ?1 ORDER BY n`;
+const PRUNE = `DELETE FROM _collegedb_applied WHERE (op, n) IN
+  (SELECT op, n FROM _collegedb_applied WHERE op < ?1 ORDER BY op, n LIMIT ?2)`;
+
+export function checkToken(token) {
+  if (typeof token !== "string" || !TOKEN.test(token)) {
+    throw new Failure(400, "REQUEST", "write is 11 hexadecimal digits of the time in ms, a dash, and 32 random ones");
+  }
+  const now = Date.now();
+  if (Math.abs(parseInt(token, 16) - now) > LIFE) {
+    throw new Failure(409, "CLOCK", `the write's token is not of these ten minutes: it is ${now} ms now`, { now });
+  }
+}
+
+// Each statement, and behind each that writes its record.
+function statementsOf(session, statements, token) {
+  let n = 0;
+  return statements.flatMap((statement) => {
+    if (statement.reads) return [prepared(session, statement)];
+    const number = String(n++);
+    return [prepared(session, statement), session.prepare(statement.counts ? RECORD : RECORD_NONE).bind(token, number)];
+  });
+}
+
+async function runBatch(session, statements, token) {
+  try {
+    return await session.batch(statementsOf(session, statements, token));
+  } catch (error) {
+    if (!String(error?.message).includes("no such table: _collegedb_applied")) throw error;
+    await session.prepare(TABLE).run();
+    return session.batch(statementsOf(session, statements, token));
+  }
+}
+
+// Records and results, put together as one element for each statement.
+function resultsOf(statements, answers) {
+  let at = 0;
+  return statements.map(({ reads }) => {
+    const result = resultOf(answers[at++]);
+    if (!reads) Object.assign(result.meta, answers[at++].results[0]);
+    return result;
+  });
+}
+
+function repeatedOf(statements, records) {
+  let at = 0;
+  return statements.map(({ reads }) => {
+    const { changes, last_row_id } = reads ? {} : (records[at++] ?? {});
+    return { success: true, results: { columns: [], rows: [] }, meta: reads ? {} : { changes, last_row_id } };
+  });
+}
+
+// What stands under the token after a failure; if nothing does, then that it failed. One who comes with another token
+// is not let in by it, and the INSERT brings both to the database's primary.
+async function closed(session, token) {
+  const batch = () => session.batch([session.prepare(CLOSE).bind(token), session.prepare(RECORDED).bind(token)]);
+  let answers;
+  try {
+    answers = await batch();
+  } catch (error) {
+    if (!String(error?.message).includes("no such table: _collegedb_applied")) throw error;
+    await session.prepare(TABLE).run();
+    answers = await batch();
+  }
+  return answers[1].results;
+}
+
+// The failure of a write, or the results of the copy of it that was done before. What is not the statement's fault leaves
+// the token open: the same request may come again.
+async function failed(session, statements, token, error) {
+  const failure = failureOf(error);
+  if (failure.code !== "SQL") throw failure;
+  const records = await closed(session, token).catch((why) => { throw failureOf(why); });
+  if (records[0].changes !== String(FAILED)) return { results: repeatedOf(statements, records), repeated: true };
+  if (!failure.message.includes("_collegedb_applied.op")) throw failure;
+  throw new Failure(400, "SQL", "this write has failed before");
+}
+
+// Old records go now and then, as many as come and some more, and never in the way of an answer.
+function pruneSometimes(database, writes, context) {
+  if (Math.random() * 500 > writes) return;
+  const before = (Date.now() - KEPT).toString(16).padStart(11, "0");
+  const pruned = database.prepare(PRUNE).bind(before, String(Math.max(2000, 2 * writes))).run();
+  context.waitUntil(pruned.catch(() => {}));
+}
+
+// Does the statements in one transaction, unless the token says that this was done.
+export async function write(database, session, statements, token, context) {
+  let answers;
+  try {
+    answers = await runBatch(session, statements, token);
+  } catch (error) {
+    return failed(session, statements, token, error);
+  }
+  pruneSometimes(database, statements.length, context);
+  return { results: resultsOf(statements, answers) };
+}
