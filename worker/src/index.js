@@ -6,6 +6,7 @@ import { answerCoordinator } from "./coordinating.js";
 import { answerD1 } from "./d1.js";
 
 export { ShardCoordinator } from "./coordinator.js";
+export { EntryRange } from "./entries.js";
 
 // The first word of a path, and who answers it: (request, env, words behind it, may it write, context).
 const services = { coordinator: answerCoordinator, d1: answerD1 };
