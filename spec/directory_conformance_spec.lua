@@ -8,6 +8,7 @@ local directory = require "collegedb.directory"
 local engine = require "spec.support.engine"
 local fixture = require "spec.support.fixture"
 local gateway = require "spec.support.gateway"
+local json = require "collegedb.json"
 local net = require "collegedb.net"
 local table_kv = require "spec.support.table_kv"
 
@@ -359,6 +360,7 @@ describe("a directory of the coordinator", function()
   setup(function()
     served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
     value = coordinator.new { url = served.url, token = gateway.token }
+    value:ask("flush", json.object {}) -- its connection stays open
   end)
   teardown(function()
     net.close()
@@ -366,7 +368,7 @@ describe("a directory of the coordinator", function()
   end)
 
   before_each(fixture.start)
-  before_each(function() wipe(value) end)
+  before_each(function() value:ask("flush", json.object {}) end)
   after_each(fixture.stop)
 
   local function make(secret) return open(value, secret) end

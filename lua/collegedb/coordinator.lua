@@ -1,5 +1,5 @@
---- The coordinator of a gateway (worker/src/coordinator.js) as a value: the directory is opened on it, and its entries are
--- asked for one by one (lua/collegedb/coordinator_directory.lua).
+--- The coordinator of a gateway (worker/src/coordinator.js) as a value: the directory is opened on it, and its entries
+-- are asked for one by one (lua/collegedb/coordinator_entries.lua).
 --
 --     kv = gateway:coordinator()
 
@@ -13,7 +13,7 @@ local coordinator = {}
 local DEADLINE <const> = 40 -- seconds
 
 ---@class collegedb.Coordinator a value for `kv`
-local Coordinator = { __name = "collegedb.coordinator", is_coordinator = true }
+local Coordinator = { __name = "collegedb.coordinator" }
 Coordinator.__index = Coordinator
 
 -- What must not be seen by who prints or walks over a value.
@@ -51,7 +51,11 @@ function Coordinator:ask(path, body)
   local to = hidden[self]
   local answer = net.request { url = to.url .. path, token = to.token, ca_file = to.ca_file, deadline = to.deadline,
     headers = { ["Content-Type"] = "application/json" }, body = json.encode(body), write = false }
-  return json_reader.read(answer.body), answer.attempts
+  return json_reader.decode(answer.body), answer.attempts
 end
+
+--- What the directory looks entries up in.
+---@return collegedb.CoordinatorEntries
+function Coordinator:entries() return require("collegedb.coordinator_entries").new(self) end
 
 return coordinator

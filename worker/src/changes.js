@@ -127,5 +127,11 @@ export function changing(storage, log, leases, count) {
     }
   }
 
-  return { write, next };
+  // Runs `f` in a transaction while all ranges stand still.
+  function everywhere(f) {
+    const asked = new Map([...Array(count).keys()].map((range) => [range, null]));
+    return next(() => leases.hold(asked, () => storage.transactionSync(f)));
+  }
+
+  return { write, everywhere };
 }

@@ -28,6 +28,8 @@ async function callAll(env, method, ...args) {
 // --- single entries --------------------------------------------------------------------------------
 
 const isCount = (value) => Number.isSafeInteger(value) && value >= 0;
+const isHex = (value) => typeof value === "string" && /^([0-9a-f]{2})*$/.test(value);
+const isTaken = (value) => Array.isArray(value) && isHex(value[0]) && isCount(value[1]) && isCount(value[2]);
 const isShard = (value) => isCount(value) || (typeof value === "string" && value !== "");
 
 const checks = {
@@ -35,9 +37,9 @@ const checks = {
   epoch: [isCount, "a whole number"],
   version: [(value) => value === null || isCount(value), "a whole number, or null"],
   keep: [(value) => typeof value === "boolean", "a boolean"],
-  rotate: [(value) => typeof value === "string", "a turn's name"],
+  rotate: [isHex, "a turn's name in hexadecimal digits"],
   shards: [(value) => Array.isArray(value) && value.length > 0 && value.every(isCount), "an array of shards' numbers"],
-  taken: [Array.isArray, "an array of turns"],
+  taken: [(value) => Array.isArray(value) && value.every(isTaken), "an array of [name, turn, count], names in hexadecimal digits"],
 };
 
 // The fields of a body, with the digest of its key.
@@ -56,6 +58,13 @@ const single = (method, names, needed) => async (env, body) => {
   const fields = await fieldsOf(body, names, needed);
   return callRange(env, rangeOf(fields.digest, await countOf(env)), method, fields);
 };
+
+const ALLOT = { rotate: ["rotate", "shards", "epoch"], taken: ["taken", "shard", "epoch"] };
+
+function allot(env, body) {
+  const names = body.rotate === undefined ? ALLOT.taken : ALLOT.rotate;
+  return single("allot", names, names)(env, body);
+}
 
 // --- many entries ------------------------------------------------------------------------------------
 
@@ -114,9 +123,10 @@ async function page(env, { after = "" }) {
 
 const paths = {
   query: { act: async (env, body) => asked(await mainOf(env).query(body)) },
+  flush: { act: async (env) => asked(await mainOf(env).flush()) },
   lookup: { reads: true, act: single("lookup", []) },
   claim: { act: single("claim", ["shard", "epoch"], ["shard"]) },
-  allot: { act: single("allot", ["epoch", "rotate", "shards", "shard", "taken"], ["epoch"]) },
+  allot: { act: allot },
   compare_and_set: { act: single("compareAndSet", ["version", "shard", "keep"], ["version", "shard"]) },
   publish: { act: publish },
   known: { reads: true, act: known },

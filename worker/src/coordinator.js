@@ -18,6 +18,9 @@ const OWN_TABLES = [
   TABLE,
 ];
 
+const TO_FORGET = `SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view')
+  AND substr(name, 1, 11) = '_collegedb_'`;
+
 // A setting that is made when it is not there, and counted on by `step`.
 function setting(sql, name, first, step = 0) {
   return valueOf(sql, `INSERT INTO _gateway_settings VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?3
@@ -77,6 +80,19 @@ export class ShardCoordinator extends DurableObject {
 
   // That the directory has no secret.
   async settle() { await this.changes.write({ sql: SETTLE, params: [] }); }
+
+  // In development: all is forgotten.
+  flush() {
+    if (this.env.COLLEGEDB_DEVELOPMENT !== "true") {
+      return { failure: { status: 403, code: "PATH", message: "this is for COLLEGEDB_DEVELOPMENT only" } };
+    }
+    return this.changes.everywhere(() => {
+      for (const { type, name } of [...this.sql.exec(TO_FORGET)]) this.sql.exec(`DROP ${type} IF EXISTS ${name}`);
+      makeTables(this.sql);
+      for (let range = 0; range < this.count; range++) this.log.add(range, { all: true });
+      return {};
+    });
+  }
 
   // A lease for a range, and what it has to do before.
   lease(range, applied) { return this.leases.grant(range, applied); }

@@ -71,12 +71,6 @@ export class EntryRange extends DurableObject {
     return { applied: this.applied, ...entries.lookAt(this.sql, checks) };
   }
 
-  // In development: all is forgotten.
-  async clear() {
-    await this.ctx.storage.deleteAll();
-    this.ctx.storage.transactionSync(() => { this.applied = entries.makeTables(this.sql); });
-  }
-
   // --- single entries -------------------------------------------------------------------------
 
   lookup(range, { digest, text }) {

@@ -1,12 +1,14 @@
 // Turns: each one that is spent has its key, whose entry goes into its range's log in the same transaction.
 import { valueOf } from "./rows.js";
 
-const turnOf = (sql, name) =>
-  valueOf(sql, "SELECT value FROM _collegedb_counters WHERE name = ?", `turn:${name}`) ?? 0;
+// A turn's name may be any bytes, so it comes as hexadecimal digits.
+const NAME = "'turn:' || CAST(unhex(?1) AS TEXT)";
+
+const turnOf = (sql, name) => valueOf(sql, `SELECT value FROM _collegedb_counters WHERE name = ${NAME}`, name) ?? 0;
 
 function setTurn(sql, name, value) {
-  sql.exec(`INSERT INTO _collegedb_counters VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-    `turn:${name}`, value);
+  sql.exec(`INSERT INTO _collegedb_counters VALUES (${NAME}, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
+    name, value);
 }
 
 const epochOf = (sql) => valueOf(sql, "SELECT value FROM _collegedb_counters WHERE name = 'epoch'");
