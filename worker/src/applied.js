@@ -1,8 +1,8 @@
 // Writes that are done once, however often they are asked for.
 //
-// A write comes with a token. What it did is recorded under it, in the same transaction, so a copy of the request meets the
-// primary key and is not done. A write that failed is recorded too (changes -1), before the failure is answered: a copy that
-// arrives later can not be done then, when its sender has long gone by the failure.
+// A write comes with a token. What it did is recorded under it, in the same transaction, so a copy of the request meets
+// the primary key and is not done. A write that failed is recorded too (changes -1), before the failure is answered: a
+// copy that arrives later can not be done then, when its sender has long gone by the failure.
 import { Failure } from "./answer.js";
 import { failureOf, prepared, resultOf } from "./statement.js";
 
@@ -44,13 +44,14 @@ function statementsOf(session, statements, token) {
   });
 }
 
-async function runBatch(session, statements, token) {
+// The table is made when it turns out to be missing: nothing was done then.
+async function withTable(session, work) {
   try {
-    return await session.batch(statementsOf(session, statements, token));
+    return await work();
   } catch (error) {
     if (!String(error?.message).includes("no such table: _collegedb_applied")) throw error;
     await session.prepare(TABLE).run();
-    return session.batch(statementsOf(session, statements, token));
+    return work();
   }
 }
 
@@ -72,19 +73,11 @@ function repeatedOf(statements, records) {
   });
 }
 
-// What stands under the token after a failure; if nothing does, then that it failed. One who comes with another token
-// is not let in by it, and the INSERT brings both to the database's primary.
+// What stands under the token after a failure; if nothing did, then now that it failed. The INSERT also brings the
+// SELECT to the database's primary, whatever the session.
 async function closed(session, token) {
   const batch = () => session.batch([session.prepare(CLOSE).bind(token), session.prepare(RECORDED).bind(token)]);
-  let answers;
-  try {
-    answers = await batch();
-  } catch (error) {
-    if (!String(error?.message).includes("no such table: _collegedb_applied")) throw error;
-    await session.prepare(TABLE).run();
-    answers = await batch();
-  }
-  return answers[1].results;
+  return (await withTable(session, batch))[1].results;
 }
 
 // The failure of a write, or the results of the copy of it that was done before. What is not the statement's fault leaves
@@ -92,7 +85,9 @@ async function closed(session, token) {
 async function failed(session, statements, token, error) {
   const failure = failureOf(error);
   if (failure.code !== "SQL") throw failure;
-  const records = await closed(session, token).catch((why) => { throw failureOf(why); });
+  const records = await closed(session, token).catch((why) => {
+    throw failureOf(why);
+  });
   if (records[0].changes !== String(FAILED)) return { results: repeatedOf(statements, records), repeated: true };
   if (!failure.message.includes("_collegedb_applied.op")) throw failure;
   throw new Failure(400, "SQL", "this write has failed before");
@@ -110,7 +105,7 @@ function pruneSometimes(database, writes, context) {
 export async function write(database, session, statements, token, context) {
   let answers;
   try {
-    answers = await runBatch(session, statements, token);
+    answers = await withTable(session, () => session.batch(statementsOf(session, statements, token)));
   } catch (error) {
     return failed(session, statements, token, error);
   }

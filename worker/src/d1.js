@@ -7,6 +7,8 @@ import { failureOf, prepared, resultOf } from "./statement.js";
 
 const SESSION = /^(first-primary|first-unconstrained|(?!first-)[\x21-\x7e]{1,300})$/;
 
+const LONGEST = 100_000; // bytes of a statement
+
 function check(condition, message) {
   if (!condition) throw new Failure(400, "REQUEST", message);
 }
@@ -21,6 +23,7 @@ function statementOf(given) {
   check(isText(sql), "sql is the text of a statement");
   check(Array.isArray(params) && params.every((p) => p === null || isText(p)),
     "params is an array of strings and null: numbers would be made floats");
+  if (sql.length > LONGEST) throw new Failure(400, "SQL", `statement too long: D1 takes ${LONGEST} bytes`);
   const look = lookAt(sql);
   check(look, "sql is one statement, without $, @, : or # in it other than quoted");
   check(look.reads || !reads, "reads is for statements that change nothing");
