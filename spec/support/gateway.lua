@@ -23,9 +23,8 @@ function gateway.start(options)
     COLLEGEDB_DATABASES = table.concat(given.databases or {}, ","),
     COLLEGEDB_NAMESPACES = table.concat(given.namespaces or {}, ",") }
   for name, value in pairs(options and options.vars or {}) do given.vars[name] = value end
-  local command = ("echo $$ >%s/pid; exec env -u LD_PRELOAD HOME=%s timeout 550 "
-    .. "node spec/engine/gateway.mjs %s >%s/out 2>&1")
-    :format(folder, folder, shell_quote(json.encode(json.object(given))), folder)
+  local command = ("echo $$ >%s/pid; exec env -u LD_PRELOAD HOME=%s timeout 550 node spec/engine/gateway.mjs %s "
+    .. ">%s/out 2>&1"):format(folder, folder, shell_quote(json.encode(json.object(given))), folder)
   local pipe = assert(io.popen(command, "w"))
   local began = core.now()
   local url
