@@ -6,12 +6,15 @@ export function prepared(session, { sql, params }) {
   return params.length ? statement.bind(...params) : statement;
 }
 
-// Where D1 gives objects, a row's values are in the order of its columns. Of what it tells beside them, this may be of
-// use.
-export function resultOf({ results, meta: { changes, last_row_id, rows_read, rows_written } }) {
+// Of what D1 tells beside the rows, this may be of use.
+const told = ({ changes, last_row_id, rows_read, rows_written, size_after }) =>
+  ({ changes, last_row_id, rows_read, rows_written, size_after });
+
+// Where D1 gives objects, a row's values are in the order of its columns.
+export function resultOf({ results, meta }) {
   const columns = results.length ? Object.keys(results[0]) : [];
   const rows = results.map((row) => Object.values(row));
-  return { success: true, results: { columns, rows }, meta: { changes, last_row_id, rows_read, rows_written } };
+  return { success: true, results: { columns, rows }, meta: told(meta) };
 }
 
 // What SQLite did not like ends with its code; these are none of the statement's fault.
