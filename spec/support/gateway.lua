@@ -7,7 +7,7 @@ local process = require "spec.support.process"
 
 local gateway = { token = "full-" .. ("t"):rep(32), read_token = "read-" .. ("r"):rep(32) }
 
-gateway.skips = engine.skips
+gateway.skips, gateway.missing = engine.skips, engine.missing
 
 local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 

@@ -1,6 +1,6 @@
 // POST /d1/BINDING/query and /batch.
-import { Failure, answer, bodyOf } from "./answer.js";
 import { bindingOf } from "./access.js";
+import { Failure, answer, bodyOf, check, isText } from "./answer.js";
 import { checkToken, write } from "./applied.js";
 import { lookAt } from "./sql.js";
 import { failureOf, prepared, resultOf } from "./statement.js";
@@ -8,13 +8,6 @@ import { failureOf, prepared, resultOf } from "./statement.js";
 const SESSION = /^(first-primary|first-unconstrained|(?!first-)[\x21-\x7e]{1,300})$/;
 
 const LONGEST = 100_000; // bytes of a statement
-
-function check(condition, message) {
-  if (!condition) throw new Failure(400, "REQUEST", message);
-}
-
-// Half of a character outside of the BMP is no text: D1 would take another one in its place.
-const isText = (value) => typeof value === "string" && value.isWellFormed();
 
 // The statement with what its text tells: whether it is `safe` for who may only read, and counts what it changes.
 function statementOf(given) {

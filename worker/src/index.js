@@ -3,9 +3,10 @@
 import { Failure, answerFailure } from "./answer.js";
 import { mayWrite } from "./access.js";
 import { answerD1 } from "./d1.js";
+import { answerKV } from "./kv.js";
 
 // The first word of a path, and who answers it: (request, env, words behind it, may it write, context).
-const services = { d1: answerD1 };
+const services = { d1: answerD1, kv: answerKV };
 
 export default {
   async fetch(request, env, context) {

@@ -1,6 +1,6 @@
 // What can be told of a statement by its tokens: is it one, what does it do, does it only read?
 //
-// Tokens are cut where SQLite cuts them (tokenize.c), in one pass: what is a string here is one there. What SQLite would
+// Tokens are cut where SQLite cuts them (tokenize.c), in one pass: a string here is a string there. What SQLite would
 // not take as a token, or D1 has no use for ("$x(…)", which swallows quotes), makes the text no statement at all.
 
 const SPACE = /[ \t\n\f\r]/;
@@ -97,13 +97,29 @@ function onlyReads(verb, tokens) {
   return verb === "SELECT" || verb === "VALUES";
 }
 
-// undefined: the text is not one statement. Else the statement, without what D1 takes for an empty second one (a comment
-// behind the semicolon), whether it `reads` only, and whether changes() tells what it changed.
-export function lookAt(text) {
+function look(text) {
   const { tokens, last } = tokensOf(text) ?? { tokens: [] };
   const end = endOfFirst(tokens);
   if (end === 0 || tokens.some((token, i) => i > end && token !== ";")) return undefined;
   const verb = verbOf(tokens);
   const counts = /^(INSERT|REPLACE|UPDATE|DELETE)$/.test(verb);
   return { sql: text.slice(0, last), reads: onlyReads(verb, tokens), counts };
+}
+
+// Programs send the same few texts again and again.
+const seen = new Map();
+const MOST = 500;
+const LONGEST = 2000;
+
+// undefined: the text is not one statement. Else the statement, without what D1 takes for an empty second one (a
+// comment behind the semicolon), whether it `reads` only, and whether changes() tells what it changed.
+export function lookAt(text) {
+  let found = seen.get(text);
+  if (found) return found;
+  found = look(text);
+  if (found && text.length <= LONGEST) {
+    if (seen.size >= MOST) seen.clear();
+    seen.set(text, found);
+  }
+  return found;
 }
