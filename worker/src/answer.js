@@ -9,6 +9,13 @@ export class Failure extends Error {
   }
 }
 
+export function check(condition, message) {
+  if (!condition) throw new Failure(400, "REQUEST", message);
+}
+
+// Half of a character outside of the BMP is no text: another one would be taken in its place.
+export const isText = (value) => typeof value === "string" && value.isWellFormed();
+
 export function answer(fields) {
   return Response.json({ success: true, ...fields });
 }
@@ -18,7 +25,8 @@ export function answerFailure(error) {
   const { status, code, message, fields } =
     error instanceof Failure ? error : new Failure(500, "FAILED", "the gateway failed; its log says more");
   if (!(error instanceof Failure)) console.error(error);
-  return Response.json({ success: false, errors: [{ code, message, ...fields }] }, { status });
+  const headers = status === 405 ? { allow: "POST" } : {};
+  return Response.json({ success: false, errors: [{ code, message, ...fields }] }, { status, headers });
 }
 
 const LARGEST = 8 << 20; // bytes of a body

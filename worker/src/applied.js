@@ -1,8 +1,8 @@
 // Writes that are done once, however often they are asked for.
 //
-// A write comes with a token. What it did is recorded under it, in the same transaction, so a copy of the request meets the
-// primary key and is not done. A write that failed is recorded too (changes -1), before the failure is answered: a copy that
-// arrives later can not be done then, when its sender has long gone by the failure.
+// A write comes with a token. What it did is recorded under it, in the same transaction, so a copy of the request meets
+// the primary key and is not done. A write that failed is recorded too (changes -1), before the failure is answered: a
+// copy that arrives later can not be done then, when its sender has long gone by the failure.
 import { Failure } from "./answer.js";
 import { failureOf, prepared, resultOf } from "./statement.js";
 
@@ -14,10 +14,9 @@ const FAILED = -1;
 // WITHOUT ROWID: last_insert_rowid() stays as the statement left it.
 const TABLE = `CREATE TABLE IF NOT EXISTS _collegedb_applied
   (op TEXT, n INTEGER, changes INTEGER, row INTEGER, PRIMARY KEY (op, n)) WITHOUT ROWID`;
-const record = (changes) => `INSERT INTO _collegedb_applied VALUES (?1, ?2, ${changes}, last_insert_rowid())
-  RETURNING CAST(changes AS TEXT) AS changes, CAST(row AS TEXT) AS last_row_id`;
-const RECORD = record("changes()");
-const RECORD_NONE = record("0"); // behind what is no INSERT, UPDATE or DELETE, changes() is an older number
+const RECORD = "INSERT INTO _collegedb_applied VALUES (?, ?, changes(), last_insert_rowid())";
+// Behind what is no INSERT, UPDATE or DELETE, changes() is an older number.
+const RECORD_NONE = RECORD.replace("changes()", "0");
 const CLOSE = `INSERT OR IGNORE INTO _collegedb_applied VALUES (?1, 0, ${FAILED}, NULL)`;
 const RECORDED = `SELECT n, CAST(changes AS TEXT) AS changes, CAST(row AS TEXT) AS last_row_id FROM _collegedb_applied
   WHERE op = ?1 ORDER BY n`;
@@ -34,65 +33,65 @@ export function checkToken(token) {
   }
 }
 
-// Each statement, and behind each that writes its record.
+// Each statement, behind each that writes its record, and at the end all records.
 function statementsOf(session, statements, token) {
+  const [record, recordNone] = [session.prepare(RECORD), session.prepare(RECORD_NONE)];
   let n = 0;
-  return statements.flatMap((statement) => {
-    if (statement.reads) return [prepared(session, statement)];
-    const number = String(n++);
-    return [prepared(session, statement), session.prepare(statement.counts ? RECORD : RECORD_NONE).bind(token, number)];
+  const all = statements.flatMap((each) => {
+    if (each.reads) return [prepared(session, each)];
+    return [prepared(session, each), (each.counts ? record : recordNone).bind(token, String(n++))];
   });
+  return [...all, session.prepare(RECORDED).bind(token)];
 }
 
-async function runBatch(session, statements, token) {
+// The table is made when it turns out to be missing: nothing was done then.
+async function withTable(session, work) {
   try {
-    return await session.batch(statementsOf(session, statements, token));
+    return await work();
   } catch (error) {
     if (!String(error?.message).includes("no such table: _collegedb_applied")) throw error;
     await session.prepare(TABLE).run();
-    return session.batch(statementsOf(session, statements, token));
+    return work();
   }
 }
 
-// Records and results, put together as one element for each statement.
+const changesOf = ({ changes, last_row_id }) => ({ changes, last_row_id });
+
+// What D1 answered, without the records but with what they say.
 function resultsOf(statements, answers) {
-  let at = 0;
+  const records = answers.at(-1).results;
+  let [at, n] = [0, 0];
   return statements.map(({ reads }) => {
-    const result = resultOf(answers[at++]);
-    if (!reads) Object.assign(result.meta, answers[at++].results[0]);
+    const result = resultOf(answers[at]);
+    if (!reads) Object.assign(result.meta, changesOf(records[n++]));
+    at += reads ? 1 : 2;
     return result;
   });
 }
 
 function repeatedOf(statements, records) {
-  let at = 0;
+  let n = 0;
   return statements.map(({ reads }) => {
-    const { changes, last_row_id } = reads ? {} : (records[at++] ?? {});
-    return { success: true, results: { columns: [], rows: [] }, meta: reads ? {} : { changes, last_row_id } };
+    const meta = reads || n >= records.length ? {} : changesOf(records[n++]);
+    return { success: true, results: { columns: [], rows: [] }, meta };
   });
 }
 
-// What stands under the token after a failure; if nothing does, then that it failed. One who comes with another token
-// is not let in by it, and the INSERT brings both to the database's primary.
+// What stands under the token after a failure; if nothing did, then now that it failed. The INSERT also brings the
+// SELECT to the database's primary, whatever the session.
 async function closed(session, token) {
   const batch = () => session.batch([session.prepare(CLOSE).bind(token), session.prepare(RECORDED).bind(token)]);
-  let answers;
-  try {
-    answers = await batch();
-  } catch (error) {
-    if (!String(error?.message).includes("no such table: _collegedb_applied")) throw error;
-    await session.prepare(TABLE).run();
-    answers = await batch();
-  }
-  return answers[1].results;
+  return (await withTable(session, batch))[1].results;
 }
 
-// The failure of a write, or the results of the copy of it that was done before. What is not the statement's fault leaves
-// the token open: the same request may come again.
+// The failure of a write, or the results of the copy of it that was done before. What is not the statement's fault
+// leaves the token open: the same request may come again.
 async function failed(session, statements, token, error) {
   const failure = failureOf(error);
   if (failure.code !== "SQL") throw failure;
-  const records = await closed(session, token).catch((why) => { throw failureOf(why); });
+  const records = await closed(session, token).catch((why) => {
+    throw failureOf(why);
+  });
   if (records[0].changes !== String(FAILED)) return { results: repeatedOf(statements, records), repeated: true };
   if (!failure.message.includes("_collegedb_applied.op")) throw failure;
   throw new Failure(400, "SQL", "this write has failed before");
@@ -110,7 +109,7 @@ function pruneSometimes(database, writes, context) {
 export async function write(database, session, statements, token, context) {
   let answers;
   try {
-    answers = await runBatch(session, statements, token);
+    answers = await withTable(session, () => session.batch(statementsOf(session, statements, token)));
   } catch (error) {
     return failed(session, statements, token, error);
   }

@@ -1,11 +1,7 @@
 // /coordinator/…: docs/gateway-protocol.md.
-import { Failure, answer, asked, bodyOf } from "./answer.js";
+import { Failure, answer, asked, bodyOf, check } from "./answer.js";
 import { digestOf } from "./digest.js";
 import { mainOf, objectOf, rangeOf, spread } from "./ranges.js";
-
-function check(condition, message) {
-  if (!condition) throw new Failure(400, "REQUEST", message);
-}
 
 // --- the ranges ----------------------------------------------------------------------------------
 

@@ -1,18 +1,13 @@
 // POST /d1/BINDING/query and /batch.
-import { Failure, answer, bodyOf } from "./answer.js";
 import { bindingOf } from "./access.js";
+import { Failure, answer, bodyOf, check, isText } from "./answer.js";
 import { checkToken, write } from "./applied.js";
 import { lookAt } from "./sql.js";
 import { failureOf, prepared, resultOf } from "./statement.js";
 
 const SESSION = /^(first-primary|first-unconstrained|(?!first-)[\x21-\x7e]{1,300})$/;
 
-function check(condition, message) {
-  if (!condition) throw new Failure(400, "REQUEST", message);
-}
-
-// Half of a character outside of the BMP is no text: D1 would take another one in its place.
-const isText = (value) => typeof value === "string" && value.isWellFormed();
+const LONGEST = 100_000; // bytes of a statement
 
 // The statement with what its text tells: whether it is `safe` for who may only read, and counts what it changes.
 function statementOf(given) {
@@ -21,6 +16,7 @@ function statementOf(given) {
   check(isText(sql), "sql is the text of a statement");
   check(Array.isArray(params) && params.every((p) => p === null || isText(p)),
     "params is an array of strings and null: numbers would be made floats");
+  if (sql.length > LONGEST) throw new Failure(400, "SQL", `statement too long: D1 takes ${LONGEST} bytes`);
   const look = lookAt(sql);
   check(look, "sql is one statement, without $, @, : or # in it other than quoted");
   check(look.reads || !reads, "reads is for statements that change nothing");

@@ -1,12 +1,8 @@
 // What a key's entry stands under: as core.digest of the Lua client (src/core/key.c), without a secret.
-import { Failure } from "./answer.js";
+import { check, isText } from "./answer.js";
 
 const LONGEST = 512; // bytes of a key
 const encoder = new TextEncoder();
-
-function check(condition, message) {
-  if (!condition) throw new Failure(400, "REQUEST", message);
-}
 
 const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
@@ -27,7 +23,7 @@ export async function digestOf({ digest, key, keyspace = "" }) {
     check(typeof digest === "string" && /^[0-9a-f]{32}$/.test(digest), "digest is 32 hexadecimal digits");
     return { digest, text: false };
   }
-  check(typeof key === "string" && key !== "" && key.isWellFormed(), "key is a string that is not empty");
-  check(typeof keyspace === "string" && keyspace.isWellFormed(), "keyspace is a string");
+  check(isText(key) && key !== "", "key is a string that is not empty");
+  check(isText(keyspace), "keyspace is a string");
   return { digest: await hash(keyspace, key), text: true };
 }

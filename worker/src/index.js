@@ -4,12 +4,13 @@ import { Failure, answerFailure } from "./answer.js";
 import { mayWrite } from "./access.js";
 import { answerCoordinator } from "./coordinating.js";
 import { answerD1 } from "./d1.js";
+import { answerKV } from "./kv.js";
 
 export { ShardCoordinator } from "./coordinator.js";
 export { EntryRange } from "./entries.js";
 
 // The first word of a path, and who answers it: (request, env, words behind it, may it write, context).
-const services = { coordinator: answerCoordinator, d1: answerD1 };
+const services = { coordinator: answerCoordinator, d1: answerD1, kv: answerKV };
 
 export default {
   async fetch(request, env, context) {

@@ -1,7 +1,7 @@
 // What can be told of a statement by its tokens: is it one, what does it do, does it only read?
 //
-// Tokens are cut where SQLite cuts them (tokenize.c), in one pass: what is a string here is one there. What SQLite would not
-// take as a token, or D1 has no use for ("$x(…)", which swallows quotes), makes the text no statement at all.
+// Tokens are cut where SQLite cuts them (tokenize.c), in one pass: a string here is a string there. What SQLite would
+// not take as a token, or D1 has no use for ("$x(…)", which swallows quotes), makes the text no statement at all.
 
 const SPACE = /[ \t\n\f\r]/;
 const WORD = /[A-Za-z0-9_$\u0080-\uffff]+/y;
@@ -33,8 +33,8 @@ function wordEnd(sql, at) {
 // What stands in quotes, behind a "'", as far as anyone asks for it.
 const quotedToken = (sql, at, end) => "'" + sql.slice(at + 1, Math.min(end - 1, at + 50)).toUpperCase();
 
-// The tokens: words in capitals, what is quoted, other characters as they are; and where the last one ends that is no ";".
-// undefined: not SQL.
+// The tokens: words in capitals, what is quoted, other characters as they are; and where the last one ends that is no
+// semicolon. undefined: not SQL.
 function tokensOf(sql) {
   const tokens = [];
   let last = 0;
@@ -58,12 +58,10 @@ function tokensOf(sql) {
 
 // Where the first statement's last token is. A trigger's body ends with "; END".
 function endOfFirst(tokens) {
-  const start = tokens[0] === "EXPLAIN" ? tokens.indexOf("CREATE") : 0;
-  const trigger = tokens[start] === "CREATE" && tokens.slice(start + 1, start + 3).includes("TRIGGER");
-  for (let i = 0; i < tokens.length; i++) {
-    if (tokens[i] === ";" && (!trigger || (tokens[i - 1] === "END" && tokens[i - 2] === ";"))) return i;
-  }
-  return tokens.length;
+  const trigger = tokens[0] === "CREATE" && tokens.slice(1, 3).includes("TRIGGER");
+  const end = tokens.findIndex((token, i) =>
+    token === ";" && (!trigger || (tokens[i - 1] === "END" && tokens[i - 2] === ";")));
+  return end < 0 ? tokens.length : end;
 }
 
 // What a statement does: its first word, or behind WITH that of the statement that the names are for.
@@ -79,29 +77,49 @@ function verbOf(tokens) {
 }
 
 const PRAGMA = /^(TABLE_(X?INFO|LIST)|INDEX_(LIST|X?INFO)|FOREIGN_KEY_(LIST|CHECK))$/;
-const PRAGMA_TABLE = /^'?PRAGMA_(?!(TABLE_(X?INFO|LIST)|INDEX_(LIST|X?INFO)|FOREIGN_KEY_(LIST|CHECK))$)/;
 
 function pragmaReads(tokens) {
   const name = tokens[2] === "." ? tokens[3] : tokens[1];
-  return PRAGMA.test(name ?? "") && !tokens.includes("=");
+  return PRAGMA.test(name) && !tokens.includes("=");
 }
 
-// Some PRAGMAs do their work while they are compiled, so EXPLAIN is no excuse for them; and of those that are tables too,
-// pragma_optimize writes.
+// pragma_optimize is a table that writes. A table's name may also stand in quotes of any kind.
+function writingTable(token) {
+  const [, name] = /^'?PRAGMA_(.*)/s.exec(token) ?? [];
+  return name !== undefined && !PRAGMA.test(name);
+}
+
+// Some PRAGMAs do their work while they are compiled, so EXPLAIN is no excuse for them.
 function onlyReads(verb, tokens) {
-  if (tokens.some((token) => PRAGMA_TABLE.test(token))) return false;
+  if (tokens.some(writingTable)) return false;
   if (verb === "PRAGMA") return pragmaReads(tokens);
   if (verb === "EXPLAIN") return !tokens.includes("PRAGMA");
   return verb === "SELECT" || verb === "VALUES";
 }
 
-// undefined: the text is not one statement. Else the statement, without what D1 takes for an empty second one (a comment behind
-// the semicolon), whether it `reads` only, and whether changes() tells what it changed.
-export function lookAt(text) {
+function look(text) {
   const { tokens, last } = tokensOf(text) ?? { tokens: [] };
   const end = endOfFirst(tokens);
   if (end === 0 || tokens.some((token, i) => i > end && token !== ";")) return undefined;
   const verb = verbOf(tokens);
-  const counts = /^(INSERT|REPLACE|UPDATE|DELETE)$/.test(verb ?? "");
+  const counts = /^(INSERT|REPLACE|UPDATE|DELETE)$/.test(verb);
   return { sql: text.slice(0, last), reads: onlyReads(verb, tokens), counts };
+}
+
+// Programs send the same few texts again and again.
+const seen = new Map();
+const MOST = 500;
+const LONGEST = 2000;
+
+// undefined: the text is not one statement. Else the statement, without what D1 takes for an empty second one (a
+// comment behind the semicolon), whether it `reads` only, and whether changes() tells what it changed.
+export function lookAt(text) {
+  let found = seen.get(text);
+  if (found) return found;
+  found = look(text);
+  if (found && text.length <= LONGEST) {
+    if (seen.size >= MOST) seen.clear();
+    seen.set(text, found);
+  }
+  return found;
 }

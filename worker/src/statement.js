@@ -6,18 +6,23 @@ export function prepared(session, { sql, params }) {
   return params.length ? statement.bind(...params) : statement;
 }
 
+// Of what D1 tells beside the rows, this may be of use.
+const told = ({ changes, last_row_id, rows_read, rows_written, size_after }) =>
+  ({ changes, last_row_id, rows_read, rows_written, size_after });
+
 // Where D1 gives objects, a row's values are in the order of its columns.
 export function resultOf({ results, meta }) {
   const columns = results.length ? Object.keys(results[0]) : [];
-  return { success: true, results: { columns, rows: results.map((row) => Object.values(row)) }, meta };
+  const rows = results.map((row) => Object.values(row));
+  return { success: true, results: { columns, rows }, meta: told(meta) };
 }
 
 // What SQLite did not like ends with its code; these are none of the statement's fault.
 const SQLITE = /: (SQLITE_[A-Z]+)[A-Z_]*(?: \(extended: \w+\))?$/;
 const PLATFORM = /^SQLITE_(IOERR|NOMEM|INTERRUPT|BUSY|LOCKED|INTERNAL|CORRUPT|CANTOPEN|PROTOCOL)$/;
 // And these are, though they have no code.
-const REFUSED =
-  /^D1_(TYPE_ERROR|COLUMN_NOTFOUND)|Wrong number of parameter bindings|SQL statements detected|not contain a statement|execute a transaction/;
+const REFUSED = new RegExp("^D1_(TYPE_ERROR|COLUMN_NOTFOUND)|Wrong number of parameter bindings" +
+  "|SQL statements detected|not contain a statement|execute a transaction");
 
 // What went wrong, as D1 says it.
 export function failureOf(error) {
