@@ -63,7 +63,9 @@ for _, kind in ipairs(kinds) do
         assert.same({ "id", "name", "age" }, shard:run("SELECT * FROM users").columns)
         assert.same({ "a", "b" }, shard:run("SELECT 1 AS a, id AS b FROM users WHERE id = ?", { "x" }).columns)
         -- Cloudflare tells them of a write too, its engine and a Worker's batch do not.
-        if not (kind.rest or kind.batches) then assert.same({ "id" }, shard:run("DELETE FROM users RETURNING id").columns) end
+        if not kind.rest and not kind.batches then
+          assert.same({ "id" }, shard:run("DELETE FROM users RETURNING id").columns)
+        end
         assert.same({ "a" }, shard:run("WITH w AS (SELECT 1 AS a) SELECT a FROM w WHERE 0").columns)
       end)
 

@@ -231,6 +231,11 @@ static bool takes_smaller_page(cdb__d1_stmt *s, cdb__net_cause cause) {
  */
 static bool may_ask_again(cdb__d1_stmt *s) {
   if (s->code != CDB_SQL) return false;
+  if (s->copy) {
+    s->copy = false; /* a copy may not have the table yet */
+    s->code = CDB_OK;
+    return true;
+  }
   if (s->limited && s->next == CDB__ASK_PLAIN) {
     s->limited = false; /* what is wrong is to be said of the statement as it was written */
     s->code = CDB_OK;
