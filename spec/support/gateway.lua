@@ -61,16 +61,12 @@ local function check_secrets(text)
   end
 end
 
----Sends one request as it is, and looks at its answer: JSON with `success`, or with `errors` and a code.
----@param request table of net.exchange; `body` may be a table
+---Looks at what came: JSON with `success`, or with `errors` and a code.
+---@param got collegedb.net.Answer
+---@param request collegedb.net.Request
 ---@return integer status, table answer, string? code, string? message
-function gateway.ask(request)
-  local sent = { token = gateway.token, write = false, attempts = 1, method = "POST" }
-  for name, value in pairs(request) do sent[name] = value end
-  if type(sent.body) == "table" then sent.body = json.encode(sent.body) end
-  sent.token = sent.token or nil
-  local got = net.exchange(sent)
-  if not got.body then error(("no answer from %s: %s"):format(sent.url, tostring(got.error)), 0) end
+function gateway.check_answer(got, request)
+  if not got.body then error(("no answer from %s: %s"):format(request.url, tostring(got.error)), 0) end
   check_secrets(got.body)
   local read, answer = pcall(json_reader.decode, got.body)
   if not read or type(answer) ~= "table" then error("an answer is no JSON: " .. got.body, 0) end
@@ -79,6 +75,17 @@ function gateway.ask(request)
   local first = not good and answer.errors[1] or {}
   if not good and not (first.code and first.message) then error("an error without a code: " .. got.body, 0) end
   return got.status, answer, first.code, first.message
+end
+
+---Sends one request as it is, and looks at its answer.
+---@param request table of net.exchange; `body` may be a table
+---@return integer status, table answer, string? code, string? message
+function gateway.ask(request)
+  local sent = { token = gateway.token, write = false, attempts = 1, method = "POST" }
+  for name, value in pairs(request) do sent[name] = value end
+  if type(sent.body) == "table" then sent.body = json.encode(sent.body) end
+  sent.token = sent.token or nil
+  return gateway.check_answer(net.exchange(sent), sent)
 end
 
 return gateway
