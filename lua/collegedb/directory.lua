@@ -145,7 +145,8 @@ end
 function directory.open(path, secret, options)
   if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret) end
   if config.is_shard_value(path) then
-    return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true)
+    return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true,
+      path.entries and path:entries())
   end
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
   local memory = path == "memory:" or path == ":memory:"

@@ -4,6 +4,7 @@
 --     local gateway = collegedb.gateway { url = "https://collegedb.example.workers.dev", token = "…" }
 --     local east = gateway:shard "DB_EAST"
 
+local coordinator = require "collegedb.coordinator"
 local d1 = require "collegedb.d1"
 local errors = require "collegedb.errors"
 
@@ -76,6 +77,10 @@ function Gateway:shard(binding, options)
   return d1.behind_gateway { gateway = to.url, binding = binding, token = to.token, ca_file = to.ca_file,
     deadline = to.deadline, replicas = not options or options.replicas ~= false }
 end
+
+---The coordinator, which many machines and Workers share: a directory, as `kv`.
+---@return collegedb.Coordinator
+function Gateway:coordinator() return coordinator.new(hidden[self]) end
 
 ---A shard that another program has described. The token is the one that this program has for the same gateway.
 ---@param description table of D1:describe

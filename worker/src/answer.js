@@ -67,3 +67,21 @@ export async function bodyOf(request) {
   }
   return body;
 }
+
+// An object's answer to a call of the Worker's: an error that is thrown there would lose its fields on the way.
+export async function told(call) {
+  try {
+    return await call();
+  } catch (error) {
+    if (!(error instanceof Failure)) throw error;
+    const { status, code, message, fields } = error;
+    return { failure: { status, code, message, fields } };
+  }
+}
+
+// What the object has answered, or the failure that it told.
+export function asked(answered) {
+  const failure = answered?.failure;
+  if (failure) throw new Failure(failure.status, failure.code, failure.message, failure.fields);
+  return answered;
+}
