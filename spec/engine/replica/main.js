@@ -1,6 +1,7 @@
 // The gateway over a database with a copy that lags behind, as D1's read replicas do: what was written to DB is in its
 // copy, the database DB_COPY, only once POST /replicate was asked for. Everything else is the gateway's own.
 import gateway from "../../../worker/src/index.js";
+export * from "../../../worker/src/index.js";
 
 let written = []; // what the copy has yet to do
 let version = 0; // of the database
