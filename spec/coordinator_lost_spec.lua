@@ -2,6 +2,7 @@
 -- another or of the client's: what comes out is what comes out without it.
 
 local collegedb = require "collegedb"
+local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local fixture = require "spec.support.fixture"
 local gateway = require "spec.support.gateway"
@@ -79,7 +80,7 @@ describe("a fault of the coordinator's", function()
   end
 
   -- `f(open)` opens the directory by open(), once.
-  local function sweep(f, step)
+  local function sweep(f, step, faults, losses)
     clean()
     local expected = f(function() return directory.open(value) end)
     local seen = dump()
@@ -87,7 +88,7 @@ describe("a fault of the coordinator's", function()
       assert.same(expected, answer, ("%s, %d"):format(how, at))
       assert.same(seen, dump(), ("%s, %d"):format(how, at))
     end
-    for _, how in ipairs { "refused", "lost", "caller", "callee" } do
+    for _, how in ipairs(faults or { "refused", "lost", "caller", "callee" }) do
       local at = 1
       repeat
         clean()
@@ -99,7 +100,7 @@ describe("a fault of the coordinator's", function()
         at = at + step
       until not came
     end
-    for _, how in ipairs { "again", "late" } do
+    for _, how in ipairs(losses or { "again", "late" }) do
       local at = 1
       repeat
         clean()
@@ -159,7 +160,7 @@ describe("a fault of the coordinator's", function()
       see(dir:rotate("r", "", "r1", { a, b }, dir:epoch()))
       see(dir:rotate("r", "", "r9", { a, b }, dir:epoch() - 1))
       return seen
-    end), STEP > 0 and STEP or 3)
+    end), STEP > 0 and STEP or 7)
   end)
 
   it("in a change of many entries changes nothing of what comes out", function()
@@ -186,6 +187,45 @@ describe("a fault of the coordinator's", function()
       see(dir:counts())
       see(dir:discard())
       return seen
-    end), STEP > 0 and STEP or 17)
+    end), STEP > 0 and STEP or 29)
   end)
+
+  local SCHEMA <const> = "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n)"
+
+  -- The story of a database, in which each part of the directory is used.
+  local function story(strategy)
+    for i, name in ipairs { "a", "b" } do
+      local file = core.sqlite(fixture.path(name .. ".db"), { journal_mode = "delete" })
+      file:exec(SCHEMA)
+      for k = i * 20, i * 20 + 14 do file:run("INSERT INTO users VALUES (?, ?)", { "old" .. k, i }) end
+      core.close(file)
+    end
+    local off = { synchronous = "off" }
+    local db = collegedb.open(fixture.config { kv = value, strategy = strategy, shards = { a = off, b = off } })
+    local done, answer = pcall(function()
+      db:ensure_schema(SCHEMA)
+      for i = 1, 6 do db:insert("k" .. i, "INSERT INTO users VALUES (?, 1)", { "k" .. i }) end
+      local moved = db:reassign_shard("k1", db:locate "k1" == "a" and "b" or "a")
+      db:rollback "b"
+      db:integrate "b"
+      db:mapper():set_shard_mapping("mapped", "a")
+      db:add_shard { name = "c", fixture.path "c.db", synchronous = "off" }
+      for i = 7, 9 do db:insert("k" .. i, "INSERT INTO users VALUES (?, 1)", { "k" .. i }) end
+      local report = db:rebalance()
+      local drained = db:drain "a"
+      local verified = db:verify()
+      local total, counts = db:count "users"
+      return { moved = moved.moved, moves = report.moved, retired = report.retired, sealed = drained.sealed,
+        findings = verified.findings, entries = verified.entries, total = total, counts = counts }
+    end)
+    db:close()
+    if not done then error(answer, 0) end
+    return answer
+  end
+
+  for _, strategy in ipairs { "hash", "round_robin" } do
+    it("in the story of a database under " .. strategy .. " changes nothing of what comes out", function()
+      sweep(function() return story(strategy) end, STEP > 0 and STEP or 97, { "lost", "callee" }, {})
+    end)
+  end
 end)
