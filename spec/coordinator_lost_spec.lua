@@ -21,14 +21,16 @@ describe("a fault of the coordinator's", function()
   setup(function()
     served = gateway.start { worker = "spec/engine/faulty/index.js", vars = { COLLEGEDB_DEVELOPMENT = "true" } }
     value = collegedb.gateway({ url = served.url, token = gateway.token }):coordinator()
-    value:ask("flush", json.object {})
   end)
   teardown(function()
     net.close()
     served.stop()
   end)
   before_each(fixture.start)
-  after_each(fixture.stop)
+  after_each(function()
+    net.close()
+    fixture.stop()
+  end)
 
   -- Sets a fault; answers how many calls there were since the last one was set.
   local function set_fault(at, how)
