@@ -222,7 +222,7 @@ end
 -- A key takes one write a second: who comes again waits for that.
 local function pause_of(tries, err)
   local busy = err and (err.code == "BUSY" or err.code == "RATE_LIMITED")
-  return busy and 1000 + tries * 100 or math.min(50 << tries, 2000)
+  return busy and 2000 + tries * 200 or math.min(100 << tries, 2000) -- core.pause takes from half of it on
 end
 
 -- Writes, and again what was not written, until all is or the time is over.
