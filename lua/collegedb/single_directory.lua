@@ -7,6 +7,7 @@
 
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
+local settings = require "collegedb.directory_settings"
 local errors = require "collegedb.errors"
 local json = require "collegedb.json"
 local patience = require "collegedb.patience"
@@ -50,19 +51,6 @@ local function make_tables(store)
   end
 end
 
--- What must stay as it was when the directory was made.
-local function check_settings(self)
-  local read = "SELECT value FROM _collegedb_counters WHERE name = ?"
-  if not self.shard:first(read, { "secret" }) then
-    self.store:run("INSERT INTO _collegedb_counters VALUES ('version', 0), ('identity', ?), ('secret', ?) "
-      .. "ON CONFLICT DO NOTHING", { core.random(), directory.mark(self) })
-    self.record.version, self.record.seen = nil, false
-  end
-  directory.check_format(self)
-  directory.check_mark(self, self.shard:first(read, { "secret" }).value)
-  self.identity = self.record.identity
-end
-
 --- Is there a directory on the shard?
 function single_directory.exists(shard)
   return single_store.new(shard):first "SELECT 1 AS yes FROM sqlite_schema WHERE name = '_collegedb_change_made'" ~= nil
@@ -72,14 +60,15 @@ end
 ---@param shard userdata with core.is_single
 ---@param secret string? mapping_secret
 ---@param owned boolean? it is closed with the directory
+---@param bare boolean? without keyspaces
 ---@return collegedb.SingleDirectory
-function single_directory.open(shard, secret, owned)
+function single_directory.open(shard, secret, owned, bare)
   local store = single_store.new(shard)
   local self = setmetatable({ path = core.shard_name(shard), secret = secret, store = store, journal = store,
     owned = owned and shard, record = record.new(store) }, Directory)
   local done, err = pcall(function()
     make_tables(store)
-    self:hold(check_settings, self)
+    self:hold(settings.check_single, self, bare or false)
     self.presence = presence.new(store)
     self.presence:enter()
   end)
