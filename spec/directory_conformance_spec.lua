@@ -2,10 +2,13 @@
 -- statements, of which Cloudflare's D1 is one.
 
 local collegedb = require "collegedb"
+local coordinator = require "collegedb.coordinator"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local engine = require "spec.support.engine"
 local fixture = require "spec.support.fixture"
+local gateway = require "spec.support.gateway"
+local json = require "collegedb.json"
 local net = require "collegedb.net"
 local table_kv = require "spec.support.table_kv"
 
@@ -346,6 +349,29 @@ describe("a directory on D1", function()
   after_each(fixture.stop)
 
   local function make(secret) return open(d1, secret) end
+  describe("as every one", function() behaves(make) end)
+  describe("as one with a journal", function() keeps_a_journal(make) end)
+end)
+
+describe("a directory of the coordinator", function()
+  if gateway.skips(it, function(why) pending(why) end) then return end
+
+  local served, value
+  setup(function()
+    served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
+    value = coordinator.new { url = served.url, token = gateway.token }
+    value:ask("flush", json.object {}) -- its connection stays open
+  end)
+  teardown(function()
+    net.close()
+    served.stop()
+  end)
+
+  before_each(fixture.start)
+  before_each(function() value:ask("flush", json.object {}) end)
+  after_each(fixture.stop)
+
+  local function make(secret) return open(value, secret) end
   describe("as every one", function() behaves(make) end)
   describe("as one with a journal", function() keeps_a_journal(make) end)
 end)

@@ -166,7 +166,7 @@ for _, kind in ipairs(kinds) do
       db:create_schema("b", "CREATE TABLE last (id TEXT PRIMARY KEY)")
       local names = {}
       local found = db:shard("b"):all [[SELECT name FROM sqlite_schema WHERE sql > '' AND substr(name, 1, 4) <> '_cf_'
-        ORDER BY name]]
+        AND name <> '_collegedb_applied' ORDER BY name]]
       for _, row in ipairs(found) do
         names[#names + 1] = row.name
       end
@@ -197,10 +197,11 @@ for _, kind in ipairs(kinds) do
         function() return db:shard("a"):transaction(function(tx) tx:run(INSERT, { "x", 1 }) end) end,
         function() return db:shard("a"):batch { { INSERT, { "y", 1 } } } end,
       }
-      for _, call in ipairs(calls) do
-        if kind.single then raises("UNSUPPORTED", "statement", call) else call() end
+      for i, call in ipairs(calls) do
+        local has = not kind.single or (kind.batches and i % 2 == 0)
+        if has then call() else raises("UNSUPPORTED", "statement", call) end
       end
-      assert.equal(kind.single and 0 or 5, (db:count "users"))
+      assert.equal(not kind.single and 5 or kind.batches and 3 or 0, (db:count "users"))
       db:insert("u1x", INSERT, { "u1x", 1 })
     end)
 

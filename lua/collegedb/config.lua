@@ -209,7 +209,8 @@ function config.shard_value(field, value)
   local class = type(value) == "userdata" and getmetatable(value)
   if class and class.__name == "collegedb.shard" then return { handle = value } end
   if is_d1(value) then return { remote = value } end
-  fail(field, "takes a path, collegedb.sqlite(path), collegedb.d1{…} or db:shard(name), not %s", describe(value))
+  fail(field, "takes a path, collegedb.sqlite(path), collegedb.d1{…}, gateway:shard(binding) or db:shard(name), not %s",
+    describe(value))
 end
 
 local function is_shard_table(value)
@@ -226,7 +227,8 @@ local function normalize_shard(prefix, given, name)
   shard.name = shard.name or name
   if not shard.name then fail(prefix .. "name", "is missing; every shard has a name") end
   if shard[1] == nil then
-    fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path), collegedb.d1{…} or db:shard(name)")
+    fail(prefix .. "[1]", "is missing: a path, collegedb.sqlite(path), collegedb.d1{…}, gateway:shard(binding) or "
+      .. "db:shard(name)")
   end
   shard.value = config.shard_value(prefix .. "[1]", shard[1])
   for _, field in ipairs(shard.value.remote and FILE_FIELDS or {}) do

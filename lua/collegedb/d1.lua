@@ -1,4 +1,5 @@
---- A Cloudflare D1 database as a shard value.
+--- A Cloudflare D1 database as a shard value: over Cloudflare's REST interface, or through the gateway Worker
+-- (lua/collegedb/gateway.lua).
 --
 --     local d1 = require "collegedb.d1"
 --     local shard = d1.d1 { account = "…", database = "…", token = "…" }
@@ -22,19 +23,20 @@ local hidden = setmetatable({}, { __mode = "k" })
 
 local ids = setmetatable({}, { __mode = "k" }) -- of open shards
 
-function D1:__tostring() return "d1 " .. hidden[self].database end
+function D1:__tostring() return "d1 " .. (hidden[self].database or hidden[self].binding) end
 
 --- Opens a connection.
 ---@param name string the shard's, for messages
 ---@return userdata shard
 function D1:open(name)
   local to = hidden[self]
-  if not to.token and not to.endpoint then
+  if not to.token and not to.endpoint and not to.gateway then
     errors.raise("CONFIG", { field = "token", shard = name }, "%s needs a token: set CLOUDFLARE_API_TOKEN",
       tostring(self))
   end
   local shard = core.d1 {
-    name = name, url = to.url, token = to.token, ca_file = to.ca_file,
+    name = name, url = to.url, batch_url = to.batch_url, replicas = to.replicas, token = to.token,
+    ca_file = to.ca_file,
     deadline_ms = math.ceil((to.deadline or DEADLINE) * 1000),
     budget = to.account and net.budget("cloudflare " .. to.account) or nil,
   }
@@ -47,7 +49,7 @@ end
 function D1:describe()
   local to = hidden[self]
   return { account = to.account, database = to.database, endpoint = to.endpoint, deadline = to.deadline,
-    ca_file = to.ca_file }
+    ca_file = to.ca_file, gateway = to.gateway, binding = to.binding, replicas = to.replicas }
 end
 
 --- What tells one database from another.
@@ -119,6 +121,17 @@ local function make(out)
   return shard
 end
 
+---A D1 database behind the gateway.
+---@param to { gateway: string, binding: string, token: string, deadline: number?, ca_file: string?, replicas: boolean }
+---@return collegedb.D1
+function d1.behind_gateway(to)
+  to.url = ("%s/d1/%s/query"):format(to.gateway, to.binding)
+  to.batch_url = ("%s/d1/%s/batch"):format(to.gateway, to.binding)
+  local shard = setmetatable({}, D1)
+  hidden[shard] = to
+  return shard
+end
+
 ---A D1 database as a shard value.
 ---@param given { account: string?, database: string, token: string?, endpoint: string?, deadline: number? }
 -- `token` from CLOUDFLARE_API_TOKEN if it is left out; `account` may be where `endpoint` names another service
@@ -136,6 +149,7 @@ end
 ---@param description table of describe
 ---@return collegedb.D1
 function d1.described(description)
+  if description.gateway then return require("collegedb.gateway").described(description) end
   check_fields(description, true)
   return make(description)
 end

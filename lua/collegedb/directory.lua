@@ -119,9 +119,10 @@ directory.mark, directory.check_mark, directory.check_format = settings.mark, se
 function directory.open(path, secret, options)
   options = options or {}
   local bare = options.keyspaces == false
-  if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret, false, bare) end
+  if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret, false, nil, bare) end
   if config.is_shard_value(path) then
-    return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true, bare)
+    return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true,
+      path.entries and path:entries() or nil, bare)
   end
   if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options) end
   local memory = path == "memory:" or path == ":memory:"

@@ -21,7 +21,8 @@ local collegedb = {
 }
 
 -- Loaded at the first use of one of their names.
-local lazy = { KVShardMapper = "collegedb.mapper", d1 = "collegedb.d1", cloudflare_kv = "collegedb.cloudflare_kv" }
+local lazy = { KVShardMapper = "collegedb.mapper", d1 = "collegedb.d1", gateway = "collegedb.gateway",
+  cloudflare_kv = "collegedb.cloudflare_kv" }
 for name in ([[list_tables validate_table_for_sharding discover_existing_primary_keys each_existing_primary_key
   integrate_existing_database create_mappings_for_existing_keys auto_detect_and_migrate check_migration_needed
   clear_migration_cache]]):gmatch "%S+" do

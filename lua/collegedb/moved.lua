@@ -27,6 +27,7 @@ end
 
 local function guard(keyspace, text)
   return function(tx)
+    if not tx then return keyspace, text end
     if not is_here(fence.own_row(tx, keyspace, text)) then error(LEFT, 0) end
   end
 end
@@ -285,6 +286,33 @@ function moved.run(state, db, method, key, sql, params, index, why)
     if not sealed and not own then return false end
   end
   return true, run_at_owner(state, db, method, key, sql, params, index)
+end
+
+-- Statements in a batch that fail where the key has left the shard. Where there is no table of own rows, none has.
+local HERE <const> = "SELECT json_extract('{}', CASE WHEN EXISTS (%s) THEN 'collegedb:moved' ELSE '$' END) AS here"
+local BY_OWN_ROW <const> = HERE:format("SELECT 1 FROM _collegedb_own WHERE keyspace = ?1 AND key = ?2 AND "
+  .. "state NOT IN ('active', 'sending')")
+local BY_NO_TABLE <const> = HERE:format "SELECT 1 FROM sqlite_schema WHERE name = '_collegedb_own'"
+
+local has_own_rows = setmetatable({}, { __mode = "k" }) -- by shard, as it was last
+
+--- Runs a batch on a shard that has no transactions, where the key has not left it: `send(look)` sends it with the
+-- statements `look` before.
+---@param shard userdata
+---@param look fun(tx?): string, string as moved.transaction gives it; without tx: keyspace and text of the key
+---@param send fun(look: table): any
+function moved.guarded_batch(shard, look, send)
+  local keyspace, text = look()
+  for _ = 1, 3 do
+    local own = has_own_rows[shard]
+    local done, result = pcall(send, own and { { BY_OWN_ROW, { keyspace, text } } } or { { BY_NO_TABLE } })
+    if done then return result end
+    local without = errors.is_error(result, "SQL") and result.message:find("no such table: _collegedb_own", 1, true)
+    local refused = errors.is_error(result, "MOVED")
+    if refused and own or not (refused or without) then error(refused and LEFT or result, 0) end
+    has_own_rows[shard] = not own
+  end
+  error(LEFT, 0)
 end
 
 --- Runs a transaction on the shard that has the key when it begins.

@@ -4,15 +4,16 @@
 --
 -- The record is read into a mirror and changed by one statement (lua/collegedb/single_record.lua); who is there is told
 -- by leases (lua/collegedb/single_presence.lua); the tables and the statement are in lua/collegedb/single_tables.lua.
+-- Entries are asked for one by one in lua/collegedb/single_entries.lua.
 
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local settings = require "collegedb.directory_settings"
 local errors = require "collegedb.errors"
-local json = require "collegedb.json"
 local patience = require "collegedb.patience"
 local presence = require "collegedb.single_presence"
 local record = require "collegedb.single_record"
+local single_entries = require "collegedb.single_entries"
 local single_store = require "collegedb.single_store"
 local single_turns = require "collegedb.single_turns"
 local tables = require "collegedb.single_tables"
@@ -21,7 +22,6 @@ local turns = require "collegedb.turns"
 local single_directory = {}
 
 local ATTEMPTS <const> = 200      -- at a change, while others change the record
-local PUBLISHED <const> = 10000   -- keys a statement
 local PATIENCE <const> = 30       -- seconds, for work that only one may do
 
 ---@class collegedb.SingleDirectory
@@ -60,12 +60,13 @@ end
 ---@param shard userdata with core.is_single
 ---@param secret string? mapping_secret
 ---@param owned boolean? it is closed with the directory
+---@param entries collegedb.SingleEntries? where those are, if not in its table
 ---@param bare boolean? without keyspaces
 ---@return collegedb.SingleDirectory
-function single_directory.open(shard, secret, owned, bare)
+function single_directory.open(shard, secret, owned, entries, bare)
   local store = single_store.new(shard)
   local self = setmetatable({ path = core.shard_name(shard), secret = secret, store = store, journal = store,
-    owned = owned and shard, record = record.new(store) }, Directory)
+    owned = owned and shard, record = record.new(store), rows = entries or single_entries.new(store) }, Directory)
   local done, err = pcall(function()
     make_tables(store)
     self:hold(settings.check_single, self, bare or false)
@@ -203,9 +204,6 @@ end
 
 local function digest_of(self, keyspace, text) return core.digest(keyspace, text, self.secret) end
 
-local LOOKUP <const> = [[SELECT c.value AS epoch, e.shard AS shard, e.version AS version FROM _collegedb_counters AS c
-  LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch']]
-
 -- What foreseeing has read of a key; for the look itself, and for one of the router's.
 local function foreseen(self, digest)
   local row = self.foreseen and self.foreseen[digest]
@@ -218,88 +216,37 @@ end
 -- anew, since this program's lease had run out.
 function Directory:lookup(keyspace, text)
   local kept, digest = has_stayed(self.presence), digest_of(self, keyspace, text)
-  local row = foreseen(self, digest) or self.store:first(LOOKUP, { core.blob(digest) })
+  local row = foreseen(self, digest) or self.rows:lookup(digest)
   if not row then errors.raise("CORRUPT", nil, "the directory %s has lost its epoch", self.path) end
   return kept and row.epoch or 0, row.shard, row.version
 end
 
-local CLAIM <const> = [[INSERT INTO _collegedb_entries (digest, shard, version) SELECT ?1, ?2, 1
-  WHERE (SELECT value FROM _collegedb_counters WHERE name = 'epoch') = ?3
-  ON CONFLICT (digest) DO UPDATE SET version = version RETURNING shard, version]]
-
 function Directory:claim(keyspace, text, id, epoch)
   turns.check_none(self)
-  local row = self.store:first(CLAIM, { core.blob(digest_of(self, keyspace, text)), id, epoch })
+  local row = self.rows:claim(digest_of(self, keyspace, text), id, epoch)
   if row then return row.shard, row.version end
 end
 
---- The same with turns, all or nothing: false also when the key has an entry, or another has taken one of them.
----@param taken table<string, integer[]> by name: what the counter was, and how many were taken
+--- The same with turns: single_entries.claim_with.
 function Directory:claim_with(taken, keyspace, text, id, epoch)
-  local names, list = "", {}
-  for name, counter in pairs(taken) do
-    list[#list + 1] = { #names + 1, #name, counter[1], counter[2] }
-    names = names .. name
-  end
-  return (self.store:change { epoch = epoch, digests = digest_of(self, keyspace, text), keys = names,
-    what = { fresh = { { id, 1 } }, turns = list } })
+  return self.rows:claim_with(taken, digest_of(self, keyspace, text), id, epoch)
 end
-
--- Runs a statement that writes an entry and returns it; when its answer was lost and it gives nothing the second time,
--- the entry tells whether it was done.
-local function set(self, sql, digest, id, version, becomes)
-  local done, row = pcall(self.store.shard.first, self.store.shard, sql, { core.blob(digest), id, version })
-  if done then return row ~= nil end
-  if not errors.is_error(row, "OUTCOME_UNKNOWN") then error(row, 0) end
-  if self.store:first(sql, { core.blob(digest), id, version }) then return true end
-  row = self.store:first("SELECT shard, version FROM _collegedb_entries WHERE digest = ?", { core.blob(digest) })
-  return row ~= nil and row.shard == id and row.version == becomes
-end
-
--- The shard may have been removed from the record meanwhile, by one that was alone.
-local REGISTERED <const> = "EXISTS (SELECT 1 FROM _collegedb_shards WHERE id = ?2)"
-local NEW <const> = "INSERT INTO _collegedb_entries SELECT ?1, ?2, ?3 WHERE " .. REGISTERED
-  .. " ON CONFLICT DO NOTHING RETURNING shard"
-local REPLACE <const> = "UPDATE _collegedb_entries SET shard = ?2, version = version + 1 "
-  .. "WHERE digest = ?1 AND version = ?3 AND " .. REGISTERED .. " RETURNING shard"
-local CORRECT <const> = "UPDATE _collegedb_entries SET shard = ?2 WHERE digest = ?1 AND version = ?3 AND "
-  .. directory.TAKES_ROWS .. " RETURNING shard"
 
 function Directory:replace(keyspace, text, version, id)
-  local digest = digest_of(self, keyspace, text)
-  if version == nil then return set(self, NEW, digest, id, 1, 1) end
-  return set(self, REPLACE, digest, id, version, version + 1)
+  return self.rows:replace(digest_of(self, keyspace, text), version, id)
 end
 
 function Directory:correct(keyspace, text, version, id)
   if version == nil then return self:replace(keyspace, text, nil, id) end
-  return self.store:first(CORRECT, { core.blob(digest_of(self, keyspace, text)), id, version }) ~= nil
+  return self.rows:correct(digest_of(self, keyspace, text), version, id)
 end
 
 -- --- many entries ------------------------------------------------------------------------------------
 
-local PUBLISH <const> = ([[INSERT INTO _collegedb_entries
-  SELECT substr(?1, 1 + 16 * key, 16), value ->> 0, value ->> 1 FROM json_each(?2) AS e
-  WHERE %s AND NOT EXISTS (SELECT 1 FROM _collegedb_shards WHERE id = e.value ->> 0 AND drained = 2)
-  ON CONFLICT (digest) DO UPDATE SET shard = excluded.shard, version = excluded.version
-    WHERE version < excluded.version]])
-local EVERY <const> = PUBLISH:format "true"
-local AT_HOME <const> = PUBLISH:format(
-  "EXISTS (SELECT 1 FROM _collegedb_entries WHERE digest = substr(?1, 1 + 16 * e.key, 16))")
-
--- `digests` of keys, and shard and version of each.
-local function publish(self, sql, digests, places)
-  for first = 1, #places, PUBLISHED do
-    local last = math.min(first + PUBLISHED - 1, #places)
-    self.store:run(sql, { core.blob(digests:sub(16 * first - 15, 16 * last)),
-      json.encode(table.move(places, first, last, 1, {})) })
-  end
-end
-
 function Directory:publish(keyspace, texts, id, number, digests, home)
   local places = {}
   for i in ipairs(texts) do places[i] = { id, number } end
-  publish(self, home and AT_HOME or EVERY, digests or self:digests(keyspace, texts), places)
+  self.rows:publish(digests or self:digests(keyspace, texts), places, home)
 end
 
 function Directory:publish_all(list)
@@ -307,28 +254,12 @@ function Directory:publish_all(list)
   for i, each in ipairs(list) do
     digests[i], places[i] = digest_of(self, each.keyspace, each.text), { each.id, each.version }
   end
-  publish(self, EVERY, table.concat(digests), places)
+  self.rows:publish(table.concat(digests), places)
 end
 
-local KNOWN <const> = [[SELECT -1 AS i, value AS shard, 0 AS version FROM _collegedb_counters WHERE name = 'epoch'
-  UNION ALL SELECT key, shard, version FROM json_each(?2) CROSS JOIN _collegedb_entries
-  ON digest = substr(?1, 1 + 16 * key, 16)]]
-
---- The entries of many keys.
+--- The entries of many keys: single_entries.known.
 ---@param digests string
----@return table<integer, { shard: integer, version: integer }> # by the number of the key, from 1
----@return integer? epoch in which the last of them were read
-function Directory:entries_of(digests)
-  local found, count, epoch = {}, #digests // 16, nil
-  for first = 1, count, PUBLISHED do
-    local last = math.min(first + PUBLISHED - 1, count)
-    for row in self.store:each(KNOWN, { core.blob(digests:sub(16 * first - 15, 16 * last)),
-      single_store.numbers(last - first + 1) }) do
-      if row.i < 0 then epoch = row.shard else found[first + row.i] = row end
-    end
-  end
-  return found, epoch
-end
+function Directory:entries_of(digests) return self.rows:known(digests) end
 
 --- Runs `f`, in which some keys will be looked up: their entries are read now, in one request.
 ---@param keys { keyspace: string, text: string }[]
@@ -401,7 +332,7 @@ end
 function Directory:drop(_, id) self.operations.what.drop = { id } end
 
 function Directory:discard(id)
-  if not id and not self.store:first "SELECT 1 AS yes FROM _collegedb_entries LIMIT 1" then return 0 end
+  if not id and not self.rows:any() then return 0 end
   local _, name = self:change(function(tx)
     self:void(tx, id)
     tx:run("UPDATE _collegedb_shards SET integrated = 0, conflicts = 0 WHERE id = coalesce(?, id)", { id or core.null })
@@ -410,17 +341,8 @@ function Directory:discard(id)
   return self.store:count_of(name)
 end
 
-function Directory:counts()
-  local counts = {}
-  for row in self.store:each "SELECT shard, count(*) AS n FROM _collegedb_entries GROUP BY shard" do
-    counts[row.shard] = row.n
-  end
-  return counts
-end
-
-function Directory:count_found(id)
-  return self.store:first("SELECT count(*) AS n FROM _collegedb_entries WHERE shard = ? AND version = 0", { id }).n
-end
+function Directory:counts() return self.rows:counts() end
+function Directory:count_found(id) return self.rows:count_found(id) end
 
 --- Inside a change: it is made only if no entry names the shard.
 function Directory:check_unused(_, id)
@@ -461,7 +383,8 @@ local BEGIN_MOVE <const> = [[INSERT INTO _collegedb_moves SELECT 1 + max(?1,
 
 function Directory:begin_move(move)
   self.presence:keep()
-  local row = self.store:first(BEGIN_MOVE, { move.floor, core.blob(move.digests),
+  local floor = math.max(move.floor, self.rows:newest(move.digests))
+  local row = self.store:first(BEGIN_MOVE, { floor, core.blob(move.digests),
     single_store.numbers(#move.digests // 16), move.keyspace, move.source, move.target, move.epoch, move.lease,
     single_store.name() })
   return row and row.number

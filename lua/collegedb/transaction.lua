@@ -54,6 +54,24 @@ local function check_statements(statements)
   end
 end
 
+-- The first of the errors that says most: who is behind it may have been done nevertheless.
+local function first_error(failed, count)
+  for i = 1, count do
+    if failed[i] then return failed[i] end
+  end
+end
+
+-- All or none, in one request; the first `look` are not the caller's.
+local function send_batch(shard, statements, look)
+  local calls = {}
+  for i, each in ipairs(look) do calls[i] = { shard, each[1], each[2] } end
+  for i, each in ipairs(statements) do calls[#look + i] = { shard, each[1], each[2] } end
+  local results, failed = core.together(calls, "batch")
+  local err = first_error({ table.unpack(failed, #look + 1, #calls) }, #statements) or failed[1]
+  if err and next(failed, nil) then error(err, 0) end
+  return table.move(results, #look + 1, #calls, 1, {})
+end
+
 local function run_batch(shard, statements, key, guard)
   return run(shard, function(tx)
     local results = {}
@@ -68,6 +86,7 @@ function core.tx_methods:transaction(f) return run(self, f) end
 
 function core.shard_methods:batch(statements)
   check_statements(statements)
+  if rawlen(statements) > 0 and core.has_batches(self) then return send_batch(self, statements, {}) end
   return run_batch(self, statements)
 end
 
@@ -84,7 +103,8 @@ function transaction.batch(db, key, statements)
   local inserts = false
   for _, each in ipairs(statements) do inserts = inserts or core.scan(each[1]).kind == "insert" end
   return moved.transaction(db, key, statements[1][1], inserts, function(shard, hash, guard)
-    return run_batch(shard, statements, hash, guard)
+    if not core.has_batches(shard) then return run_batch(shard, statements, hash, guard) end
+    return moved.guarded_batch(shard, guard, function(look) return send_batch(shard, statements, look) end)
   end)
 end
 

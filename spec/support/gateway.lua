@@ -7,12 +7,12 @@ local process = require "spec.support.process"
 
 local gateway = { token = "full-" .. ("t"):rep(32), read_token = "read-" .. ("r"):rep(32) }
 
-gateway.skips = engine.skips
+gateway.skips, gateway.missing = engine.skips, engine.missing
 
 local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
----Starts it. `options` are those of spec/engine/gateway.mjs; databases and namespaces get names of this run's own in the
----engine, unless `persist` or `prefix` says otherwise.
+---Starts it. `options` are those of spec/engine/gateway.mjs; databases and namespaces get names of this run's own in
+---the engine, unless `persist` or `prefix` says otherwise.
 ---@param options table?
 ---@return { url: string, pid: integer, stop: fun() }
 function gateway.start(options)
@@ -23,8 +23,8 @@ function gateway.start(options)
     COLLEGEDB_DATABASES = table.concat(given.databases or {}, ","),
     COLLEGEDB_NAMESPACES = table.concat(given.namespaces or {}, ",") }
   for name, value in pairs(options and options.vars or {}) do given.vars[name] = value end
-  local command = ("echo $$ >%s/pid; exec env -u LD_PRELOAD HOME=%s timeout 550 node spec/engine/gateway.mjs %s >%s/out 2>&1")
-    :format(folder, folder, shell_quote(json.encode(json.object(given))), folder)
+  local command = ("echo $$ >%s/pid; exec env -u LD_PRELOAD HOME=%s timeout 550 node spec/engine/gateway.mjs %s "
+    .. ">%s/out 2>&1"):format(folder, folder, shell_quote(json.encode(json.object(given))), folder)
   local pipe = assert(io.popen(command, "w"))
   local began = core.now()
   local url

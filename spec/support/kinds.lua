@@ -11,12 +11,14 @@ local collegedb = require "collegedb"
 local core = require "collegedb.core"
 local engine = require "spec.support.engine"
 local fixture = require "spec.support.fixture"
+local gateway = require "spec.support.gateway"
 local net = require "collegedb.net"
 
 ---@class spec.Kind
 ---@field name string
 ---@field borrowed boolean? its value is a handle, which stays open when the database is closed
 ---@field single boolean? it has no transaction over several statements
+---@field batches boolean? single, but it has batches
 ---@field rest boolean? it is D1's REST interface: what that does otherwise is asked for in the specs by this
 ---@field fields table? further fields of its shard table
 ---@field limited boolean? it refuses what D1 refuses by its size
@@ -74,6 +76,32 @@ end
 function rest.value()
   used = used + 1
   return collegedb.d1 { database = assert(names[used], "no database is left"), endpoint = endpoint, deadline = 20 }
+end
+
+-- --- the gateway Worker on it ---------------------------------------------------------------
+
+local GATEWAY_DATABASES <const> = 150
+local worker = { name = "D1 behind the gateway", single = true, batches = true, limited = true }
+kinds[5], kinds.gateway = worker, worker
+local running, bindings
+
+function worker.missing() return rest.missing() end
+
+function worker.start()
+  bindings = {}
+  for i = 1, GATEWAY_DATABASES do bindings[i] = "DB_" .. i end
+  running, used = gateway.start { databases = bindings }, 0
+end
+
+function worker.stop()
+  net.close()
+  running.stop()
+end
+
+function worker.value()
+  used = used + 1
+  local at = collegedb.gateway { url = running.url, token = gateway.token, deadline = 20 }
+  return at:shard((assert(bindings[used], "no database is left")))
 end
 
 -- --- all of them -------------------------------------------------------------------------

@@ -143,7 +143,7 @@ struct cdb__lua_db {
   atomic_int open;   /* CDB__DB_…: another thread may ask for attention */
   bool check_keys;
   bool strict;       /* reads look at the fence */
-  bool careful;      /* one of these: a call is no plain one */
+  bool careful;      /* one of these, or a shard has copies: a call is no plain one */
   bool text_members; /* a string may be the key of a row inside a group */
   int shard_count;
   cdb__lua_shard **shards;
@@ -232,6 +232,9 @@ void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);
 /* Takes a statement out and binds it (`frame`: see run.c); ends it, with its code. */
 #define CDB__FRAME ((uintptr_t)__builtin_frame_address(0))
 cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame);
+/* The same where statements of the same frame run on the shard: they are not taken for unwound ones. */
+cdb__stmt *cdb__lua_begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
+                                 uintptr_t frame);
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
 /* Ends it if an error has left it running. It may be gone. */
 void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt);

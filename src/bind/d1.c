@@ -49,7 +49,7 @@ static bool is_interrupted(void *context) {
   return lua_gethook(c->main) != c->before;
 }
 
-/* core.d1{ name, url, token, ca_file, deadline_ms, budget } */
+/* core.d1{ name, url, batch_url, replicas, token, ca_file, deadline_ms, budget } */
 static int open_d1(lua_State *L) {
   size_t ignored;
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -59,6 +59,8 @@ static int open_d1(lua_State *L) {
       .net = c->net,
       .name = cdb__lua_text_field(L, 1, "name", &ignored),
       .url = cdb__lua_text_field(L, 1, "url", &ignored),
+      .batch_url = cdb__lua_text_field(L, 1, "batch_url", &ignored),
+      .replicas = cdb__lua_boolean_field(L, 1, "replicas"),
       .token = cdb__lua_text_field(L, 1, "token", &ignored),
       .ca_file = cdb__lua_text_field(L, 1, "ca_file", &ignored),
       .deadline_ms = cdb__lua_integer_field(L, 1, "deadline_ms", 40000),

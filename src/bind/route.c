@@ -239,6 +239,7 @@ static bool is_nothing(lua_State *L, cdb__lua_runner run) {
 /* The runner is called on another stack there, from which it can not be routed again. */
 static int carefully(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
                      cdb__lua_runner run) {
+  shard->handle->routed = shard->handle->replicas && !db->strict;
   if (!db->check_keys || (db->strict && call->kind == CDB__SQL_SELECT))
     return run_on(L, db, shard, call, run);
   cdb__lua_checked_run(L, db, shard, call, run);

@@ -37,6 +37,7 @@ static int new_router(lua_State *L) {
     lua_rawgeti(L, 2, i + 1);
     db->shards[i] = cdb__lua_check_shard(L, -1);
     db->shards[i]->db = db;
+    db->careful = db->careful || db->shards[i]->handle->replicas;
     lua_pop(L, 1);
   }
   db->shard_count = count;

@@ -84,11 +84,10 @@ static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__st
   return kind_code;
 }
 
-static inline cdb__stmt *begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
-                               uintptr_t frame) {
+static inline cdb__stmt *begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
+                                      uintptr_t frame) {
   cdb__fault fault;
   cdb__stmt *stmt = NULL;
-  if (shard->running) recover_unwound(shard, frame);
   int code = take(shard, call, &stmt, &fault);
   if (code == CDB_OK) {
     stmt->running_frame = frame;
@@ -101,6 +100,17 @@ static inline cdb__stmt *begin(lua_State *L, cdb__lua_shard *shard, const cdb__l
   }
   cdb__lua_raise(L, &fault, shard->name, call);
   return NULL;
+}
+
+static inline cdb__stmt *begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
+                               uintptr_t frame) {
+  if (shard->running) recover_unwound(shard, frame);
+  return begin_beside(L, shard, call, frame);
+}
+
+cdb__stmt *cdb__lua_begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
+                                 uintptr_t frame) {
+  return begin_beside(L, shard, call, frame);
 }
 
 cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, uintptr_t frame) {

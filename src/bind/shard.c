@@ -122,6 +122,7 @@ static cdb__lua_shard *target(lua_State *L, int *index) { return cdb__lua_shard_
 static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index) {
   lua_settop(L, 3);
   cdb__lua_shard *shard = target(L, index);
+  shard->handle->routed = false;
   call->sql = cdb__lua_check_string(L, 2, "the SQL text", &call->size);
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 3;
@@ -261,6 +262,12 @@ static int is_single(lua_State *L) {
   return 1;
 }
 
+/* core.has_batches(shard): has it none, but batches? */
+static int has_batches(lua_State *L) {
+  lua_pushboolean(L, cdb__lua_check_shard(L, 1)->handle->batches);
+  return 1;
+}
+
 /* --- transactions ---------------------------------------------------------- */
 
 static void control(lua_State *L, cdb__lua_shard *shard, const char *sql) {
@@ -353,6 +360,7 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"inner", inner},
                                        {"collation", collation},
                                        {"is_single", is_single},
+                                       {"has_batches", has_batches},
                                        {"kind", kind},
                                        {"base", base},
                                        {"altered", altered},

@@ -4,7 +4,7 @@
 
 #include "bind/bind.h"
 
-enum { FIRST, ALL, RUN };
+enum { FIRST, ALL, RUN, BATCH };
 
 typedef struct {
   cdb__lua_call call;
@@ -33,13 +33,15 @@ static int begin_one(lua_State *L) {
   each->call = (cdb__lua_call){.params = 7};
   each->call.sql = cdb__lua_check_string(L, 6, "the SQL text", &each->call.size);
   each->call.hash = cdb__sql_hash(each->call.sql, each->call.size);
-  for (lua_Integer i = 0; i < lua_tointeger(L, 3); i++)
+  each->shard->handle->routed = false;
+  for (lua_Integer i = 0; w->method != BATCH && i < lua_tointeger(L, 3); i++)
     each->later = each->later || w->list[i].shard == each->shard;
   if (each->later) return 0;
-  each->stmt = cdb__lua_begin(L, each->shard, &each->call, w->frame);
+  const bool beside = w->method == BATCH && lua_tointeger(L, 3) > 0;
+  each->stmt = (beside ? cdb__lua_begin_beside : cdb__lua_begin)(L, each->shard, &each->call, w->frame);
   each->stmt->wanted = w->method == FIRST ? CDB__WANT_FIRST
-                       : w->method == RUN ? CDB__WANT_RESULT
-                                          : CDB__WANT_ALL;
+                       : w->method == ALL ? CDB__WANT_ALL
+                                          : CDB__WANT_RESULT;
   return 0;
 }
 
@@ -81,10 +83,28 @@ static void fetch(lua_State *L, const work *w) {
   lua_pop(L, 1);
 }
 
-/* core.together({ { shard, sql, params }, … }, "first" | "all" | "run"): an array of results, where a call
- * has failed or gives nil false; and the errors, by position. */
+/* All or none of them; where one could not be begun, none. */
+static void run_batch(lua_State *L, const work *w) {
+  cdb__stmt **stmts = lua_newuserdatauv(L, (w->count + 1) * sizeof *stmts, 0);
+  for (size_t i = 0; i < w->count; i++) {
+    if (!w->list[i].stmt || w->list[i].shard != w->list[0].shard) {
+      for (size_t k = 0; k < w->count; k++)
+        if (w->list[k].stmt) cdb__lua_end_left(w->list[k].shard, w->list[k].stmt);
+      for (size_t k = 0; k < w->count; k++) w->list[k].stmt = NULL;
+      lua_pop(L, 1);
+      return;
+    }
+    stmts[i] = w->list[i].stmt;
+  }
+  if (w->count) w->list[0].shard->handle->ops->batch(stmts, w->count);
+  lua_pop(L, 1);
+}
+
+/* core.together({ { shard, sql, params }, … }, "first" | "all" | "run" | "batch"): an array of results, where
+ * a call has failed or gives nil false; and the errors, by position. "batch" is "run" for one shard that has
+ * batches: all of them are done or none. */
 static int together(lua_State *L) {
-  static const char *const methods[] = {"first", "all", "run", NULL};
+  static const char *const methods[] = {"first", "all", "run", "batch", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   work w = {
       .method = luaL_checkoption(L, 2, NULL, methods), .start = cdb__clock_ticks(), .frame = CDB__FRAME};
@@ -96,7 +116,8 @@ static int together(lua_State *L) {
   lua_newtable(L);                     /* 5: errors */
   for (size_t i = 0; i < w.count; i++)
     if (!protect(L, begin_one, &w, i, 0)) lua_rawseti(L, 5, (lua_Integer)i + 1);
-  fetch(L, &w);
+  if (w.method == BATCH) run_batch(L, &w);
+  else fetch(L, &w);
   for (size_t i = 0; i < w.count; i++) {
     const bool begun = w.list[i].stmt || w.list[i].later, done = begun && protect(L, finish_one, &w, i, 1);
     if (begun && !done) {

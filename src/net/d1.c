@@ -35,3 +35,23 @@ cdb__net_cause cdb__d1_judge(const cdb__net_answer *answer, cdb__net_cause by_st
     if (strstr(answer->body, messages[i].text)) return messages[i].cause;
   return by_status;
 }
+
+/* An answer whose end was lost without libcurl's noticing is none. */
+static bool is_whole(const cdb__net_answer *answer) {
+  return answer->body && answer->size > 1 && answer->body[0] == '{' && answer->body[answer->size - 1] == '}';
+}
+
+/* The words are looked for as the Worker writes them; in a message their quotes would have backslashes before
+ * them. */
+cdb__net_cause cdb__gateway_judge(const cdb__net_answer *answer, cdb__net_cause by_status) {
+  static const struct {
+    const char *text;
+    cdb__net_cause cause;
+  } words[] = {{"\"code\":\"READONLY\"", CDB__NET_READING},
+               {"\"code\":\"CONFIG\"", CDB__NET_REFUSED},
+               {"\"code\":\"BUSY\"", CDB__NET_OVERLOADED}};
+  if (by_status == CDB__NET_OK && !is_whole(answer)) return CDB__NET_CUT;
+  for (size_t i = 0; answer->body && by_status != CDB__NET_OK && i < sizeof words / sizeof *words; i++)
+    if (strstr(answer->body, words[i].text)) return words[i].cause;
+  return cdb__d1_judge(answer, by_status);
+}

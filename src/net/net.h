@@ -2,8 +2,8 @@
  * retries (policy.h). Blocking, and used by one thread at a time.
  *
  * TLS is always verified, redirects are not followed, and plain http goes to this
- * machine only. Reads share connections. A write gets one of its own: libcurl
- * sends a POST again by itself when a reused connection turns out to be dead. */
+ * machine only. Reads share connections, and so do writes that may be repeated. Any other write
+ * gets one of its own: libcurl sends a POST again by itself when a reused connection turns out to be dead. */
 #ifndef CDB_NET_NET_H
 #define CDB_NET_NET_H
 
@@ -27,6 +27,7 @@ struct cdb__net_request {
   const char *body;           /* or NULL */
   size_t body_size;
   bool write;
+  bool repeatable;      /* a write that is done once however often it is sent */
   int attempts;         /* at most so often, where it may be sent again at all */
   int64_t deadline_ms;  /* the whole, with waiting and retries */
   int64_t connect_ms;   /* one attempt to connect */

@@ -95,8 +95,12 @@ static void describe(cdb__transfer *t, const cdb__net_rule *rule) {
   cdb__net_hide(answer->fault.message, t->request->token);
 }
 
+/* Does this tell for certain whether a write was done, that was sent before too? */
+static bool is_certain(cdb__net_cause cause) { return cause == CDB__NET_OK || cause == CDB__NET_SQL_ERROR; }
+
 static void finish(cdb__transfer *t, cdb__net_cause cause) {
-  const cdb__net_rule rule = cdb__net_rule_for(cause, t->request->write);
+  cdb__net_rule rule = cdb__net_rule_for(cause, t->request->write);
+  if (t->unsure && !is_certain(cause)) rule.code = CDB_OUTCOME_UNKNOWN;
   t->done = true;
   t->answer->cause = cause;
   if (rule.code != CDB_OK) describe(t, &rule);
@@ -120,7 +124,10 @@ static int64_t next_begin(const cdb__transfer *t, int64_t now) {
 static void settle(cdb__transfer *t, CURLcode code, int64_t now) {
   const cdb__net_cause cause = cdb__transfer_end(t, code, now >= t->ends);
   note_limits(t, now);
-  if (cdb__net_rule_for(cause, t->request->write).again && t->answer->attempts < t->request->attempts) {
+  const bool may_again = cdb__net_rule_for(cause, t->request->write && !t->request->repeatable).again;
+  if (may_again && t->answer->attempts < t->request->attempts) {
+    t->unsure =
+        t->unsure || (t->request->write && cdb__net_rule_for(cause, true).code == CDB_OUTCOME_UNKNOWN);
     t->begins = next_begin(t, now);
     if (t->begins < t->ends) return;
   }

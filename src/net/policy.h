@@ -1,7 +1,8 @@
 /* What may come of a request, and what is done about it: one table.
  *
  * A read may be sent as often as it takes. A write is never sent again once
- * anything of it may have left this machine: what is lost then is OUTCOME_UNKNOWN. */
+ * anything of it may have left this machine: what is lost then is OUTCOME_UNKNOWN. One that the other side
+ * does once however often it comes is sent again like a read, and raised as a write. */
 #ifndef CDB_NET_POLICY_H
 #define CDB_NET_POLICY_H
 
@@ -32,6 +33,7 @@
   X(REDIRECT, UNAVAILABLE, 0, OUTCOME_UNKNOWN, 0, "it answered with a redirect, which is not followed")   \
   X(CREDENTIALS, AUTH, 0, AUTH, 0, "it refused the credentials")                                          \
   X(REFUSED, UNAVAILABLE, 0, UNAVAILABLE, 0, "it refused the request")                                    \
+  X(READING, READONLY, 0, READONLY, 0, "these credentials may only read")                                 \
   X(REQUEST_SIZE, TOO_LARGE, 0, TOO_LARGE, 0, "the request is too large for it")                          \
   X(RATE, RATE_LIMITED, 1, RATE_LIMITED, 0, "the account's rate limit is reached")                        \
   X(OVERLOADED, BUSY, 1, BUSY, 0, "it has too much to do")                                                \

@@ -78,7 +78,7 @@ static size_t on_header(char *data, size_t one, size_t size, void *context) {
 static int before_sending(void *context, char *ip, char *local_ip, int port, int local_port) {
   cdb__transfer *t = context;
   (void)ip, (void)local_ip, (void)port, (void)local_port;
-  const bool twice = t->left && t->request->write;
+  const bool twice = t->left && t->request->write && !t->request->repeatable;
   t->left = true;
   return twice ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -119,7 +119,7 @@ static bool set_up(cdb__transfer *t, int64_t remaining) {
   const cdb__net_request *request = t->request;
   const cdb__curl *curl = &t->net->curl;
   const int64_t connect = request->connect_ms < remaining ? request->connect_ms : remaining;
-  const long alone = request->write;
+  const long alone = request->write && !request->repeatable;
   bool set = make_headers(t) && set_up_body(t);
 #define SET(option, value) set = set && curl->easy_setopt(t->easy, CURLOPT_##option, value) == CURLE_OK
   SET(URL, request->url);

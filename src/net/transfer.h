@@ -22,6 +22,7 @@ typedef struct {
   cdb__net_answer *answer;
   int64_t ends, begins; /* its deadline; not before */
   bool done;
+  bool unsure;              /* an attempt before may have done the write */
   char host[CDB__NET_HOST]; /* for messages */
   /* the current attempt: */
   CURL *easy; /* NULL: none */

@@ -140,6 +140,7 @@ static int run_text(cdb__shard *base, const char *sql, size_t length, bool reads
     s->sql.returning = 0;
     s->sql.reads = stmt->readonly = false;
   }
+  s->plain_name = reads;
   if (stmt->parameters) code = cdb__fail(fault, CDB_USAGE, "a script takes no parameters");
   else if (stmt_step(stmt, fault) < 0) code = fault->code;
   if (code == CDB_OK) *size = s->answer.size;
@@ -167,6 +168,7 @@ static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
   bool any;
   int64_t ignored;
   int code = CDB_OK;
+  if (cdb__d1_shard_of(base)->options.batch_url) return cdb__d1_exec(base, script, fault);
   for (size_t left = strlen(script), part; left && code == CDB_OK; left -= part, script += part) {
     part = next_part(script, left, &any);
     if (!part) return cdb__fail(fault, CDB_UNSUPPORTED, "D1 has no transactions over several statements");
@@ -199,6 +201,7 @@ static void shard_close(cdb__shard *base) {
   cdb__net_leave(shard->options.net);
   free((char *)shard->options.name);
   free((char *)shard->options.url);
+  free((char *)shard->options.batch_url);
   free((char *)shard->options.ca_file);
   if (shard->options.token) explicit_bzero((char *)shard->options.token, strlen(shard->options.token));
   free((char *)shard->options.token);
@@ -214,6 +217,7 @@ static const cdb__shard_ops d1_ops = {
     .stamp = shard_stamp,
     .close = shard_close,
     .fetch = cdb__d1_fetch_many,
+    .batch = cdb__d1_batch,
     .bind = stmt_bind,
     .step = stmt_step,
     .reset = stmt_reset,
@@ -237,12 +241,16 @@ int cdb__d1_open(cdb__shard **out, const cdb__d1_options *options, cdb__fault *f
   if (!shard) return cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
   cdb__shard_init(&shard->base, &d1_ops);
   shard->base.single = true;
+  shard->base.batches = options->batch_url != NULL;
+  shard->base.replicas = options->replicas;
   shard->options = *options;
   cdb__net_enter(options->net);
   cdb__d1_options *o = &shard->options;
   const bool name = copy_text(&o->name), url = copy_text(&o->url), token = copy_text(&o->token),
-             ca_file = copy_text(&o->ca_file);
-  int code = name && url && token && ca_file ? CDB_OK : cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
+             ca_file = copy_text(&o->ca_file), batch_url = copy_text(&o->batch_url);
+  int code = name && url && token && ca_file && batch_url
+                 ? CDB_OK
+                 : cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
   if (code == CDB_OK) code = cdb__jansson_load(&shard->jansson, fault);
   if (code == CDB_OK) *out = &shard->base;
   else shard_close(&shard->base);

@@ -44,26 +44,40 @@ static bool check_names(const cdb__jansson *jansson, const json_t *names) {
   return true;
 }
 
-/* The result of the last statement in the answer, or NULL for any other form. */
-static const json_t *find_result(const cdb__jansson *jansson, const json_t *root) {
+/* The results in the answer, or NULL for any other form. */
+static const json_t *find_results(const cdb__jansson *jansson, const json_t *root) {
   if (!json_is_object(root) || !json_is_true(jansson->object_get(root, "success"))) return NULL;
   const json_t *list = jansson->object_get(root, "result");
-  const size_t count = json_is_array(list) ? jansson->array_size(list) : 0;
-  const json_t *last = count ? jansson->array_get(list, count - 1) : NULL;
-  return json_is_object(last) && json_is_true(jansson->object_get(last, "success")) ? last : NULL;
+  return json_is_array(list) ? list : NULL;
+}
+
+/* The result of the last statement in the answer. */
+static const json_t *find_result(const cdb__jansson *jansson, const json_t *root) {
+  const json_t *list = find_results(jansson, root);
+  const size_t count = list ? jansson->array_size(list) : 0;
+  return count ? jansson->array_get(list, count - 1) : NULL;
+}
+
+static bool read_digits(const char *text, int64_t *out) {
+  char *end;
+  errno = 0;
+  *out = strtoll(text, &end, 10);
+  return errno == 0 && end != text && *end == '\0';
 }
 
 static int64_t count_of(const cdb__jansson *jansson, const json_t *meta, const char *name) {
   const json_t *value = json_is_object(meta) ? jansson->object_get(meta, name) : NULL;
+  int64_t exact;
+  if (json_is_string(value) && read_digits(jansson->string_value(value), &exact)) return exact;
   if (!json_is_number(value)) return CDB__D1_UNKNOWN;
   const double number =
       json_is_integer(value) ? (double)jansson->integer_value(value) : jansson->real_value(value);
   return fabs(number) < 9007199254740992.0 ? (int64_t)number : CDB__D1_UNKNOWN;
 }
 
-static bool read_result(const cdb__jansson *jansson, cdb__d1_answer *a) {
-  const json_t *result = find_result(jansson, a->root);
-  const json_t *results = result ? jansson->object_get(result, "results") : NULL;
+static bool read_result(const cdb__jansson *jansson, const json_t *result, cdb__d1_answer *a) {
+  if (!json_is_object(result) || !json_is_true(jansson->object_get(result, "success"))) return false;
+  const json_t *results = jansson->object_get(result, "results");
   if (!json_is_object(results)) return false;
   const json_t *meta = jansson->object_get(result, "meta");
   a->rows = jansson->object_get(results, "rows");
@@ -82,9 +96,37 @@ static bool read_result(const cdb__jansson *jansson, cdb__d1_answer *a) {
 bool cdb__d1_answer_read(const cdb__jansson *jansson, const char *text, size_t size, cdb__d1_answer *out) {
   *out = (cdb__d1_answer){0};
   out->root = load(jansson, text, size);
-  if (out->root && read_result(jansson, out)) return true;
+  if (out->root && read_result(jansson, find_result(jansson, out->root), out)) {
+    out->repeated = json_is_true(jansson->object_get(out->root, "repeated"));
+    out->bookmark = jansson->string_value(jansson->object_get(out->root, "bookmark"));
+    return true;
+  }
   cdb__d1_answer_free(jansson, out);
   return false;
+}
+
+bool cdb__d1_answers_read(const cdb__jansson *jansson, const char *text, size_t size, size_t count,
+                          cdb__d1_answers *out) {
+  *out = (cdb__d1_answers){.root = load(jansson, text, size)};
+  out->list = out->root ? find_results(jansson, out->root) : NULL;
+  if (out->list && jansson->array_size(out->list) == count) {
+    out->repeated = json_is_true(jansson->object_get(out->root, "repeated"));
+    out->bookmark = jansson->string_value(jansson->object_get(out->root, "bookmark"));
+    return true;
+  }
+  cdb__d1_answers_free(jansson, out);
+  return false;
+}
+
+cdb__d1_answer cdb__d1_answers_take(const cdb__jansson *jansson, const cdb__d1_answers *answers, size_t i) {
+  cdb__d1_answer out = {.root = json_incref(jansson->array_get(answers->list, i))};
+  if (!out.root || !read_result(jansson, out.root, &out)) out.rows = NULL;
+  return out;
+}
+
+void cdb__d1_answers_free(const cdb__jansson *jansson, cdb__d1_answers *answers) {
+  if (answers->root) jansson->delete (answers->root);
+  *answers = (cdb__d1_answers){0};
 }
 
 void cdb__d1_answer_free(const cdb__jansson *jansson, cdb__d1_answer *answer) {
@@ -116,10 +158,8 @@ static bool read_hex(const char *digits, size_t size, int type, char **room, cdb
 }
 
 static bool read_integer(const char *text, cdb_value *out) {
-  char *end;
-  errno = 0;
-  *out = (cdb_value){.type = CDB_INTEGER, .i = strtoll(text, &end, 10)};
-  return errno == 0 && end != text && *end == '\0';
+  *out = (cdb_value){.type = CDB_INTEGER};
+  return read_digits(text, &out->i);
 }
 
 /* A text whose first byte is its type. */

@@ -16,11 +16,28 @@ typedef struct {
   size_t count, columns;
   bool plain; /* all values may be taken as they are */
   int64_t changes, last_row_id, rows_read, rows_written, size;
+  bool repeated;        /* by the gateway: the write was done when it came before, and its rows are gone */
+  const char *bookmark; /* of the gateway, in `root`; or NULL */
 } cdb__d1_answer;
+
+/* The answer to a batch. */
+typedef struct {
+  json_t *root;
+  const json_t *list;
+  bool repeated;
+  const char *bookmark;
+} cdb__d1_answers;
 
 /* False for a text that is no good answer; then there is nothing to free. */
 bool cdb__d1_answer_read(const cdb__jansson *jansson, const char *text, size_t size, cdb__d1_answer *out);
 void cdb__d1_answer_free(const cdb__jansson *jansson, cdb__d1_answer *answer);
+
+/* The same of an answer with results for `count` statements. */
+bool cdb__d1_answers_read(const cdb__jansson *jansson, const char *text, size_t size, size_t count,
+                          cdb__d1_answers *out);
+/* One of the results, as an answer of its own; without rows where it is none. */
+cdb__d1_answer cdb__d1_answers_take(const cdb__jansson *jansson, const cdb__d1_answers *answers, size_t i);
+void cdb__d1_answers_free(const cdb__jansson *jansson, cdb__d1_answers *answers);
 
 const char *cdb__d1_answer_name(const cdb__jansson *jansson, const cdb__d1_answer *answer, size_t column);
 

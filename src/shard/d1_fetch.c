@@ -9,9 +9,7 @@
 #include "net/d1.h"
 #include "shard/d1_in.h"
 
-/* D1's limits, looked at before anything is sent, and ours. */
-enum { VALUES_LIMIT = 2000000, COLUMN_LIMIT = 100 };
-enum { ANSWER_LIMIT = 64 << 20, CONNECT_MS = 10000, ATTEMPTS = 5, PARALLEL = 16, PAGE_ROWS = 1000 };
+enum { COLUMN_LIMIT = CDB__D1_COLUMN_LIMIT, PARALLEL = CDB__D1_PARALLEL, PAGE_ROWS = 1000 };
 
 static bool is_write(const cdb__d1_stmt *s) { return s->next == CDB__ASK_WRITE; }
 
@@ -47,7 +45,7 @@ static int verdict(const char *message) {
 }
 
 /* For an answer that is none. A write that may have been done is OUTCOME_UNKNOWN. */
-static void refuse(cdb__d1_stmt *s, const cdb__net_answer *answer, bool write) {
+void cdb__d1_refuse(cdb__d1_stmt *s, const cdb__net_answer *answer, bool write) {
   cdb__text text = {0};
   cdb__d1_answer_errors(cdb__d1_jansson_of(s), answer->body, answer->size, &text);
   if (text.data) cdb__net_hide(text.data, cdb__d1_shard_of(s->base.shard)->options.token);
@@ -85,6 +83,7 @@ static bool read_names(const cdb__d1_stmt *s, size_t count, bool of_rows, cdb__d
     const char *name =
         of_rows ? jansson->string_value(jansson->array_get(jansson->array_get(s->answer.rows, i), 0))
                 : cdb__d1_answer_name(jansson, &s->answer, i);
+    if (!of_rows && name && is_write(s) && cdb__d1_is_gateway(s)) name = cdb__d1_unnumbered(name);
     out->list[i] = strdup(name ? name : "");
     if (!out->list[i]) {
       cdb__d1_free_names(out);
@@ -129,102 +128,45 @@ static int take_columns(cdb__d1_stmt *s) {
   return CDB_OK;
 }
 
-/* --- requests ----------------------------------------------------------------------------------- */
-
-static void write_statement(cdb__d1_stmt *s) {
-  cdb__text *out = &s->statement;
-  cdb__text_clear(out);
-  if (s->paged && (s->next == CDB__ASK_PLAIN || s->next == CDB__ASK_ENCODED))
-    cdb__d1_page(out, &s->sql, s->values, s->first, s->row_id, (int)s->page_rows);
-  else if (s->next == CDB__ASK_WRITE && s->sql.returning)
-    cdb__d1_returning(out, &s->sql, s->values, s->table.list, s->table.count);
-  else cdb__d1_plain(out, &s->sql, s->values);
-  /* A statement that is not known yet is not wrapped: its columns could have other names then. */
-  if (s->limited && s->next == CDB__ASK_PLAIN) cdb__text_puts(out, "\nLIMIT 1");
-}
-
-/* The columns of a page have the row id behind them. */
-static void write_encoded(cdb__d1_stmt *s) {
-  const int count = s->columns.count + (s->paged ? 1 : 0);
-  char *columns[COLUMN_LIMIT + 1];
-  for (int i = 0; i < s->columns.count; i++) columns[i] = s->columns.list[i];
-  columns[s->columns.count] = (char *)"_collegedb_row";
-  cdb__d1_encoded(&s->sent, &s->statement, columns, count, s->base.wanted == CDB__WANT_FIRST ? 1 : 0);
-}
-
-static void write_sent(cdb__d1_stmt *s) {
-  cdb__text_clear(&s->sent);
-  switch (s->next) {
-    case CDB__ASK_ENCODED: write_encoded(s); return;
-    case CDB__ASK_NAMES:
-      cdb__text_printf(
-          &s->sent,
-          "WITH _collegedb_q AS (%s\n) SELECT _collegedb_q.* FROM (SELECT 1) LEFT JOIN _collegedb_q "
-          "LIMIT 1",
-          s->statement.data);
-      return;
-    case CDB__ASK_TABLE:
-      cdb__text_puts(&s->sent, "SELECT name FROM pragma_table_xinfo('");
-      for (const char *c = s->sql.table; *c; c++)
-        cdb__text_add(&s->sent, *c == '\'' ? "''" : c, *c == '\'' ? 2 : 1);
-      cdb__text_puts(&s->sent, "') WHERE hidden <> 1 ORDER BY cid");
-      return;
-    default: cdb__text_add(&s->sent, s->statement.data ? s->statement.data : "", s->statement.size);
-  }
-}
-
-static int64_t now(void) {
-  const cdb__clock clock = cdb__clock_system();
-  return cdb__clock_now(&clock);
-}
-
-static int build(cdb__d1_stmt *s, cdb__net_request *request) {
-  static const char *const headers[] = {"Content-Type: application/json", NULL};
-  const cdb__d1_options *to = &cdb__d1_shard_of(s->base.shard)->options;
-  write_statement(s);
-  write_sent(s);
-  cdb__text_clear(&s->values_json);
-  cdb__d1_values(&s->values_json, s->values, s->base.parameters);
-  if (s->sent.size > CDB__D1_SQL_LIMIT || s->values_json.size > VALUES_LIMIT)
-    return cdb__d1_fail(
-        s, CDB_TOO_LARGE,
-        "D1 takes statements of %d bytes and values of %d bytes; as they are sent, these have %zu and %zu",
-        CDB__D1_SQL_LIMIT, VALUES_LIMIT, s->sent.size, s->values_json.size);
-  cdb__text_clear(&s->body);
-  cdb__text_puts(&s->body, "{\"sql\":");
-  cdb__text_json(&s->body, s->sent.data, s->sent.size);
-  if (s->base.parameters > 0 && s->next != CDB__ASK_TABLE) {
-    cdb__text_puts(&s->body, ",\"params\":[");
-    cdb__text_json(&s->body, s->values_json.data, s->values_json.size);
-    cdb__text_puts(&s->body, "]");
-  }
-  cdb__text_puts(&s->body, "}");
-  if (s->statement.failed || s->sent.failed || s->values_json.failed || s->body.failed)
-    return cdb__d1_fail_memory(s);
-  *request = (cdb__net_request){.method = "POST",
-                                .url = to->url,
-                                .headers = headers,
-                                .token = to->token,
-                                .ca_file = to->ca_file,
-                                .body = s->body.data,
-                                .body_size = s->body.size,
-                                .write = is_write(s),
-                                .attempts = ATTEMPTS,
-                                .deadline_ms = s->ends - now(),
-                                .connect_ms = CONNECT_MS,
-                                .limit = ANSWER_LIMIT,
-                                .budget = to->budget,
-                                .judge = cdb__d1_judge};
-  return CDB_OK;
-}
-
 /* --- answers ---------------------------------------------------------------------------------------- */
+
+/* A copy of the database may not have the row yet: then the database itself is asked. */
+static bool is_to_ask_itself(cdb__d1_stmt *s) {
+  const bool asks = s->copy && s->answer.count == 0;
+  if (asks) s->copy = false;
+  return asks;
+}
+
+/* Could the columns come by their names, so that none is lost and each is in its place? JavaScript puts names
+ * that are numbers first. */
+static bool has_safe_names(const cdb__d1_stmt *s) {
+  for (int i = 0; i < s->columns.count; i++) {
+    const char *name = s->columns.list[i];
+    if (name[strspn(name, "0123456789")] == '\0' || strcmp(name, "__proto__") == 0) return false;
+    for (int k = 0; k < i; k++)
+      if (strcmp(name, s->columns.list[k]) == 0) return false;
+  }
+  return s->columns.count > 0;
+}
+
+/* Came other columns than were known to be safe to ask for by their names? */
+static bool has_lost_names(cdb__d1_stmt *s) {
+  cdb__d1_names now;
+  if (!s->named || s->answer.columns == 0 || s->columns.count == 0 ||
+      !read_names(s, s->answer.columns, false, &now))
+    return false;
+  s->named = same_names(&now, &s->columns);
+  cdb__d1_free_names(&now);
+  return !s->named;
+}
 
 /* The rows came as they are: good, if they can be taken so. Else they are asked for again, encoded. */
 static void take_plain(cdb__d1_stmt *s) {
   const bool without_names = s->answer.count == 0 && s->answer.columns == 0;
+  if (is_to_ask_itself(s) || has_lost_names(s)) return;
   s->next = CDB__ASK_NOTHING;
   s->encoded = false;
+  if (without_names && s->named) return; /* they are as they were */
   if (without_names && s->sql.reads && s->base.wanted == CDB__WANT_RESULT) s->next = CDB__ASK_NAMES;
   if (without_names || take_columns(s) != CDB_OK) return;
   if (!s->sql.reads) return;
@@ -237,6 +179,7 @@ static void take_plain(cdb__d1_stmt *s) {
 
 static void take_encoded(cdb__d1_stmt *s) {
   const size_t expected = (size_t)s->columns.count + (s->paged ? 1 : 0);
+  if (is_to_ask_itself(s)) return;
   s->next = CDB__ASK_NOTHING;
   s->encoded = true;
   if (s->answer.count > 0 && s->answer.columns != expected)
@@ -244,7 +187,7 @@ static void take_encoded(cdb__d1_stmt *s) {
 }
 
 static void take_names(cdb__d1_stmt *s) {
-  s->next = CDB__ASK_NOTHING;
+  s->next = s->batched ? CDB__ASK_ENCODED : CDB__ASK_NOTHING;
   take_columns(s);
   s->answer.count = 0;
 }
@@ -260,6 +203,20 @@ static void take_write(cdb__d1_stmt *s) {
   s->encoded = s->sql.returning != 0;
   if (s->answer.columns) take_columns(s);
   s->next = CDB__ASK_NOTHING;
+  if (s->answer.repeated && s->sql.returning)
+    cdb__d1_fail(s, CDB_OUTCOME_UNKNOWN, "the write was done, but its first answer, with the rows, was lost");
+}
+
+void cdb__d1_take_part(cdb__d1_stmt *s) {
+  if (!s->answer.rows)
+    cdb__d1_fail(s, CDB_OUTCOME_UNKNOWN,
+                 "it answered in a way that is not understood; the batch may have been done");
+  else if (s->answer.repeated && s->base.readonly)
+    cdb__d1_fail(s, CDB_OUTCOME_UNKNOWN, "the batch was done, but its first answer, with the rows, was lost");
+  else if (s->next == CDB__ASK_ENCODED) take_encoded(s);
+  else if (s->next == CDB__ASK_WRITE) take_write(s);
+  else take_plain(s);
+  s->next = CDB__ASK_NOTHING;
 }
 
 /* Large rows come in smaller pages. */
@@ -274,6 +231,11 @@ static bool takes_smaller_page(cdb__d1_stmt *s, cdb__net_cause cause) {
  */
 static bool may_ask_again(cdb__d1_stmt *s) {
   if (s->code != CDB_SQL) return false;
+  if (s->copy) {
+    s->copy = false; /* a copy may not have the table yet */
+    s->code = CDB_OK;
+    return true;
+  }
   if (s->limited && s->next == CDB__ASK_PLAIN) {
     s->limited = false; /* what is wrong is to be said of the statement as it was written */
     s->code = CDB_OK;
@@ -299,6 +261,7 @@ static void receive(cdb__d1_stmt *s, const cdb__net_answer *answer) {
   if (good) {
     cdb__d1_answer_free(cdb__d1_jansson_of(s), &s->answer);
     s->answer = read;
+    cdb__d1_see_bookmark(cdb__d1_shard_of(s->base.shard), read.bookmark);
     switch (s->next) {
       case CDB__ASK_ENCODED: take_encoded(s); return;
       case CDB__ASK_NAMES: take_names(s); return;
@@ -307,38 +270,52 @@ static void receive(cdb__d1_stmt *s, const cdb__net_answer *answer) {
       default: take_plain(s); return;
     }
   }
-  refuse(s, answer, write);
+  cdb__d1_refuse(s, answer, write);
   if (takes_smaller_page(s, answer->cause) || may_ask_again(s)) return;
   if (s->code == CDB_SQL && learned)
     cdb__d1_fail(s, CDB_UNSUPPORTED,
                  "the columns of this statement can not be told apart: give each a name by AS");
-  if (s->next == CDB__ASK_NAMES && s->code == CDB_SQL)
+  if (s->next == CDB__ASK_NAMES && s->code == CDB_SQL && !s->batched)
     s->code = CDB_OK; /* it has no rows, and no names either */
   s->next = CDB__ASK_NOTHING;
 }
 
+/* Bookmarks of later states are greater as texts. */
+void cdb__d1_see_bookmark(cdb__d1_shard *shard, const char *bookmark) {
+  if (!bookmark || strlen(bookmark) >= sizeof shard->bookmark || strcmp(bookmark, shard->bookmark) <= 0)
+    return;
+  strcpy(shard->bookmark, bookmark);
+}
+
 /* What is to be asked for first. */
-static void plan(cdb__d1_stmt *s) {
+void cdb__d1_plan(cdb__d1_stmt *s) {
+  cdb__shard *shard = s->base.shard;
+  s->copy = shard->routed && s->sql.reads && !s->batched;
+  shard->routed = false;
   s->code = CDB_OK;
   cdb__d1_answer_free(cdb__d1_jansson_of(s), &s->answer);
   s->at = 0;
   s->limited = s->base.wanted == CDB__WANT_FIRST && cdb__d1_takes_limit(&s->sql);
   const bool changes =
       s->sql.kind == CDB__SQL_INSERT || s->sql.kind == CDB__SQL_UPDATE || s->sql.kind == CDB__SQL_DELETE;
-  if (s->sql.reads) s->next = s->exact && s->columns.count ? CDB__ASK_ENCODED : CDB__ASK_PLAIN;
+  const bool known = s->columns.count > 0;
+  if (s->batched && s->sql.reads) s->next = known ? CDB__ASK_ENCODED : CDB__ASK_NAMES;
+  else if (s->sql.reads) s->next = s->exact && known ? CDB__ASK_ENCODED : CDB__ASK_PLAIN;
   else if (changes && s->sql.all) s->next = CDB__ASK_TABLE;
   else s->next = s->base.readonly ? CDB__ASK_PLAIN : CDB__ASK_WRITE;
+  s->named = s->plain_name || has_safe_names(s);
+  if (!s->base.readonly && cdb__d1_is_gateway(s)) cdb__d1_new_token(s->token);
 }
 
 /* One request for each statement that wants one. */
-static void ask_all(cdb__d1_stmt **list, size_t count) {
+void cdb__d1_ask_all(cdb__d1_stmt **list, size_t count) {
   cdb__net_request requests[PARALLEL];
   cdb__net_answer answers[PARALLEL] = {0};
   cdb__d1_stmt *asking[PARALLEL];
   size_t n = 0;
   for (size_t i = 0; i < count; i++) {
     if (list[i]->code != CDB_OK || list[i]->next == CDB__ASK_NOTHING) continue;
-    if (build(list[i], &requests[n]) == CDB_OK) asking[n++] = list[i];
+    if (cdb__d1_build(list[i], &requests[n]) == CDB_OK) asking[n++] = list[i];
   }
   if (n == 0) return;
   const cdb__d1_options *to = &cdb__d1_shard_of(asking[0]->base.shard)->options;
@@ -358,30 +335,33 @@ static bool wants_more(cdb__d1_stmt *const *list, size_t count) {
   return false;
 }
 
-static void begin(cdb__d1_stmt *s) { s->ends = now() + cdb__d1_shard_of(s->base.shard)->options.deadline_ms; }
+void cdb__d1_begin(cdb__d1_stmt *s) {
+  const cdb__clock clock = cdb__clock_system();
+  s->ends = cdb__clock_now(&clock) + cdb__d1_shard_of(s->base.shard)->options.deadline_ms;
+}
 
 /* Whoever interrupts one of the requests interrupts all that follow. */
-static void watch(const cdb__d1_stmt *s) {
+void cdb__d1_watch(const cdb__d1_stmt *s) {
   const cdb__d1_options *to = &cdb__d1_shard_of(s->base.shard)->options;
   if (to->watch) to->watch(to->context);
 }
 
 static void fetch_all(cdb__d1_stmt **list, size_t count) {
-  for (size_t i = 0; i < count; i++) plan(list[i]);
-  while (wants_more(list, count)) ask_all(list, count);
+  for (size_t i = 0; i < count; i++) cdb__d1_plan(list[i]);
+  while (wants_more(list, count)) cdb__d1_ask_all(list, count);
   for (size_t i = 0; i < count; i++) list[i]->fetched = true;
 }
 
 void cdb__d1_fetch_many(cdb__stmt **stmts, size_t count) {
   cdb__d1_stmt *list[PARALLEL];
-  if (count) watch(cdb__d1_stmt_of(stmts[0]));
+  if (count) cdb__d1_watch(cdb__d1_stmt_of(stmts[0]));
   for (size_t from = 0; from < count; from += PARALLEL) {
     const size_t n = count - from < PARALLEL ? count - from : PARALLEL;
     for (size_t i = 0; i < n; i++) {
       list[i] = cdb__d1_stmt_of(stmts[from + i]);
       list[i]->paged = false;
       list[i]->first = true;
-      begin(list[i]);
+      cdb__d1_begin(list[i]);
     }
     fetch_all(list, n);
   }
@@ -395,8 +375,8 @@ static bool lacks_ids(const cdb__d1_stmt *s) {
 }
 
 static void fetch(cdb__d1_stmt *s) {
-  watch(s);
-  begin(s);
+  cdb__d1_watch(s);
+  cdb__d1_begin(s);
   fetch_all(&s, 1);
   if (s->code != CDB_OK || !lacks_ids(s)) return;
   s->paged = false;

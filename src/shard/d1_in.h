@@ -9,11 +9,13 @@
 
 /* Bytes of a statement (developers.cloudflare.com/d1/platform/limits). */
 enum { CDB__D1_SQL_LIMIT = 100000 };
+enum { CDB__D1_COLUMN_LIMIT = 100, CDB__D1_BOOKMARK = 256, CDB__D1_TOKEN = 48, CDB__D1_PARALLEL = 16 };
 
 typedef struct {
   cdb__shard base;
   cdb__d1_options options; /* its texts are owned */
   cdb__jansson jansson;
+  char bookmark[CDB__D1_BOOKMARK]; /* of the newest state that was seen through the gateway; "" is none */
 } cdb__d1_shard;
 
 /* What the next request of a statement asks for. */
@@ -44,13 +46,18 @@ typedef struct {
   int code;     /* of fetching */
   cdb__fault fault;
   cdb__d1_answer answer;
-  bool limited;     /* it was asked for its first row alone, by a LIMIT that is not its own */
-  bool encoded;     /* the answer is */
-  size_t at;        /* rows that were given */
-  bool paged;       /* the rows come in pages */
-  size_t page_rows; /* of so many */
-  bool first;       /* the page is the first */
-  int64_t row_id;   /* the last of the pages before */
+  char token[CDB__D1_TOKEN]; /* of a write through the gateway */
+  bool batched;              /* it is part of a batch: it is not asked for by itself */
+  bool copy;                 /* it may be answered by a copy of the database */
+  bool named;                /* its columns come by their names, which differ */
+  bool plain_name;           /* its only column has a name of ours */
+  bool limited;              /* it was asked for its first row alone, by a LIMIT that is not its own */
+  bool encoded;              /* the answer is */
+  size_t at;                 /* rows that were given */
+  bool paged;                /* the rows come in pages */
+  size_t page_rows;          /* of so many */
+  bool first;                /* the page is the first */
+  int64_t row_id;            /* the last of the pages before */
   cdb_value *row;
   char *room; /* for values of the row */
   cdb__text statement, values_json, sent, body;
@@ -61,6 +68,37 @@ static inline cdb__d1_stmt *cdb__d1_stmt_of(cdb__stmt *stmt) { return (cdb__d1_s
 static inline const cdb__jansson *cdb__d1_jansson_of(const cdb__d1_stmt *s) {
   return &cdb__d1_shard_of(s->base.shard)->jansson;
 }
+
+/* Is it asked through the gateway, not over REST? */
+static inline bool cdb__d1_is_gateway(const cdb__d1_stmt *s) {
+  return cdb__d1_shard_of(s->base.shard)->options.batch_url != NULL;
+}
+
+/* d1_request.c: the texts of what is asked next, and the request. They return the code, as cdb__d1_fail does.
+ */
+int cdb__d1_write_texts(cdb__d1_stmt *s);
+int cdb__d1_build(cdb__d1_stmt *s, cdb__net_request *request);
+/* One request for statements whose texts were written; its body is the first one's. */
+int cdb__d1_build_batch(cdb__d1_stmt **list, size_t count, cdb__net_request *request);
+/* A new name for a write, which the gateway does once. */
+void cdb__d1_new_token(char *token);
+
+/* d1_fetch.c, in this order: the deadline begins; what is to be asked first; one request for each statement
+ * that has one to ask, which may lead to the next; what went wrong, of an answer that is none; the
+ * statement's part of the answer to a batch. */
+void cdb__d1_watch(const cdb__d1_stmt *s);
+void cdb__d1_begin(cdb__d1_stmt *s);
+void cdb__d1_plan(cdb__d1_stmt *s);
+void cdb__d1_ask_all(cdb__d1_stmt **list, size_t count);
+void cdb__d1_refuse(cdb__d1_stmt *s, const cdb__net_answer *answer, bool write);
+void cdb__d1_take_part(cdb__d1_stmt *s);
+/* The state of the database that was seen; a later one replaces it. */
+void cdb__d1_see_bookmark(cdb__d1_shard *shard, const char *bookmark);
+
+/* d1_batch.c */
+void cdb__d1_batch(cdb__stmt **stmts, size_t count);
+/* A script as batches, each at most as large as a request may be. */
+int cdb__d1_exec(cdb__shard *shard, const char *script, cdb__fault *fault);
 
 /* The answer of a bound statement, or the first page of its rows; what went wrong is in `code` and `fault`.
  */

@@ -93,14 +93,31 @@ void cdb__d1_plain(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *valu
 
 /* --- columns on their way back ------------------------------------------------------------ */
 
-/* A name that can not be taken for a string when there is no such column. */
-static void add_name(cdb__text *out, const char *name) {
-  cdb__text_puts(out, "`");
+static void add_quoted(cdb__text *out, const char *name) {
   for (const char *c = name; *c; c++) {
     if (*c == '`') cdb__text_puts(out, "`");
     cdb__text_add(out, c, 1);
   }
+}
+
+/* A name that can not be taken for a string when there is no such column. */
+static void add_name(cdb__text *out, const char *name) {
   cdb__text_puts(out, "`");
+  add_quoted(out, name);
+  cdb__text_puts(out, "`");
+}
+
+/* The name of a column that is returned; with its number, from 1, if that is not 0. */
+static void add_returned_name(cdb__text *out, const char *name, int number) {
+  cdb__text_puts(out, "`");
+  if (number) cdb__text_printf(out, "c%d ", number);
+  add_quoted(out, name);
+  cdb__text_puts(out, "`");
+}
+
+const char *cdb__d1_unnumbered(const char *name) {
+  const char *space = strchr(name, ' ');
+  return space ? space + 1 : name;
 }
 
 /* `x` in the form stands for the expression. A real comes as the number that it is: a number's way through
@@ -203,23 +220,27 @@ static void add_token(cdb__text *out, const cdb__d1_sql *sql, size_t i) {
   cdb__text_add(out, sql->sql + sql->tokens[i].from, sql->tokens[i].to - sql->tokens[i].from);
 }
 
-/* What the column of an expression without a name is called: its text, or the column that it is. */
-static void add_own_name(cdb__text *out, const cdb__d1_sql *sql, size_t first, size_t last) {
-  if (first + 3 == last && cdb__d1_is_sign(sql, first + 1, '.')) first += 2;
+/* What a column is called by its tokens from `first` up to, not including, `last`: by an alias, by the text
+ * of its expression, or as the column that it is. */
+static void add_column_name(cdb__text *out, const cdb__d1_sql *sql, size_t first, size_t last, bool alias,
+                            int number) {
+  if (!alias && first + 3 == last && cdb__d1_is_sign(sql, first + 1, '.')) first += 2;
+  if (alias) first = last - 1;
   const char *text = sql->sql + sql->tokens[first].from;
   const size_t size = sql->tokens[last - 1].to - sql->tokens[first].from;
-  const bool quoted = first + 1 == last && sql->tokens[first].kind == CDB__D1_QUOTED;
+  const bool quoted =
+      first + 1 == last && (sql->tokens[first].kind == CDB__D1_QUOTED || (alias && is_string(sql, first)));
   char *name = malloc(size + 1);
   if (!name) out->failed = true;
   else if (quoted) cdb__sql_name(text, size, name, size + 1);
   else snprintf(name, size + 1, "%.*s", (int)size, text);
-  if (name) add_name(out, name);
+  if (name) add_returned_name(out, name, number);
   free(name);
 }
 
 /* One expression behind RETURNING: its tokens from `first` up to, not including, `last`. */
 static void add_returned(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, size_t first,
-                         size_t last) {
+                         size_t last, int number) {
   cdb__text expression = {0};
   size_t end;
   const bool alias = has_alias(sql, first, last, &end);
@@ -231,11 +252,12 @@ static void add_returned(cdb__text *out, const cdb__d1_sql *sql, const cdb_value
   else add_encoded(out, expression.data, expression.size);
   cdb__text_free(&expression);
   cdb__text_puts(out, " AS ");
-  if (alias) add_token(out, sql, last - 1);
-  else add_own_name(out, sql, first, last);
+  if (alias && !number) add_token(out, sql, last - 1);
+  else add_column_name(out, sql, first, last, alias, number);
 }
 
-static void add_columns(cdb__text *out, char *const *columns, int count) {
+/* `number` is the first one's, or 0. */
+static void add_columns(cdb__text *out, char *const *columns, int count, int number) {
   for (int i = 0; i < count; i++) {
     cdb__text name = {0};
     add_name(&name, columns[i]);
@@ -243,23 +265,25 @@ static void add_columns(cdb__text *out, char *const *columns, int count) {
     if (name.failed) out->failed = true;
     else add_encoded(out, name.data, name.size);
     cdb__text_puts(out, " AS ");
-    add_name(out, columns[i]);
+    add_returned_name(out, columns[i], number ? number + i : 0);
     cdb__text_free(&name);
   }
 }
 
 void cdb__d1_returning(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, char *const *columns,
-                       int count) {
+                       int count, bool numbered) {
   add_part(out, sql, values, 0, sql->tokens[sql->returning].to);
   cdb__text_puts(out, " ");
-  int depth = 0;
+  int depth = 0, number = numbered ? 1 : 0;
   size_t first = sql->returning + 1;
   for (size_t i = first; i <= sql->count; i++) {
     if (i < sql->count) depth += cdb__d1_is_sign(sql, i, '(') - cdb__d1_is_sign(sql, i, ')');
     if (i < sql->count && (depth > 0 || !cdb__d1_is_sign(sql, i, ','))) continue;
     if (first > sql->returning + 1) cdb__text_puts(out, ",");
-    if (cdb__d1_is_sign(sql, first, '*')) add_columns(out, columns, count);
-    else if (first < i) add_returned(out, sql, values, first, i);
+    const bool all = cdb__d1_is_sign(sql, first, '*');
+    if (all) add_columns(out, columns, count, number);
+    else if (first < i) add_returned(out, sql, values, first, i, number);
+    number += !numbered ? 0 : all ? count : 1;
     first = i + 1;
   }
 }

@@ -52,9 +52,11 @@ void cdb__d1_plain(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *valu
 void cdb__d1_encoded(cdb__text *out, const cdb__text *statement, char *const *columns, int count, int limit);
 
 /* A statement that writes so that what it returns comes encoded. For RETURNING * the columns of its table are
- * given. */
+ * given. `numbered`: each name has the column's number before it, so that no two are the same. */
 void cdb__d1_returning(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, char *const *columns,
-                       int count);
+                       int count, bool numbered);
+/* A column's own name of one that is numbered so. */
+const char *cdb__d1_unnumbered(const char *name);
 
 /* Can the rows be asked for in pages, by the row ids of the only table? */
 bool cdb__d1_has_pages(const cdb__d1_sql *sql);

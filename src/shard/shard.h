@@ -45,6 +45,9 @@ typedef struct {
   /* For shards that are far away: asks for the answers of bound statements of several shards together, so
    * that the first step of each finds its own; NULL elsewhere. */
   void (*fetch)(cdb__stmt **stmts, size_t count);
+  /* Where `batches`: runs bound statements of the shard, all or none, so that the first step of each finds
+   * its rows or what went wrong. */
+  void (*batch)(cdb__stmt **stmts, size_t count);
 
   /* index from 1. TEXT and BLOB data must live until the statement is reset. */
   int (*bind)(cdb__stmt *stmt, int index, const cdb_value *value, cdb__fault *fault);
@@ -71,8 +74,11 @@ struct cdb__shard {
   void *host_context;
   cdb__stmt *buckets[CDB__STATEMENT_BUCKETS];
   cdb__stmt *newest, *oldest;
-  int idle;    /* statements that are not taken */
-  bool single; /* no transaction goes over several statements */
+  int idle;      /* statements that are not taken */
+  bool single;   /* no transaction goes over several statements */
+  bool batches;  /* but those that are there together are all done or none */
+  bool replicas; /* there are copies, which routed reads may ask */
+  bool routed;   /* the next statement is such a read */
 };
 
 struct cdb__stmt {

@@ -36,6 +36,6 @@ export function bindingOf(env, name, list) {
   if (!name || !allowed.includes(name)) {
     throw new Failure(404, "BINDING", `this binding is not in ${list}`);
   }
-  if (!Object.hasOwn(env, name)) throw new Failure(503, "CONFIG", `${list} names ${name}, and there is no such binding`);
+  if (!Object.hasOwn(env, name)) throw new Failure(503, "CONFIG", `${list} names a binding that is not there: ${name}`);
   return env[name];
 }

@@ -1,19 +1,26 @@
 // POST /d1/BINDING/query and /batch.
-import { Failure, answer, bodyOf } from "./answer.js";
 import { bindingOf } from "./access.js";
-import { isOneRead } from "./sql.js";
-import { write } from "./applied.js";
+import { Failure, answer, bodyOf, check, isText } from "./answer.js";
+import { checkToken, write } from "./applied.js";
+import { lookAt } from "./sql.js";
+import { failureOf, prepared, resultOf } from "./statement.js";
 
-const SESSION = /^[\x21-\x7e]{1,300}$/;
+const SESSION = /^(first-primary|first-unconstrained|(?!first-)[\x21-\x7e]{1,300})$/;
 
-function check(condition, message) {
-  if (!condition) throw new Failure(400, "REQUEST", message);
-}
+const LONGEST = 100_000; // bytes of a statement
 
-function checkStatement({ sql, params }) {
-  check(typeof sql === "string" && sql !== "", "sql is a statement");
-  check(params === undefined || (Array.isArray(params) && params.every((p) => p === null || typeof p === "string")),
+// The statement with what its text tells: whether it is `safe` for who may only read, and counts what it changes.
+function statementOf(given) {
+  check(typeof given === "object" && given !== null, "a statement is an object");
+  const { sql, params = [], reads } = given;
+  check(isText(sql), "sql is the text of a statement");
+  check(Array.isArray(params) && params.every((p) => p === null || isText(p)),
     "params is an array of strings and null: numbers would be made floats");
+  if (sql.length > LONGEST) throw new Failure(400, "SQL", `statement too long: D1 takes ${LONGEST} bytes`);
+  const look = lookAt(sql);
+  check(look, "sql is one statement, without $, @, : or # in it other than quoted");
+  check(look.reads || !reads, "reads is for statements that change nothing");
+  return { sql: look.sql, params, reads: reads === true, safe: look.reads, counts: look.counts };
 }
 
 function sessionOf(database, session = "first-primary") {
@@ -22,44 +29,53 @@ function sessionOf(database, session = "first-primary") {
   return database.withSession(session);
 }
 
-export function prepared(session, { sql, params }) {
-  const statement = session.prepare(sql);
-  return params?.length ? statement.bind(...params) : statement;
-}
-
-// Where D1 gives objects, a row's values are in the order of its columns.
-export function resultOf({ results, meta }) {
-  const columns = results.length ? Object.keys(results[0]) : [];
-  return { success: true, results: { columns, rows: results.map((row) => Object.values(row)) }, meta };
-}
-
-// What D1 says went wrong.
-export function failureOf(error) {
-  const message = String(error?.message ?? error);
-  if (/overloaded|queued for too long|Too many requests queued/.test(message)) return new Failure(429, "BUSY", message);
-  if (/SQLITE_/.test(message) || /^D1_(ERROR|TYPE_ERROR|COLUMN_NOTFOUND)/.test(message)) {
-    return new Failure(/SQLITE_(IOERR|NOMEM|INTERRUPT|BUSY)|Network connection lost|Internal error|storage|starting up|code was updated|limit/.test(message)
-      ? 500 : 400, /SQLITE_/.test(message) ? "SQL" : "FAILED", message);
-  }
-  return error;
-}
-
-async function read(session, body) {
-  const statement = prepared(session, body);
-  if (body.named) return resultOf(await statement.all());
-  const [columns = [], ...rows] = await statement.raw({ columnNames: true });
+async function readOne(session, statement, named) {
+  if (named) return resultOf(await prepared(session, statement).all());
+  const [columns = [], ...rows] = await prepared(session, statement).raw({ columnNames: true });
   return { success: true, results: { columns, rows }, meta: {} };
 }
 
-async function query(database, body, writes) {
-  checkStatement(body);
-  const session = sessionOf(database, body.session);
-  if (body.write !== undefined) {
-    if (!writes) throw new Failure(403, "READONLY", "this token may only read");
-    const { results, repeated } = await write(session, [body], body.write);
-    return answer({ result: results, bookmark: session.getBookmark(), repeated });
+async function readAll(session, statements, named) {
+  try {
+    if (named !== undefined) return [await readOne(session, statements[0], named)];
+    return (await session.batch(statements.map((each) => prepared(session, each)))).map(resultOf);
+  } catch (error) {
+    throw failureOf(error);
   }
-  check(isOneRead(body.sql), "a statement that may change something takes a token: write");
-  const result = await read(session, body);
-  return answer({ result: [result], bookmark: session.getBookmark() });
+}
+
+// Does the statements; `named` is undefined for a batch.
+async function run(database, statements, { write: token, session: wanted, named }, writes, context) {
+  const session = sessionOf(database, wanted);
+  const safe = statements.every((each) => each.safe);
+  if (!writes && !(safe && token === undefined)) throw new Failure(403, "READONLY", "this token may only read");
+  let done;
+  if (token === undefined) {
+    check(safe, "a statement that may change something takes a token: write");
+    done = { results: await readAll(session, statements, named) };
+  } else {
+    checkToken(token);
+    done = await write(database, session, statements, token, context);
+  }
+  return answer({ result: done.results, bookmark: session.getBookmark(), repeated: done.repeated });
+}
+
+function oneOf({ sql, params, write: token, session, named = false }) {
+  check(typeof named === "boolean", "named is true or false");
+  return [[statementOf({ sql, params })], { write: token, session, named }];
+}
+
+function manyOf({ statements, write: token, session }) {
+  check(Array.isArray(statements) && statements.length > 0, "statements is an array of one or more");
+  return [statements.map(statementOf), { write: token, session }];
+}
+
+const paths = { query: oneOf, batch: manyOf };
+
+export async function answerD1(request, env, words, writes, context) {
+  const [binding, path, ...more] = words;
+  if (!Object.hasOwn(paths, path ?? "") || more.length) throw new Failure(404, "PATH", "there is no such path");
+  const database = bindingOf(env, binding, "COLLEGEDB_DATABASES");
+  const [statements, options] = paths[path](await bodyOf(request));
+  return run(database, statements, options, writes, context);
 }

@@ -2,10 +2,15 @@
 // What it answers is in docs/gateway-protocol.md.
 import { Failure, answerFailure } from "./answer.js";
 import { mayWrite } from "./access.js";
-import * as d1 from "./d1.js";
+import { answerCoordinator } from "./coordinating.js";
+import { answerD1 } from "./d1.js";
+import { answerKV } from "./kv.js";
+
+export { ShardCoordinator } from "./coordinator.js";
+export { EntryRange } from "./entries.js";
 
 // The first word of a path, and who answers it: (request, env, words behind it, may it write, context).
-const services = { d1: d1.answer };
+const services = { coordinator: answerCoordinator, d1: answerD1, kv: answerKV };
 
 export default {
   async fetch(request, env, context) {

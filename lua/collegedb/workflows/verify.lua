@@ -4,6 +4,7 @@
 
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
+local entry_pages = require "collegedb.entry_pages"
 local errors = require "collegedb.errors"
 local leftovers = require "collegedb.verify_leftovers"
 local mend = require "collegedb.mend"
@@ -95,8 +96,6 @@ end
 
 -- --- entries --------------------------------------------------------------------------------
 
-local ENTRIES <const> = "SELECT digest FROM _collegedb_entries WHERE digest > ? ORDER BY digest LIMIT 1000"
-
 -- How many entries there are, and how many of them have no rows; a table KV is not asked for the latter.
 local function count_entries(run)
   local directory, report, last = run.state.directory, run.report, ""
@@ -105,13 +104,12 @@ local function count_entries(run)
   if not directory.journal then return end
   report.entries_without_rows = 0
   repeat
-    local page = {}
-    for row in directory.journal:each(ENTRIES, { core.blob(last) }) do page[#page + 1] = row.digest end
+    local page = directory.rows and directory.rows:page(last) or entry_pages.read(directory.journal, last)
     for _, digest in ipairs(page) do
       if not run.seen:shard_of(digest) then report.entries_without_rows = report.entries_without_rows + 1 end
     end
-    last = page[#page] or last
-  until #page < 1000
+    last = page[#page]
+  until not last
 end
 
 -- --- shards that are not there ------------------------------------------------------------------
