@@ -40,7 +40,7 @@ function gateway.start(options)
   local url
   repeat
     core.pause(20)
-    url = (process.read(folder .. "/out") or ""):match "^(http://%S+)\n"
+    url = (process.read(folder .. "/out") or ""):match "%f[%g](http://127%.0%.0%.1:%d+)\n"
   until url or core.now() - began > 30000
   if not url then error("the gateway did not start: " .. tostring(process.read(folder .. "/out"))) end
   local function stop()

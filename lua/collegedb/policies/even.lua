@@ -1,6 +1,6 @@
---- Gives each shard keys by its weight, and moves no more than that takes: of a shard with too many keys as many as that,
--- wherever in their order they are, each to the shard that lacks the most. Which ones is algorithm S of D. Knuth, The Art
--- of Computer Programming 2, 3.4.2, with the keys' hashes for random numbers.
+--- Gives each shard keys by its weight, and moves no more than that takes: of a shard with too many as many as that,
+-- wherever in their order they are, each to the shard that lacks the most. Which ones is algorithm S of D. Knuth, The
+-- Art of Computer Programming 2, 3.4.2, with the keys' hashes for random numbers.
 
 local RANGE <const> = 1 << 53
 
