@@ -162,7 +162,7 @@ describe("a fault of the coordinator's", function()
       see(dir:rotate("r", "", "r1", { a, b }, dir:epoch()))
       see(dir:rotate("r", "", "r9", { a, b }, dir:epoch() - 1))
       return seen
-    end), STEP > 0 and STEP or 19)
+    end), STEP > 0 and STEP or 37)
   end)
 
   it("in a change of many entries changes nothing of what comes out", function()
@@ -189,7 +189,7 @@ describe("a fault of the coordinator's", function()
       see(dir:counts())
       see(dir:discard())
       return seen
-    end), STEP > 0 and STEP or 61)
+    end), STEP > 0 and STEP or 97)
   end)
 
   local SCHEMA <const> = "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n)"
@@ -227,7 +227,7 @@ describe("a fault of the coordinator's", function()
 
   for _, strategy in ipairs { "hash", "round_robin" } do
     it("in the story of a database under " .. strategy .. " changes nothing of what comes out", function()
-      sweep(function() return story(strategy) end, STEP > 0 and STEP or 307, { "lost", "callee" }, {})
+      sweep(function() return story(strategy) end, STEP > 0 and STEP or 617, { "lost", "callee" }, {})
     end)
   end
 end)
