@@ -90,8 +90,8 @@ async function eligible(object, names) {
   const open = terms.shards.filter(({ drained }) => !drained);
   const given = names ?? namesOf(object.sql);
   const missing = given.filter((name) => !terms.shards.some((shard) => shard.name === name));
-  if (terms.family) check(!names || !missing.length, "availableShards names a shard that the directory does not have");
-  else if (missing.length) {
+  // Where Lua programs have placed shards, others are not for keys that those share.
+  if (missing.length && !terms.family) {
     await object.changes.everywhere(() => missing.forEach((name) => addShard(object.sql, name)));
     return null;
   }
@@ -100,29 +100,26 @@ async function eligible(object, names) {
   return { epoch: terms.epoch, shards };
 }
 
-function ask(object, { digest, text }, key, strategy, { epoch, shards }, reads) {
+function ask(object, { digest, text }, key, strategy, { epoch, shards }) {
   const range = rangeOf(digest, object.count);
   const entries = objectOf(object.env, range, object.count);
-  if (reads) return entries.lookup(range, { digest, text });
   if (strategy === "round-robin") {
     return entries.allot(range, { digest, text, epoch, rotate: ROUND_ROBIN, shards: shards.map(({ id }) => id) });
   }
   return entries.claim(range, { digest, text, epoch, shard: chosen(strategy, key, shards).id });
 }
 
-async function allocate(object, { primaryKey, strategy = "round-robin", operationType, availableShards }) {
+// Also for a read (`operationType`): the library remembers what it was told, so it must be so from then on.
+async function allocate(object, { primaryKey, strategy = "round-robin", availableShards }) {
   checkName(primaryKey, "primaryKey");
   check(availableShards === undefined || (Array.isArray(availableShards) && availableShards.every(isName)),
     "Missing or invalid availableShards parameter");
   const key = await digestOf({ key: primaryKey });
-  const reads = operationType === "read";
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const among = await eligible(object, availableShards);
     if (!among) continue;
-    const answered = asked(await ask(object, key, primaryKey, strategy, among, reads));
+    const answered = asked(await ask(object, key, primaryKey, strategy, among));
     if (answered.id !== undefined) return { shard: answered.shard };
-    // A read gives nothing away.
-    if (reads) return { shard: (strategy === "random" ? among.shards[0] : chosen(strategy, primaryKey, among.shards)).name };
   }
   throw new Failure(429, "BUSY", "the directory's record changes too fast");
 }
