@@ -1,5 +1,5 @@
-// The main object of the coordinator: the directory's tables but for its entries, which are in the ranges (entries.js), and
-// leases for those. There is one, with the name "default".
+// The main object of the coordinator: the directory's tables but for its entries, which are in the ranges (entries.js),
+// and leases for those. There is one, with the name "default".
 import { DurableObject } from "cloudflare:workers";
 import { Failure, told } from "./answer.js";
 import { TABLE, changing } from "./changes.js";

@@ -1,5 +1,6 @@
-// The endpoints of the TypeScript library's coordinator: same paths, bodies and answers, for a Worker that has bound this class
-// as its own. What differs is that an allocated key stays where it was given, for all, and that shards are the record's.
+// The endpoints of the TypeScript library's coordinator: same paths, bodies and answers, for a Worker that has bound
+// this class as its own. What differs is that an allocated key stays where it was given, for all, and that shards are
+// the record's.
 import { Failure, asked, check } from "./answer.js";
 import { digestOf, hexOf } from "./digest.js";
 import { nextOf } from "./numbers.js";
@@ -20,7 +21,8 @@ const checkName = (value, what) => check(isName(value), `Missing or invalid ${wh
 // --- shards --------------------------------------------------------------------------------------
 
 // Names that a program made known without a record of theirs; as in lua/collegedb/directory.lua.
-const KNOWN = "SELECT substr(name, 7) AS name FROM _collegedb_counters WHERE substr(name, 1, 6) = 'known:' ORDER BY name";
+const KNOWN = `SELECT substr(name, 7) AS name FROM _collegedb_counters WHERE substr(name, 1, 6) = 'known:'
+  ORDER BY name`;
 
 const namesOf = (sql) => {
   const { shards } = termsOf(sql);
@@ -141,7 +143,8 @@ async function exactCounts(object) {
 
 async function stats(object, _, url) {
   const exact = url.searchParams.has("exact") ? await exactCounts(object) : null;
-  const reports = new Map([...object.sql.exec("SELECT shard, count, at FROM _gateway_stats")].map((row) => [row.shard, row]));
+  const rows = [...object.sql.exec("SELECT shard, count, at FROM _gateway_stats")];
+  const reports = new Map(rows.map((row) => [row.shard, row]));
   return namesOf(object.sql).map((binding) => {
     const { count = 0, at = 0 } = reports.get(binding) ?? {};
     return exact ? { binding, count: exact.get(binding) ?? 0, lastUpdated: Date.now() }

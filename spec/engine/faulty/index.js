@@ -1,6 +1,10 @@
-// The Worker with a fault between its objects, for spec/coordinator_lost_spec.lua: at the n-th call of one object by another,
-//   refused   it is not made          lost     it is done, and its answer is lost
-//   caller    it is done, and whoever called is reset           callee    it is done, and whoever was called is reset
+// The Worker with a fault between its objects, for spec/coordinator_lost_spec.lua. At the n-th call of one object by
+// another it is
+//   refused   not made
+//   lost      done, and its answer is lost
+//   caller    done, and whoever called is reset
+//   callee    done, and whoever was called is reset
+//
 // POST /fault { at, how } sets it, and answers how many calls there were since.
 import gateway, { EntryRange as Entries, ShardCoordinator as Coordinator } from "../../../worker/src/index.js";
 

@@ -1,5 +1,5 @@
-// The gateway, and beside it a Worker with the TypeScript library: it has bound the gateway's class as its coordinator, and
-// asks it as the library does. /library/PATH is what it asks; /library/increment calls the object's method.
+// The gateway, and beside it a Worker with the TypeScript library: it has bound the gateway's class as its coordinator,
+// and asks it as the library does. /library/PATH is what it asks; /library/increment calls the object's method.
 import gateway from "../../../worker/src/index.js";
 
 export { EntryRange, ShardCoordinator } from "../../../worker/src/index.js";
