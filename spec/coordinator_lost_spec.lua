@@ -192,6 +192,28 @@ describe("a fault of the coordinator's", function()
     end), STEP > 0 and STEP or 97)
   end)
 
+  it("that keeps a range from being asked lets a change wait until it can not go by what was before", function()
+    clean()
+    local dir = directory.open(value)
+    local a, b = shards(dir, "a", "b")
+    local epoch = dir:epoch()
+    for i = 1, 40 do dir:claim("", "k" .. i, a, epoch) end
+    set_fault(0, "cut")
+    local began = core.now()
+    assert.is_true((dir:change(function(tx)
+      tx:run("UPDATE _collegedb_shards SET drained = 1 WHERE id = ?", { a })
+      return true
+    end)))
+    assert.is_true(core.now() - began > 1000)
+    for i = 1, 60 do assert.is_nil((dir:claim("", "n" .. i, a, epoch))) end
+    for i = 1, 60 do assert.equal(i <= 40 and a or b, (dir:claim("", "k" .. i, b, epoch + 1))) end
+    -- What must be known of entries can not be waited for.
+    fixture.raises("BUSY", nil, dir.forget, dir, "", "k1")
+    set_fault(0, "")
+    assert.is_true(dir:forget("", "k1"))
+    dir:close()
+  end)
+
   local SCHEMA <const> = "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n)"
 
   -- The story of a database, in which each part of the directory is used.

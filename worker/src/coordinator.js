@@ -49,6 +49,8 @@ const logOf = (sql) => ({
 });
 
 export class ShardCoordinator extends DurableObject {
+  static life = 10_000; // ms of a lease, at the range counted from before it asked
+
   constructor(ctx, env) {
     super(ctx, env);
     this.sql = ctx.storage.sql;
@@ -65,7 +67,7 @@ export class ShardCoordinator extends DurableObject {
     this.log = logOf(this.sql);
     const call = (range, method, ...args) => objectOf(this.env, range, this.count)[method](range, ...args);
     const terms = () => termsOf(this.sql);
-    this.leases = leasing({ log: this.log, call, terms, boot: this.boot });
+    this.leases = leasing({ log: this.log, call, terms, boot: this.boot, life: ShardCoordinator.life });
     this.changes = changing(this.ctx.storage, this.log, this.leases, this.count);
   }
 

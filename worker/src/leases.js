@@ -5,15 +5,13 @@
 // it goes by a new lease: so nobody sees them from before, whoever dies in between.
 import { Failure } from "./answer.js";
 
-export const LIFE = 10_000; // ms, at the range counted from before it asked
-const MARGIN = 2_000; // for clocks that do not go alike
 const ATTEMPTS = 3;
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 // `log` is the main object's: of(range) → [{ seq, what }], forget(range, seq); call(range, method, …) asks a range, and
 // terms() are what it goes by under a lease.
-export function leasing({ log, call, terms, boot }) {
+export function leasing({ log, call, terms, boot, life }) {
   const born = Date.now();
   const granted = new Map(); // range → { id, until }
   const held = new Map(); // range → the promise that a change is over
@@ -23,12 +21,12 @@ export function leasing({ log, call, terms, boot }) {
   async function grant(range, applied) {
     while (held.has(range)) await held.get(range);
     log.forget(range, applied);
-    granted.set(range, { id: ++last, until: Date.now() + LIFE });
-    return { ...terms(), id: last, life: LIFE, log: log.of(range) };
+    granted.set(range, { id: ++last, until: Date.now() + life });
+    return { ...terms(), id: last, life, log: log.of(range) };
   }
 
   // The end of what a range may still hold. Of those that were given before this start, nothing is known.
-  const endOf = (range) => granted.get(range)?.until ?? born + LIFE;
+  const endOf = (range) => granted.get(range)?.until ?? born + life;
 
   // Asks a range; undefined where it does not answer.
   async function reach(range, checks) {
@@ -45,7 +43,7 @@ export function leasing({ log, call, terms, boot }) {
 
   // Takes a lease back. A range that does not answer can not be asked anything; but what it holds ends by itself.
   async function recall(range, checks) {
-    const end = endOf(range) + MARGIN;
+    const end = endOf(range) + life / 5; // clocks do not go alike
     let answer = {};
     if (checks || Date.now() <= end) {
       answer = await reach(range, checks);
