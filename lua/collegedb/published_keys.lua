@@ -92,6 +92,7 @@ function published_keys.publish(state)
   state:refresh_catalog()
   state.directory.names_due = true
   state.directory:flush_all()
+  state.directory.overflow = false
   local report = run(state, 1, #state.shards, true)
   return { keys = report.keys, written = report.written }
 end
