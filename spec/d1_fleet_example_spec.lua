@@ -1,4 +1,4 @@
--- examples/d1-fleet.lua: three D1 databases of a Worker that goes on ordering become one, get a fourth, and are balanced.
+-- examples/d1-fleet.lua: three D1 databases of a Worker that goes on ordering become one, get a fourth, are balanced.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
@@ -65,8 +65,8 @@ describe("a fleet of D1 databases that a Worker uses", function()
   end
 
   local function run_example()
-    return process.run({ process.collegedb, "examples/d1-fleet.lua", worker.url, "DB_NEW", "DB_EU", "DB_US", "DB_ASIA" },
-      { env = { COLLEGEDB_GATEWAY_TOKEN = gateway.token }, timeout = 150 })
+    local words = { process.collegedb, "examples/d1-fleet.lua", worker.url, "DB_NEW", "DB_EU", "DB_US", "DB_ASIA" }
+    return process.run(words, { env = { COLLEGEDB_GATEWAY_TOKEN = gateway.token }, timeout = 150 })
   end
 
   it("is taken over, grows and is balanced while the Worker takes orders, and loses none", function()

@@ -2,7 +2,6 @@
 -- statements, of which Cloudflare's D1 is one.
 
 local collegedb = require "collegedb"
-local coordinator = require "collegedb.coordinator"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local engine = require "spec.support.engine"
@@ -359,7 +358,7 @@ describe("a directory of the coordinator", function()
   local served, value
   setup(function()
     served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
-    value = coordinator.new { url = served.url, token = gateway.token }
+    value = collegedb.gateway({ url = served.url, token = gateway.token }):coordinator()
     value:ask("flush", json.object {}) -- its connection stays open
   end)
   teardown(function()

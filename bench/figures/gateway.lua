@@ -77,7 +77,7 @@ end
 local function run(ctx)
   if gateway.missing() then return {} end
   local mine = gateway.start { databases = { "DB" } }
-  local bare = gateway.start { databases = { "DB" }, worker = "bench/bare_worker/index.js" }
+  local bare = gateway.start { databases = { "DB" }, worker = "bench/bare_worker/index.js", objects = false }
   prepare(function(sql) post(mine.url .. "/d1/DB/query", { sql = sql, write = token() }) end)
   prepare(function(sql) post(bare.url, { sql = sql, params = {} }) end)
   local rows = { query_figure(ctx, mine.url, bare.url), batch_figure(ctx, mine.url) }

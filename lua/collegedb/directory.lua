@@ -21,7 +21,7 @@
 --   lookup, claim, replace, correct, assign, publish, publish_all, forget, void, discard, counts,
 --   count_found       the entries
 --   names, add_names, set_names    names of shards that have no record
---   turns()           for the allocation of one new key: take, claim, __close
+--   turns(), rotate   for the allocation of one new key: take, claim, __close; or to the next of some shards, or nil
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
 --   keeps_journal     there is a journal (lua/collegedb/journal.lua), and keys can be moved; then there are also
 --                     claim_work, release_work, journaled, begin_move, exclusively, drop, note_verdicts, and

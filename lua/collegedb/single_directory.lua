@@ -67,6 +67,7 @@ function single_directory.open(shard, secret, owned, entries, bare)
   local store = single_store.new(shard)
   local self = setmetatable({ path = core.shard_name(shard), secret = secret, store = store, journal = store,
     owned = owned and shard, record = record.new(store), rows = entries or single_entries.new(store) }, Directory)
+  if not self.rows.rotate then self.rotate = false end
   local done, err = pcall(function()
     make_tables(store)
     self:hold(settings.check_single, self, bare or false)
@@ -230,6 +231,12 @@ end
 --- The same with turns: single_entries.claim_with.
 function Directory:claim_with(taken, keyspace, text, id, epoch)
   return self.rows:claim_with(taken, digest_of(self, keyspace, text), id, epoch)
+end
+
+--- Gives a new key to the next of some shards: false instead where entries can not do that.
+function Directory:rotate(name, keyspace, text, ids, epoch)
+  turns.check_none(self)
+  return self.rows:rotate(name, digest_of(self, keyspace, text), ids, epoch)
 end
 
 function Directory:replace(keyspace, text, version, id)

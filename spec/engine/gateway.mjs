@@ -1,7 +1,8 @@
 // The gateway Worker (worker/) on Cloudflare's engine:
 //   node gateway.mjs OPTIONS
-// OPTIONS is JSON: { port, persist, prefix, databases: [name…], namespaces: [name…], vars: {…}, worker: "path of another
-// main module" }. Bindings of databases and namespaces have their names. Prints the address, and ends when its input does.
+// OPTIONS is JSON: { port, persist, prefix, databases: [name…], namespaces: [name…], vars: {…}, objects: false where the
+// Worker has none, worker: "path of another main module" }. Bindings of databases and namespaces have their names.
+// Prints the address, and ends when its input does.
 import { Miniflare } from "miniflare";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -20,7 +21,7 @@ const engine = new Miniflare({
   compatibilityDate: "2026-04-01",
   d1Databases: named(options.databases),
   kvNamespaces: named(options.namespaces),
-  durableObjects: {
+  durableObjects: options.objects === false ? {} : {
     COORDINATOR: { className: "ShardCoordinator", useSQLite: true },
     ENTRIES: { className: "EntryRange", useSQLite: true },
   },

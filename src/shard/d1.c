@@ -8,6 +8,13 @@
 
 /* --- statements ----------------------------------------------------------------------------------------- */
 
+/* PRAGMA name = value */
+static bool sets_something(const cdb__d1_sql *sql) {
+  for (size_t i = 0; i < sql->count; i++)
+    if (cdb__d1_is_sign(sql, i, '=')) return true;
+  return false;
+}
+
 static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
   cdb__d1_stmt *s = calloc(1, sizeof *s);
   if (!s) return cdb__fail(fault, CDB_NOMEM, "no memory for a statement");
@@ -27,7 +34,8 @@ static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stm
     return code;
   }
   s->base.parameters = s->sql.parameters;
-  s->base.readonly = s->sql.reads || s->sql.kind == CDB__SQL_EXPLAIN || s->sql.kind == CDB__SQL_PRAGMA;
+  s->base.readonly = s->sql.reads || s->sql.kind == CDB__SQL_EXPLAIN ||
+                     (s->sql.kind == CDB__SQL_PRAGMA && !(cdb__d1_is_gateway(s) && sets_something(&s->sql)));
   *out = &s->base;
   return CDB_OK;
 }
