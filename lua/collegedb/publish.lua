@@ -330,7 +330,10 @@ function Published:set_right(keyspace, text, id)
 end
 
 --- Notes that KV has something else of a key than it should.
-function Published:note_difference(keyspace, text, id) note(self, keyspace, text, { otherwise = id }) end
+---@param there string|false what it has
+function Published:note_difference(keyspace, text, id, there)
+  note(self, keyspace, text, { otherwise = id, fresh = there == false })
+end
 
 --- Publishes all that waits, also what waits for longer. Raises what is in the way.
 function Published:flush_all()

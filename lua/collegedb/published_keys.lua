@@ -63,7 +63,7 @@ local function note_page(state, index, keys, over, report)
         report.different = report.different + 1
       else
         report.written = report.written + 1
-        state.directory:note_difference(key.keyspace, key.text, id)
+        state.directory:note_difference(key.keyspace, key.text, id, there)
       end
     end)
   end)
