@@ -95,7 +95,9 @@ describe("the gateway's doors", function()
       local function status(token)
         return (gateway.ask { url = both.url .. "/d1/DB/query", body = { sql = "SELECT 1" }, token = token })
       end
-      for _, token in ipairs { "first-token", "second-token", gateway.read_token } do assert.equal(200, status(token)) end
+      for _, token in ipairs { "first-token", "second-token", gateway.read_token } do
+        assert.equal(200, status(token))
+      end
       for _, token in ipairs { "first-token\tsecond-token", "first", "token", false } do
         assert.equal(401, status(token))
       end
