@@ -1,6 +1,6 @@
 -- The coordinator of the gateway as others see it: TypeScript Workers by the paths of their library, and anyone by
--- claims, numbers, turns and leases; and that a Lua program, which has its directory there, never gives a key to another
--- shard.
+-- claims, numbers, turns and leases; and that a Lua program, which has its directory there, never gives a key to
+-- another shard.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
@@ -43,7 +43,6 @@ describe("the coordinator", function()
 
   setup(function()
     served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
-    post "flush"
   end)
   teardown(function()
     net.close()
@@ -52,7 +51,10 @@ describe("the coordinator", function()
 
   before_each(fixture.start)
   before_each(function() post "flush" end)
-  after_each(fixture.stop)
+  after_each(function()
+    net.close()
+    fixture.stop()
+  end)
 
   describe("for TypeScript Workers", function()
     local function names()

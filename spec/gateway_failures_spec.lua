@@ -9,7 +9,7 @@ describe("a D1 that fails behind the gateway", function()
 
   if gateway.skips(it, function(why) pending(why) end) then return end
 
-  setup(function() worker = gateway.start { databases = { "DB" }, worker = "spec/engine/faulty/index.js" } end)
+  setup(function() worker = gateway.start { databases = { "DB" }, worker = "spec/engine/faulty_d1/index.js" } end)
 
   teardown(function()
     net.close()

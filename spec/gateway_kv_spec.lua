@@ -54,7 +54,7 @@ describe("Workers KV through the gateway", function()
     fixture.raises("CONFIG", "binding", gateway.kv, gateway, "a/b")
     local reads = collegedb.gateway { url = server.url, token = gateways.read_token }:kv "MAPPINGS"
     assert.is_nil(reads:get "nothing")
-    fixture.raises("AUTH", "may only read", reads.put, reads, "a", "b")
+    fixture.raises("READONLY", "may only read", reads.put, reads, "a", "b")
   end)
 
   describe("with the coordinator", function()

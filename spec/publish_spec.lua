@@ -117,7 +117,9 @@ describe("publishing to Workers KV", function()
     assert.equal(7, db:first("Bob", "SELECT * FROM people WHERE name = 'Bob'").age)
     assert.equal(7, db:first("bob@example.com", "SELECT * FROM people WHERE name = 'Bob'").age)
     assert.equal("three", db:mapper():get_shard_mapping("Bob").shard)
-    other:control { down = true }
+    other:control {}
+    for _ = 1, 10 do db:first("bob@example.com", "SELECT * FROM people WHERE name = 'Bob'") end
+    assert.equal(0, (other:control { down = true }))
     local second = open()
     assert.equal("two", (second:locate "Ada"))
     assert.equal(7, second:first("Bob", "SELECT * FROM people WHERE name = 'Bob'").age)
@@ -271,6 +273,15 @@ describe("publishing to Workers KV", function()
     assert.equal(1, db:verify({}).counts.unpublished)
   end)
 
+  it("does not believe it against rows that were not taken over either", function()
+    fixture.sqlite("two.db",
+      "CREATE TABLE people (name TEXT PRIMARY KEY, age INTEGER); INSERT INTO people VALUES ('Ada', 7)")
+    kv:put("shard:" .. hash "Ada", '{"shard":"three","createdAt":17,"updatedAt":17}')
+    local db = open { auto_migrate = false }
+    assert.equal(7, db:first("Ada", "SELECT * FROM people WHERE name = 'Ada'").age)
+    assert.equal(1, count "disagreement")
+  end)
+
   it("names keys as they are, if that is wanted", function()
     local db = open { hash_shard_mappings = false }
     insert(db, "Ada")
@@ -283,7 +294,39 @@ describe("publishing to Workers KV", function()
     assert.equal(1, count "unpublished")
   end)
 
+  it("tells what is wrong with KV", function()
+    local doctor = require "collegedb.doctor"
+    local given = fixture.config({ publish = kv }, { "one" })
+    local function about()
+      for _, each in ipairs(doctor.run(given).diagnoses) do
+        if each.about == "publish" then return each.state end
+      end
+    end
+    collegedb.open(given):close()
+    assert.equal("ok", about())
+    other:control { down = true }
+    assert.equal("fault", about())
+  end)
+
+  it("places a key anew that KV has on a shard which was drained", function()
+    local db = open { strategy = "hash" }
+    insert(db, "Ada")
+    local gone = db:locate "Ada"
+    kv:put("shard:" .. hash "Bob", ('{"shard":"%s","createdAt":17,"updatedAt":17}'):format(gone))
+    db:drain(gone)
+    assert.not_equal(gone, (db:locate "Bob"))
+    insert(db, "Bob")
+    assert.equal((db:locate "Bob"), published("Bob").shard)
+    assert.equal(db:locate "Ada", published("Ada").shard)
+    assert.is_true(db:verify({}).success)
+  end)
+
   it("names integer keys by their table, and bare without keyspaces", function()
+    local bare = open { keyspaces = false, kv = fixture.path "bare.db" }
+    bare:ensure_schema "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, v)"
+    bare:insert(18, "INSERT INTO orders VALUES (18, 1)")
+    assert.equal((bare:locate "18"), published("18").shard)
+    bare:close()
     local db = open()
     db:ensure_schema "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, v)"
     db:insert(17, "INSERT INTO orders VALUES (17, 1)")

@@ -84,25 +84,28 @@ local function request_of(to, deadline, method, path, body)
     deadline = math.max((deadline - core.now()) / 1000, 0.001), limit = LIMIT }
 end
 
--- What the service says, without what could be anything.
+-- What the service says, without what could be anything; and its code.
 local function told(body)
   local done, answer = pcall(reader.decode, body or "")
   local first = done and type(answer) == "table" and type(answer.errors) == "table" and answer.errors[1]
-  local text = type(first) == "table" and type(first.message) == "string" and utf8.len(first.message) and first.message
-  return text and ": " .. text:gsub("%c", " "):sub(1, 200) or ""
+  if type(first) ~= "table" then return "" end
+  local text = type(first.message) == "string" and utf8.len(first.message) and first.message
+  return text and ": " .. text:gsub("%c", " "):sub(1, 200) or "", first.code
 end
 
 -- The error of an answer, or nil and the answer's JSON.
 local function read(self, answer)
   local err = answer.error
   if err then
-    err.message = ("%s: %s%s"):format(tostring(self), err.message, told(answer.body))
-    return err
+    local text, code = told(answer.body)
+    local message = ("%s: %s%s"):format(tostring(self), err.message, text)
+    return errors.new(code == "READONLY" and code or err.code, message, { http_status = err.http_status,
+      retry_after = err.retry_after })
   end
   local done, value = pcall(reader.decode, answer.body or "")
   if done and type(value) == "table" and value.success ~= false then return nil, value end
   return errors.new("UNAVAILABLE", ("%s: the answer is not what was asked for%s"):format(tostring(self),
-    told(answer.body)), { http_status = answer.status })
+    (told(answer.body))), { http_status = answer.status })
 end
 
 local function wrong(self, what)

@@ -37,6 +37,16 @@ end
 
 -- --- what waits to be published -------------------------------------------------------------
 
+-- After so many it is better to look at all keys.
+local function forgo(self)
+  self.count = self.count - 1
+  if not self.overflow then
+    self.emit("unpublished", ("more than %d keys wait to be written to %s: further ones are not kept, db:publish finds "
+      .. "them"):format(WAITING, tostring(self.kv)))
+  end
+  self.overflow = true
+end
+
 -- Notes a key whose place may have changed. `at`: the shard's id, if it is known for sure; `otherwise`: where it is
 -- if it has no entry; `fresh`: KV has nothing of it.
 local function note(self, keyspace, text, fields)
@@ -47,10 +57,7 @@ local function note(self, keyspace, text, fields)
     return
   end
   if not self.waiting[name] then self.count = self.count + 1 end
-  if self.count > WAITING and not self.waiting[name] then
-    self.count, self.overflow = self.count - 1, true
-    return
-  end
+  if self.count > WAITING and not self.waiting[name] then return forgo(self) end
   fields.keyspace, fields.text, fields.name, fields.multikey = keyspace, text, name, multikey
   self.waiting[name] = fields
 end
@@ -166,9 +173,6 @@ end
 local function settle(self)
   if self.depth == 0 and core.now() >= self.retry_at then self:flush(SECONDS) end
 end
-
---- Have more keys been decided than could be kept? Then a look at all keys is due: db:publish.
-function Published:lost_count() return self.overflow end
 
 -- --- what decides ----------------------------------------------------------------------------
 
@@ -318,14 +322,23 @@ function Published:foretelling(keys, f)
   return answer
 end
 
+--- A new key is at home, where it needs no entry, and KV has it on a shard that takes no keys any more.
+function Published:set_right(keyspace, text, id)
+  self.last = nil
+  note(self, keyspace, text, { otherwise = id })
+  settle(self)
+end
+
 --- Notes that KV has something else of a key than it should.
-function Published:note_difference(keyspace, text, id) note(self, keyspace, text, { otherwise = id }) end
+---@param there string|false what it has
+function Published:note_difference(keyspace, text, id, there)
+  note(self, keyspace, text, { otherwise = id, fresh = there == false })
+end
 
 --- Publishes all that waits, also what waits for longer. Raises what is in the way.
 function Published:flush_all()
   local done, err = self:flush()
   if not done then error(err, 0) end
-  self.overflow = false
 end
 
 function Published:close()

@@ -63,7 +63,7 @@ local function note_page(state, index, keys, over, report)
         report.different = report.different + 1
       else
         report.written = report.written + 1
-        state.directory:note_difference(key.keyspace, key.text, id)
+        state.directory:note_difference(key.keyspace, key.text, id, there)
       end
     end)
   end)
@@ -92,6 +92,7 @@ function published_keys.publish(state)
   state:refresh_catalog()
   state.directory.names_due = true
   state.directory:flush_all()
+  state.directory.overflow = false
   local report = run(state, 1, #state.shards, true)
   return { keys = report.keys, written = report.written }
 end

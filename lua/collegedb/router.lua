@@ -228,12 +228,13 @@ local function resolve_once(state, full, tag, keyspace, own, name, insert)
   if id then return resolve_entry(state, id, tag, keyspace, text, own, name, insert) end
   local known, adopted
   if state.directory.ask then
-    known, adopted = follow.find(state, full, tag, keyspace, text, router.home(state, tag, keyspace, text), insert)
+    known, adopted = follow.find(state, { full = full, tag = tag, keyspace = keyspace, text = text,
+      home = router.home(state, tag, keyspace, text), homes = router.homes(state, tag, keyspace, text) }, insert)
   end
   if known == false then return nil end
   if known then
     local index, why = resolve_entry(state, known, tag, keyspace, text, own, name, insert)
-    return index, adopted and why or FOUND, adopted
+    return index, adopted and why or FOUND, true
   end
   return resolve_home(state, full, tag, keyspace, text, own, name, insert)
 end

@@ -10,7 +10,7 @@ local function add(run, index, found, key, id, there)
   local name = state.directory:name_of(id)
   local value = catalog.key_value(found.keyspace, key.text)
   if run.repair then
-    state.directory:note_difference(key.keyspace, key.text, id)
+    state.directory:note_difference(key.keyspace, key.text, id, there)
     return reports.repaired(run.report, "%s of %s was published: it is on %s", key.text, found.name, name)
   end
   local advice = ("publish that it is on %s: verify with repair, or db:publish()"):format(name)

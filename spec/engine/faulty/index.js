@@ -1,38 +1,45 @@
-// The gateway before a D1 that fails as a request's headers tell: x-fault is D1's message, x-when "before" or "after" the
-// work was done, or "again" for all work but the first.
-import main from "../../../worker/src/index.js";
+// The Worker with a fault between its objects, for spec/coordinator_lost_spec.lua: at the n-th call of one object by another,
+//   refused   it is not made          lost     it is done, and its answer is lost
+//   caller    it is done, and whoever called is reset           callee    it is done, and whoever was called is reset
+// POST /fault { at, how } sets it, and answers how many calls there were since.
+import gateway, { EntryRange as Entries, ShardCoordinator as Coordinator } from "../../../worker/src/index.js";
 
-export { EntryRange, ShardCoordinator } from "../../../worker/src/index.js";
+let fault = { at: 0, how: "", calls: 0 };
 
-// The session of this request, in whose first batch or query D1 fails.
-function faulty(session, message, when) {
-  let open = true;
-  const fail = async (work) => {
-    const first = open;
-    open = false;
-    if (first === (when === "again")) return work();
-    if (when === "after") await work();
-    throw new Error(message);
-  };
-  const wrapped = (statement) => ({
-    real: statement,
-    bind: (...values) => wrapped(statement.bind(...values)),
-    all: () => fail(() => statement.all()),
-    run: () => statement.run(),
-    raw: (options) => fail(() => statement.raw(options)),
-  });
-  return {
-    prepare: (sql) => wrapped(session.prepare(sql)),
-    batch: (list) => fail(() => session.batch(list.map(({ real }) => real))),
-    getBookmark: () => session.getBookmark(),
-  };
+async function call(stub, method, args, context) {
+  if (++fault.calls !== fault.at) return stub[method](...args);
+  if (fault.how === "refused") throw new Error("the call was not made");
+  await stub[method](...args);
+  if (fault.how === "callee") await stub.reset().catch(() => {});
+  if (fault.how === "caller") context.abort("reset by the spec");
+  throw new Error("the answer was lost");
+}
+
+const faulty = (namespace, context) => ({
+  getByName(name) {
+    const stub = namespace.getByName(name);
+    return new Proxy({}, { get: (_, method) => (...args) => call(stub, method, args, context) });
+  },
+});
+
+const surround = (env, context) =>
+  ({ ...env, COORDINATOR: faulty(env.COORDINATOR, context), ENTRIES: faulty(env.ENTRIES, context) });
+
+export class ShardCoordinator extends Coordinator {
+  constructor(context, env) { super(context, surround(env, context)); }
+  reset() { this.ctx.abort("reset by the spec"); }
+}
+
+export class EntryRange extends Entries {
+  constructor(context, env) { super(context, surround(env, context)); }
+  reset() { this.ctx.abort("reset by the spec"); }
 }
 
 export default {
-  fetch(request, env, context) {
-    const message = request.headers.get("x-fault");
-    const withSession = (name) => faulty(env.DB.withSession(name), message, request.headers.get("x-when"));
-    const DB = { withSession, prepare: (sql) => env.DB.prepare(sql) };
-    return main.fetch(request, message ? { ...env, DB } : env, context);
+  async fetch(request, env, context) {
+    if (new URL(request.url).pathname !== "/fault") return gateway.fetch(request, env, context);
+    const { calls } = fault;
+    fault = { ...(await request.json()), calls: 0 };
+    return Response.json({ calls });
   },
 };
