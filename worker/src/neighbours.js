@@ -1,7 +1,7 @@
 // The endpoints of the TypeScript library's coordinator: same paths, bodies and answers, for a Worker that has bound
 // this class as its own. What differs is that an allocated key stays where it was given, for all, and that shards are
 // the record's.
-import { Failure, asked, check } from "./answer.js";
+import { Failure, asked, check, isText } from "./answer.js";
 import { digestOf, hexOf } from "./digest.js";
 import { nextOf } from "./numbers.js";
 import { objectOf, rangeOf } from "./ranges.js";
@@ -15,7 +15,8 @@ export const TABLES = [
   "CREATE TABLE IF NOT EXISTS _gateway_stats (shard TEXT PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL)",
 ];
 
-const isName = (value) => typeof value === "string" && value !== "";
+// A name that comes back from SQLite as it went there.
+const isName = (value) => isText(value) && value !== "" && !value.includes("\0");
 const checkName = (value, what) => check(isName(value), `Missing or invalid ${what} parameter`);
 
 // --- shards --------------------------------------------------------------------------------------
