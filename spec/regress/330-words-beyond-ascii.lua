@@ -1,6 +1,6 @@
--- "ſelect" in capitals is SELECT for JavaScript, and a name as any other for SQLite; a byte order mark was a part of the
--- word behind it for the Worker, and is a space for SQLite. Statements that write were taken for ones that read, also from
--- the token that may only read.
+-- "ſelect" in capitals is SELECT for JavaScript, and a name as any other for SQLite; a byte order mark was a part of
+-- the word behind it for the Worker, and is a space for SQLite. Statements that write were taken for ones that read,
+-- also from the token that may only read.
 
 local gateway = require "spec.support.gateway"
 local net = require "collegedb.net"

@@ -8,6 +8,17 @@
 
 /* --- statements ----------------------------------------------------------------------------------------- */
 
+/* Is it a PRAGMA that only lists? The gateway takes any other one for a write. */
+static bool is_list(const cdb__d1_sql *sql) {
+  static const char *const lists[] = {"table_info", "table_xinfo", "table_list",       "index_info",
+                                      "index_list", "index_xinfo", "foreign_key_list", "foreign_key_check"};
+  const size_t name = cdb__d1_is_sign(sql, 2, '.') ? 3 : 1;
+  bool found = false;
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+    found = found || cdb__d1_is_word(sql, name, lists[i]);
+  return found && !cdb__d1_is_sign(sql, name + 1, '=');
+}
+
 static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
   cdb__d1_stmt *s = calloc(1, sizeof *s);
   if (!s) return cdb__fail(fault, CDB_NOMEM, "no memory for a statement");
@@ -27,7 +38,9 @@ static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stm
     return code;
   }
   s->base.parameters = s->sql.parameters;
-  s->base.readonly = s->sql.reads || s->sql.kind == CDB__SQL_EXPLAIN || s->sql.kind == CDB__SQL_PRAGMA;
+  const bool lists =
+      s->sql.kind == CDB__SQL_PRAGMA && (!cdb__d1_shard_of(base)->options.batch_url || is_list(&s->sql));
+  s->base.readonly = s->sql.reads || s->sql.kind == CDB__SQL_EXPLAIN || lists;
   *out = &s->base;
   return CDB_OK;
 }

@@ -67,14 +67,17 @@ function endOfFirst(tokens) {
   return end < 0 ? tokens.length : end;
 }
 
-// What a statement does: its first word, or behind WITH that of the statement that the names are for.
+const VERB = /^(SELECT|VALUES|INSERT|REPLACE|UPDATE|DELETE)$/;
+
+// What a statement does: its first word, or behind WITH that of the statement that the names are for. Such a name may be
+// a word as well, but it has no bracket before it.
 function verbOf(tokens) {
   if (tokens[0] !== "WITH") return tokens[0];
   let depth = 0;
-  for (const token of tokens) {
+  for (const [i, token] of tokens.entries()) {
     if (token === "(") depth++;
     else if (token === ")") depth--;
-    else if (depth === 0 && /^(SELECT|VALUES|INSERT|REPLACE|UPDATE|DELETE)$/.test(token)) return token;
+    else if (depth === 0 && tokens[i - 1] === ")" && VERB.test(token)) return token;
   }
   return undefined;
 }
