@@ -2,7 +2,8 @@
 
 local shown <const> = 20 -- findings that are printed; --json has them all
 
-local kinds <const> = { "doubled", "misplaced", "unmapped", "orphaned", "leftover", "lost" }
+local kinds <const> = { "doubled", "misplaced", "unmapped", "orphaned", "leftover", "lost",
+  "unpublished" }
 
 local function print_counts(report)
   print(("%d keys, %d entries, %s of them without rows"):format(report.keys, report.entries,
@@ -14,7 +15,7 @@ local function print_counts(report)
   for _, each in ipairs(report.unchecked) do print("not looked at: " .. each) end
   for _, each in ipairs(report.repairs) do print("repaired: " .. each) end
   for _, kind in ipairs(kinds) do
-    if report.counts[kind] > 0 then print(("%s: %d"):format(kind, report.counts[kind])) end
+    if (report.counts[kind] or 0) > 0 then print(("%s: %d"):format(kind, report.counts[kind])) end
   end
 end
 

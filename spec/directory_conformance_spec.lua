@@ -2,7 +2,6 @@
 -- statements, of which Cloudflare's D1 is one.
 
 local collegedb = require "collegedb"
-local coordinator = require "collegedb.coordinator"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local engine = require "spec.support.engine"
@@ -359,8 +358,7 @@ describe("a directory of the coordinator", function()
   local served, value
   setup(function()
     served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
-    value = coordinator.new { url = served.url, token = gateway.token }
-    value:ask("flush", json.object {}) -- its connection stays open
+    value = collegedb.gateway({ url = served.url, token = gateway.token }):coordinator()
   end)
   teardown(function()
     net.close()
@@ -369,7 +367,10 @@ describe("a directory of the coordinator", function()
 
   before_each(fixture.start)
   before_each(function() value:ask("flush", json.object {}) end)
-  after_each(fixture.stop)
+  after_each(function()
+    net.close()
+    fixture.stop()
+  end)
 
   local function make(secret) return open(value, secret) end
   describe("as every one", function() behaves(make) end)

@@ -90,6 +90,18 @@ describe("the gateway's doors", function()
       end
     end)
 
+    it("may be several, while one takes the place of another", function()
+      local both = gateway.start { databases = { "DB" }, vars = { COLLEGEDB_TOKEN = "first-token\tsecond-token\n" } }
+      local function status(token)
+        return (gateway.ask { url = both.url .. "/d1/DB/query", body = { sql = "SELECT 1" }, token = token })
+      end
+      for _, token in ipairs { "first-token", "second-token", gateway.read_token } do assert.equal(200, status(token)) end
+      for _, token in ipairs { "first-token\tsecond-token", "first", "token", false } do
+        assert.equal(401, status(token))
+      end
+      both.stop()
+    end)
+
     it("that are not set let nobody in", function()
       local none = gateway.start { databases = { "DB" }, vars = { COLLEGEDB_TOKEN = "", COLLEGEDB_READ_TOKEN = "" } }
       for _, token in ipairs { "", "x", gateway.token } do

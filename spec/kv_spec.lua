@@ -383,9 +383,10 @@ describe("a table KV as the directory", function()
       config { kv = { get = print, put = print, delete = print, list = print, compare_and_set = true } })
     fixture.raises("CONFIG", "without get, put, delete, list", collegedb.KVShardMapper, {})
     local path = fixture.path "directory.db"
-    fixture.raises("CONFIG", "table KV only", collegedb.open, config { kv = path, hash_shard_mappings = false })
-    fixture.raises("CONFIG", "table KV only", collegedb.open, config { kv = path, keyspaces = false })
-    fixture.raises("CONFIG", "table KV only", collegedb.KVShardMapper, path, { keyspaces = false })
+    fixture.raises("CONFIG", "table KV, or with publish", collegedb.open,
+      config { kv = path, hash_shard_mappings = false })
+    fixture.raises("CONFIG", "table KV, or with publish", collegedb.KVShardMapper, path,
+      { hash_shard_mappings = false })
     fixture.raises("CONFIG", "no use", collegedb.open, config { hash_shard_mappings = false, mapping_secret = "s" })
     fixture.raises("CONFIG", "no use", collegedb.open,
       config { keyspaces = false, shards = { a = { keyspace = "x" } } })

@@ -95,15 +95,21 @@ local function context(state, key, operation, turn)
   }
 end
 
--- Asks the strategy for a shard; `turn` is its ctx.turn.
-local function select_shard(state, key, operation, turn)
-  local strategy = state.strategy[operation]
-  local name = strategy.name or "of the config"
+-- The shards that a new key may go to, of which there is at least one.
+local function choices(state, key, operation)
   local views, full = open_shards(state, key, operation)
   if #views == 0 and full > 0 then raise_full(key.text, full) end
   if #views == 0 then
     errors.raise("NO_SHARDS", { key = key.text }, "no shard is open for new keys of this keyspace")
   end
+  return views
+end
+
+-- Asks the strategy for a shard; `turn` is its ctx.turn.
+local function select_shard(state, key, operation, turn)
+  local strategy = state.strategy[operation]
+  local name = strategy.name or "of the config"
+  local views = choices(state, key, operation)
   local value = catalog.key_value(key.keyspace, key.text)
   local answer = loader.call("strategy " .. name, state.config.script_limit, strategy.select, value, views,
     context(state, key, operation, turn))
@@ -154,12 +160,27 @@ function allocate.claim(state, full, text, shard)
   return winner_index(state, state.directory:claim(full, text, shard.id, state.epoch.number), text)
 end
 
+-- The turn by which shards simply follow one another, if that is the strategy, and the directory can do it by itself.
+local function rotating(state)
+  local strategy = state.strategy.write
+  local rotates = strategy.rotates
+  return state.directory.rotate and rotates and rotates.select == strategy.select and rotates.turn
+end
+
+local function give_next(state, full, key, turn)
+  local ids = {}
+  for i, shard in ipairs(choices(state, key, "write")) do ids[i] = state.shards[state.by_name[shard.name]].id end
+  return winner_index(state, state.directory:rotate(turn, full, key.text, ids, state.epoch.number), key.text)
+end
+
 --- Claims a new key for the shard that the strategy says. Returns the winner's
 -- index, or nil when the caller must decide again: the epoch changed meanwhile, or
 -- another process was first. The turns that the strategy took are then not spent.
 ---@param key { tag: string?, keyspace: string, text: string, table: string? }
 ---@return integer? index
 function allocate.give(state, full, key)
+  local turn = rotating(state)
+  if turn then return give_next(state, full, key, turn) end
   local epoch = state.epoch.number
   local turns <close> = state.directory:turns()
   local index = select_shard(state, key, "write", function(name) return turns:take(check_turn(name)) end)

@@ -429,6 +429,9 @@ function catalog.in_keyspace(self, index, keyspace, what)
   return list
 end
 
+-- Without keyspaces a string such as " 17" or "1e1" is another key than the integer that SQLite would make of it.
+local BARE_INTEGER = "(%1$s = %2$s AND CAST(%1$s AS TEXT) = %2$s)"
+
 -- A column without a type holds a key as whatever it was written: text, blob or integer.
 local ANY_TYPE = [[%1$s IN (%2$s, CAST(%2$s AS BLOB),
   CASE WHEN CAST(%2$s AS TEXT) = CAST(CAST(%2$s AS INTEGER) AS TEXT) THEN CAST(%2$s AS INTEGER) END)]]
@@ -440,7 +443,8 @@ function catalog.holds_sql(column, key)
   local name = quote.name(column.key_column)
   if column.collation then name = name .. " COLLATE " .. column.collation end
   local parts = { ["1"] = name, ["2"] = key or "?1" }
-  return ((column.kind == "blob" and ANY_TYPE or "%1$s = %2$s"):gsub("%%(%d)%$s", parts))
+  local bare = column.kind == "integer" and column.keyspace == ""
+  return ((column.kind == "blob" and ANY_TYPE or bare and BARE_INTEGER or "%1$s = %2$s"):gsub("%%(%d)%$s", parts))
 end
 
 -- The condition that one of the columns holds a key.

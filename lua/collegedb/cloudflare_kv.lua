@@ -41,24 +41,37 @@ function cloudflare_kv.is(value) return type(value) == "table" and getmetatable(
 
 -- --- names and values -------------------------------------------------------------------
 
+local NO_NAME <const> = { [""] = true, ["."] = true, [".."] = true, ["__proto__"] = true }
+
 local function check_name(name)
-  if type(name) ~= "string" or not utf8.len(name) or name == "" or #name > 512 or name == "." or name == ".." then
-    errors.raise("USAGE", nil, "a key of Workers KV is text of 1 to 512 bytes in UTF-8, and not . or ..")
+  if type(name) ~= "string" or not utf8.len(name) or #name > 512 or NO_NAME[name] then
+    errors.raise("USAGE", nil, "a key of Workers KV is text of 1 to 512 bytes in UTF-8, and not ., .. or __proto__")
   end
 end
 
+-- The names, each once.
 local function check_names(names)
   if type(names) ~= "table" then errors.raise("USAGE", nil, "the keys are an array, not a %s", type(names)) end
-  for _, name in ipairs(names) do check_name(name) end
+  local seen, out = {}, {}
+  for _, name in ipairs(names) do
+    check_name(name)
+    if not seen[name] then out[#out + 1] = name end
+    seen[name] = true
+  end
+  return out
 end
 
 local function check_entries(entries)
   if type(entries) ~= "table" then errors.raise("USAGE", nil, "the entries are an array, not a %s", type(entries)) end
+  local seen = {}
   for _, entry in ipairs(entries) do
-    check_name(type(entry) == "table" and entry.key)
+    local key = type(entry) == "table" and entry.key
+    check_name(key)
     if type(entry.value) ~= "string" or not utf8.len(entry.value) then
-      errors.raise("USAGE", { kv_key = entry.key }, "the value of %q is no text in UTF-8", entry.key)
+      errors.raise("USAGE", { kv_key = key }, "the value of %q is no text in UTF-8", key)
     end
+    if seen[key] then errors.raise("USAGE", { kv_key = key }, "there are two values for %q", key) end
+    seen[key] = true
   end
 end
 
@@ -71,25 +84,28 @@ local function request_of(to, deadline, method, path, body)
     deadline = math.max((deadline - core.now()) / 1000, 0.001), limit = LIMIT }
 end
 
--- What the service says, without what could be anything.
+-- What the service says, without what could be anything; and its code.
 local function told(body)
   local done, answer = pcall(reader.decode, body or "")
   local first = done and type(answer) == "table" and type(answer.errors) == "table" and answer.errors[1]
-  local text = type(first) == "table" and type(first.message) == "string" and utf8.len(first.message) and first.message
-  return text and ": " .. text:gsub("%c", " "):sub(1, 200) or ""
+  if type(first) ~= "table" then return "" end
+  local text = type(first.message) == "string" and utf8.len(first.message) and first.message
+  return text and ": " .. text:gsub("%c", " "):sub(1, 200) or "", first.code
 end
 
 -- The error of an answer, or nil and the answer's JSON.
 local function read(self, answer)
   local err = answer.error
   if err then
-    err.message = ("%s: %s%s"):format(tostring(self), err.message, told(answer.body))
-    return err
+    local text, code = told(answer.body)
+    local message = ("%s: %s%s"):format(tostring(self), err.message, text)
+    return errors.new(code == "READONLY" and code or err.code, message, { http_status = err.http_status,
+      retry_after = err.retry_after })
   end
   local done, value = pcall(reader.decode, answer.body or "")
   if done and type(value) == "table" and value.success ~= false then return nil, value end
   return errors.new("UNAVAILABLE", ("%s: the answer is not what was asked for%s"):format(tostring(self),
-    told(answer.body)), { http_status = answer.status })
+    (told(answer.body))), { http_status = answer.status })
 end
 
 local function wrong(self, what)
@@ -121,7 +137,7 @@ end
 ---@param seconds number? at most so long
 ---@return table<string, string>
 function KV:get_many(keys, seconds)
-  check_names(keys)
+  keys = check_names(keys)
   local to, deadline = hidden[self], deadline_of(self, seconds)
   local pages, requests, out = {}, {}, {}
   for first = 1, #keys, to.transport.most.get do
@@ -222,7 +238,7 @@ end
 -- A key takes one write a second: who comes again waits for that.
 local function pause_of(tries, err)
   local busy = err and (err.code == "BUSY" or err.code == "RATE_LIMITED")
-  return busy and 1000 + tries * 100 or math.min(50 << tries, 2000)
+  return busy and 2000 + tries * 200 or math.min(100 << tries, 2000) -- core.pause takes from half of it on
 end
 
 -- Writes, and again what was not written, until all is or the time is over.
@@ -254,8 +270,7 @@ function KV:put(key, value, seconds) self:put_many({ { key = key, value = value 
 ---@param keys string[]
 ---@param seconds number?
 function KV:delete_many(keys, seconds)
-  check_names(keys)
-  write(self, "delete", keys, seconds)
+  write(self, "delete", check_names(keys), seconds)
 end
 
 function KV:delete(key, seconds) self:delete_many({ key }, seconds) end
@@ -316,7 +331,6 @@ end
 ---@param to { url: string, token: string, binding: string, ca_file: string?, deadline: number? } the gateway's address
 ---@return collegedb.CloudflareKV
 function cloudflare_kv.through(to)
-  if not is_id(to.binding) then fail("binding", "kv takes a binding's name, of letters, digits, _ and dashes") end
   return new { url = ("%s/kv/%s"):format(to.url:gsub("/$", ""), to.binding), token = to.token, ca_file = to.ca_file,
     deadline = to.deadline, name = "workers kv " .. to.binding, transport = transports.gateway }
 end

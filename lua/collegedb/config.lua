@@ -142,6 +142,16 @@ function check.strings(field, value)
   return value
 end
 
+local function is_published_kv(value)
+  local class = type(value) == "table" and getmetatable(value)
+  return class and class.__name == "collegedb.cloudflare_kv" or false
+end
+
+function check.publish(field, value)
+  if is_published_kv(value) then return value end
+  fail(field, "takes collegedb.cloudflare_kv{…} or gateway:kv(binding), not %s", describe(value))
+end
+
 local fields = {
   strategy = check.strategy, rules = check.rules, script_dirs = check.strings, script_limit = check.entries,
   auto_migrate = check.auto_migrate, directory = check.directory, mapping_secret = check.string,
@@ -149,7 +159,7 @@ local fields = {
   max_database_size = check.bytes, target_region = check.region, shard_locations = check.locations,
   on_event = check["function"], kv = true, shards = true, hash_shard_mappings = check.boolean,
   keyspaces = check.boolean, move_deadline = check.life, forward_retention = check.life,
-  consistency = check.consistency,
+  consistency = check.consistency, publish = check.publish, coordinator = true,
 }
 
 local defaults = {
@@ -315,6 +325,10 @@ end
 ---@param value any
 ---@return string|table|userdata
 function config.kv(value)
+  if is_published_kv(value) then
+    fail("kv", "can not be Workers KV, which can be a minute old and has no compare-and-set: give kv a directory, and "
+      .. "this as publish; or a coordinator beside it")
+  end
   if type(value) == "string" and value ~= "" and not value:find "\0" then return value end
   if getmetatable(value) == ShardValue and not value.single then return value.path end
   if config.is_shard_value(value) or is_single(value) then return value end
@@ -338,9 +352,10 @@ end
 ---@param given table with kv, hash_shard_mappings, keyspaces, mapping_secret
 function config.check_naming(given)
   for _, field in ipairs { "hash_shard_mappings", "keyspaces" } do
-    if given[field] == false and not config.is_table_kv(given.kv) then
-      fail(field, "= false is for a table KV only; this directory is %s", type(given.kv) == "string" and "a file"
-        or "a database")
+    local named = field == "keyspaces" or given.publish or config.is_table_kv(given.kv)
+    if given[field] == false and not named then
+      fail(field, "= false is for a table KV, or with publish; this directory is %s", type(given.kv) == "string"
+        and "a file" or "a database")
     end
   end
   if given.hash_shard_mappings == false and given.mapping_secret then
@@ -354,6 +369,20 @@ local function check_keyspaces(out)
   end
 end
 
+-- With a coordinator that is the directory, Workers KV as `kv` is where it is published.
+local function place_directory(out)
+  if is_published_kv(out.kv) and out.coordinator ~= nil then
+    if out.publish ~= nil then fail("publish", "is given, and kv is Workers KV as well: give it once") end
+    out.kv, out.publish = out.coordinator, out.kv
+  elseif out.coordinator ~= nil then
+    fail("coordinator", "stands beside kv = collegedb.cloudflare_kv{…}; alone it is given as kv")
+  end
+  out.kv = config.kv(out.kv)
+  if out.publish and config.is_table_kv(out.kv) then
+    fail("publish", "has no use with a table KV, whose entries are those of the TypeScript library")
+  end
+end
+
 --- Checks `given` and returns a new table with every default filled in.
 ---@param given table as in docs/config.md
 ---@return table
@@ -364,7 +393,7 @@ function config.normalize(given)
     if out[name] == nil then out[name] = value end
   end
   if out.kv == nil then fail("kv", "is missing: the directory's path, or \"memory:\"") end
-  out.kv = config.kv(out.kv)
+  place_directory(out)
   config.check_naming(out)
   if out.shards == nil then fail("shards", "is missing: an array of shard tables, or a map from names to shards") end
   out.shards = normalize_shards(out.shards)

@@ -216,6 +216,10 @@ end
 --- bare_fences, unchecked, entries, entries_without_rows, cancelled }
 function methods:verify(opts) return require("collegedb.workflows.verify").run(core.state(self), opts) end
 
+--- Brings the published copy in Workers KV up to date with the directory; docs/workers-kv.md.
+---@return { keys: integer, written: integer } report
+function methods:publish() return require("collegedb.published_keys").publish(core.state(self)) end
+
 --- Moves the whole group of a key to another shard, while programs run. MAPPING_NOT_FOUND if nothing is known of it.
 ---@return table report { moved, from, to, rows }
 function methods:reassign_shard(key, name, table_name)

@@ -21,7 +21,7 @@
 --   lookup, claim, replace, correct, assign, publish, publish_all, forget, void, discard, counts,
 --   count_found       the entries
 --   names, add_names, set_names    names of shards that have no record
---   turns()           for the allocation of one new key: take, claim, __close
+--   turns(), rotate   for the allocation of one new key: take, claim, __close; or to the next of some shards, or nil
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
 --   keeps_journal     there is a journal (lua/collegedb/journal.lua), and keys can be moved; then there are also
 --                     claim_work, release_work, journaled, begin_move, exclusively, drop, note_verdicts, and
@@ -31,7 +31,7 @@
 
 local config = require "collegedb.config"
 local core = require "collegedb.core"
-local errors = require "collegedb.errors"
+local settings = require "collegedb.directory_settings"
 local turns = require "collegedb.turns"
 require "collegedb.transaction" -- gives shards their method transaction
 
@@ -41,7 +41,7 @@ local Directory = { keeps_journal = true }
 Directory.__index = Directory
 directory.class = Directory
 
-local FORMAT = 1
+local FORMAT <const> = settings.FORMAT
 
 local schema = {
   "CREATE TABLE IF NOT EXISTS _collegedb_counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
@@ -105,50 +105,26 @@ local function prepare(self)
     add_columns(self.shard)
     directory.make_tables(self.shard)
   end
-  directory.check_format(self)
+  settings.check_format(self)
 end
 
---- Raises CONFIG for a directory of another version.
-function directory.check_format(self)
-  local row = self.shard:first "SELECT value FROM _collegedb_counters WHERE name = 'format'"
-  if row and row.value == FORMAT then return end
-  errors.raise("CONFIG", { field = "kv" },
-    "kv %s was written by another version of CollegeDB (its format is %s, this one's %d)", self.path,
-    row and row.value or "unknown", FORMAT)
-end
+directory.mark, directory.check_mark, directory.check_format = settings.mark, settings.check_mark, settings.check_format
 
--- Under another secret every digest is another, and no entry would be found.
-local function check_secret(self)
-  local mark = directory.mark(self)
-  local read = "SELECT value FROM _collegedb_counters WHERE name = 'secret'"
-  if not self.shard:first(read) then
-    self.shard:run("INSERT INTO _collegedb_counters VALUES ('secret', ?) ON CONFLICT DO NOTHING", { mark })
-  end
-  directory.check_mark(self, self.shard:first(read).value)
-end
-
---- A number made of a digest tells the secret, without telling it.
-function directory.mark(self) return (string.unpack("<i8", core.digest("", "collegedb", self.secret))) end
-
---- Raises CONFIG when that is another one.
-function directory.check_mark(self, value)
-  if value == directory.mark(self) then return end
-  errors.raise("CONFIG", { field = "mapping_secret" },
-    "mapping_secret is not the one that the directory %s was made with", self.path)
-end
 
 --- Opens or creates the directory at `path`, or one in memory for "memory:", or one in a table KV, or on a shard
 -- without transactions over several statements.
 ---@param path string|table|userdata
 ---@param secret string? mapping_secret
----@param options table? hash_shard_mappings and keyspaces, of a table KV
+---@param options { hash_shard_mappings: boolean?, keyspaces: boolean? }? the former is a table KV's
 function directory.open(path, secret, options)
-  if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret) end
+  options = options or {}
+  local bare = options.keyspaces == false
+  if type(path) == "userdata" then return require("collegedb.single_directory").open(path, secret, false, nil, bare) end
   if config.is_shard_value(path) then
     return require("collegedb.single_directory").open(path:open(tostring(path):sub(1, 127)), secret, true,
-      path.entries and path:entries())
+      path.entries and path:entries() or nil, bare)
   end
-  if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options or {}) end
+  if type(path) == "table" then return require("collegedb.kv_directory").open(path, secret, options) end
   local memory = path == "memory:" or path == ":memory:"
   local shard = core.sqlite(memory and ":memory:" or path, { name = "the directory", synchronous = "extra" })
   local self = setmetatable({
@@ -159,7 +135,8 @@ function directory.open(path, secret, options)
   local done, err = pcall(function()
     if not memory then self.lock = core.filelock(core.real_path(path) .. "-users") end
     prepare(self)
-    check_secret(self)
+    settings.check_secret(self)
+    settings.check_keyspaces(self, function(...) shard:run(...) end, bare)
   end)
   if done then return self end
   self:close()

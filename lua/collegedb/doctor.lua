@@ -133,6 +133,14 @@ local function check_moves(add, state)
   end
 end
 
+local function check_published(add, state)
+  local kv = state.directory.kv
+  local done, answer = pcall(kv.get, kv, "known_shards")
+  if done then return add("publish", "ok", "entries are published to " .. tostring(kv)) end
+  if not errors.is_error(answer) then error(answer, 0) end
+  add("publish", "fault", answer.message, "until it answers, keys without an entry can not be looked for")
+end
+
 -- --- shards ---------------------------------------------------------------------------------
 
 -- Columns by which rows are looked for, each once: { table, column }.
@@ -245,6 +253,7 @@ local function examine(db, add, mend)
   state:refresh_catalog()
   check_directory(add, state)
   if state.directory.keeps_journal then check_moves(add, state) end
+  if state.directory.ask then check_published(add, state) end
   check_unkeyed(add, state)
   for index in ipairs(state.shards) do check_shard(add, state, index) end
   return repairs

@@ -82,6 +82,16 @@ end
 ---@return collegedb.Coordinator
 function Gateway:coordinator() return coordinator.new(hidden[self]) end
 
+---A namespace of Workers KV that the Worker has under this binding, as `publish`.
+---@param binding string
+---@return collegedb.CloudflareKV
+function Gateway:kv(binding)
+  local to = hidden[self]
+  if not is_name(binding) then fail("kv", "takes the name of a binding") end
+  return require("collegedb.cloudflare_kv").through { url = to.url, binding = binding, token = to.token,
+    ca_file = to.ca_file, deadline = to.deadline }
+end
+
 ---A shard that another program has described. The token is the one that this program has for the same gateway.
 ---@param description table of D1:describe
 ---@return collegedb.D1

@@ -92,7 +92,11 @@ function group.rows_sql(part, keys)
       quote.name(parent.name), group.rows_sql(parent, keys))
   end
   local root, kind = group.key_kind(part)
-  if root.kind == "integer" then return ("%s IN (SELECT CAST(key AS INTEGER) FROM (%s))"):format(column, keys) end
+  if root.kind == "integer" then
+    -- Without keyspaces there are other keys among them, of which SQLite would make some number.
+    local numbers = root.keyspace == "" and " WHERE key = CAST(CAST(key AS INTEGER) AS TEXT)" or ""
+    return ("%s IN (SELECT CAST(key AS INTEGER) FROM (%s)%s)"):format(column, keys, numbers)
+  end
   if root.fold then return ("%s COLLATE NOCASE IN (%s)"):format(column, keys) end
   if root.kind == "text" and kind == "text" then return ("%s IN (%s)"):format(column, keys) end
   -- A column without a type holds a key as text, as a blob, or as an integer.

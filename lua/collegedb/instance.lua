@@ -76,6 +76,14 @@ local function check_claims(settings, family)
   end
 end
 
+local function open_directory(state)
+  local settings = state.config
+  local opened = directory.open(settings.kv, settings.mapping_secret, settings)
+  if not settings.publish then return opened end
+  local publish = require "collegedb.publish"
+  return publish.over(opened, settings.publish, settings, function(...) state:emit(...) end)
+end
+
 -- Files that are there are opened first, and new ones made when nothing else can refuse any more.
 local function open_parts(state)
   local settings = state.config
@@ -87,7 +95,7 @@ local function open_parts(state)
     state.shards[index], state.by_name[shard.name] = shard, index
     if not shards.is_file(shard.value.path) or core.file_id(shard.value.path) then shards.open(state, shard) end
   end
-  state.directory = directory.open(settings.kv, settings.mapping_secret, settings)
+  state.directory = open_directory(state)
   state.directory:hold(function()
     add_added(state)
     check_known_files(state)
@@ -212,6 +220,7 @@ function instance.open(given)
     end
     check_identity(state)
     tell_unindexed(state)
+    if state.directory.ask then require("collegedb.published_keys").begin(state) end
     integrate_all(state)
   end)
   if opened then return db end

@@ -393,6 +393,8 @@ function integration.run(state, index, opts)
   local done, answer, finished = pcall(run_workflow, script, own, run, ctx, opts.resume)
   if run.job then run.job:release() end
   if not done then error(answer, 0) end
+  local published = state.directory.ask and not opts.dry_run
+  if published then require("collegedb.published_keys").taken_over(state, index) end
   if finished and answer.report then return answer.report end
   if finished then run.job = nil end -- nothing of it is left
   return reports.make(answer, run, not finished)

@@ -11,6 +11,11 @@ local function fail(at, what) error(("JSON at byte %d: %s"):format(at, what), 0)
 
 local function skip(text, at) return text:find("[^ \t\r\n]", at) or #text + 1 end
 
+-- A character beyond U+FFFF, written as two.
+local function pair(high, low)
+  return utf8.char(0x10000 + ((tonumber(high, 16) & 0x3ff) << 10 | tonumber(low, 16) & 0x3ff))
+end
+
 local function read_string(text, at)
   local stop = at
   repeat
@@ -20,7 +25,7 @@ local function read_string(text, at)
   until not escaped
   local inner = text:sub(at + 1, stop - 1)
   if not inner:find("\\", 1, true) then return inner, stop + 1 end
-  inner = inner:gsub("\\(.)", escapes)
+  inner = inner:gsub("\\(.)", escapes):gsub("\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)", pair)
   return (inner:gsub("\\u(%x%x%x%x)", function(hex) return utf8.char(tonumber(hex, 16)) end)), stop + 1
 end
 

@@ -6,6 +6,7 @@ local allocate = require "collegedb.allocate"
 local catalog = require "collegedb.catalog"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
+local follow = require "collegedb.follow"
 local forward = require "collegedb.forward"
 local members = require "collegedb.members"
 local patience = require "collegedb.patience"
@@ -225,6 +226,16 @@ local function resolve_once(state, full, tag, keyspace, own, name, insert)
   end
   if members.fill(state, keyspace) then return resolve_member(state, tag, keyspace, text, name, insert) end
   if id then return resolve_entry(state, id, tag, keyspace, text, own, name, insert) end
+  local known, adopted
+  if state.directory.ask then
+    known, adopted = follow.find(state, { full = full, tag = tag, keyspace = keyspace, text = text,
+      home = router.home(state, tag, keyspace, text), homes = router.homes(state, tag, keyspace, text) }, insert)
+  end
+  if known == false then return nil end
+  if known then
+    local index, why = resolve_entry(state, known, tag, keyspace, text, own, name, insert)
+    return index, adopted and why or FOUND, true
+  end
   return resolve_home(state, full, tag, keyspace, text, own, name, insert)
 end
 

@@ -8,6 +8,7 @@
 
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
+local settings = require "collegedb.directory_settings"
 local errors = require "collegedb.errors"
 local patience = require "collegedb.patience"
 local presence = require "collegedb.single_presence"
@@ -50,19 +51,6 @@ local function make_tables(store)
   end
 end
 
--- What must stay as it was when the directory was made.
-local function check_settings(self)
-  local read = "SELECT value FROM _collegedb_counters WHERE name = ?"
-  if not self.shard:first(read, { "secret" }) then
-    self.store:run("INSERT INTO _collegedb_counters VALUES ('version', 0), ('identity', ?), ('secret', ?) "
-      .. "ON CONFLICT DO NOTHING", { core.random(), directory.mark(self) })
-    self.record.version, self.record.seen = nil, false
-  end
-  directory.check_format(self)
-  directory.check_mark(self, self.shard:first(read, { "secret" }).value)
-  self.identity = self.record.identity
-end
-
 --- Is there a directory on the shard?
 function single_directory.exists(shard)
   return single_store.new(shard):first "SELECT 1 AS yes FROM sqlite_schema WHERE name = '_collegedb_change_made'" ~= nil
@@ -73,14 +61,16 @@ end
 ---@param secret string? mapping_secret
 ---@param owned boolean? it is closed with the directory
 ---@param entries collegedb.SingleEntries? where those are, if not in its table
+---@param bare boolean? without keyspaces
 ---@return collegedb.SingleDirectory
-function single_directory.open(shard, secret, owned, entries)
+function single_directory.open(shard, secret, owned, entries, bare)
   local store = single_store.new(shard)
   local self = setmetatable({ path = core.shard_name(shard), secret = secret, store = store, journal = store,
     owned = owned and shard, record = record.new(store), rows = entries or single_entries.new(store) }, Directory)
+  if not self.rows.rotate then self.rotate = false end
   local done, err = pcall(function()
     make_tables(store)
-    self:hold(check_settings, self)
+    self:hold(settings.check_single, self, bare or false)
     self.presence = presence.new(store)
     self.presence:enter()
   end)
@@ -241,6 +231,12 @@ end
 --- The same with turns: single_entries.claim_with.
 function Directory:claim_with(taken, keyspace, text, id, epoch)
   return self.rows:claim_with(taken, digest_of(self, keyspace, text), id, epoch)
+end
+
+--- Gives a new key to the next of some shards: false instead where entries can not do that.
+function Directory:rotate(name, keyspace, text, ids, epoch)
+  turns.check_none(self)
+  return self.rows:rotate(name, digest_of(self, keyspace, text), ids, epoch)
 end
 
 function Directory:replace(keyspace, text, version, id)

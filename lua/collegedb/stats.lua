@@ -38,7 +38,8 @@ function stats.keys(state, index, shard)
         local what = (each.unique and "" or "DISTINCT ") .. column
         total = total + count(shard, ("SELECT count(%s) AS n FROM %s"):format(what, table_name))
       else
-        global[#global + 1] = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL"):format(column, table_name, column)
+        local key = each.kind == "integer" and ("CAST(%s AS TEXT)"):format(column) or column
+        global[#global + 1] = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL"):format(key, table_name, column)
       end
     end
   end

@@ -13,6 +13,7 @@ local loader = require "collegedb.loader"
 local members = require "collegedb.members"
 local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
+local published = require "collegedb.verify_published"
 local quote = require "collegedb.quote"
 local reports = require "collegedb.verify_report"
 local router = require "collegedb.router"
@@ -210,11 +211,13 @@ function verify_keys.roots(run, index, found)
       if text then keys[#keys + 1] = { keyspace = full, text = text }
       else run.report.unusable = run.report.unusable + row.rows end
     end
-    state.directory:foreseeing(keys, function()
-      for _, key in ipairs(keys) do
-        check_key(run, index, { full = full, tag = tag, keyspace = found.keyspace, text = key.text, table = found.name,
-          root = root })
-      end
+    published.page(run, index, found, keys, function()
+      state.directory:foreseeing(keys, function()
+        for _, key in ipairs(keys) do
+          check_key(run, index, { full = full, tag = tag, keyspace = found.keyspace, text = key.text,
+            table = found.name, root = root })
+        end
+      end)
     end)
     if not run.tell(page, found.name) then return end
   end

@@ -13,10 +13,11 @@ reports.kinds = {
   orphaned = "follows a row that is not there",
   leftover = "was left over by a move that is not over",
   lost = "was sent to a shard that does not know of it",
+  unpublished = "is not in Workers KV, or on another shard there",
 }
 
 ---@class collegedb.Finding
----@field kind "doubled"|"misplaced"|"unmapped"|"orphaned"|"leftover"|"lost"
+---@field kind "doubled"|"misplaced"|"unmapped"|"orphaned"|"leftover"|"lost"|"unpublished"
 ---@field what string the kind in words
 ---@field advice string what to do
 ---@field key any
@@ -26,12 +27,14 @@ reports.kinds = {
 ---@field rows integer?
 
 --- The report of a run that has found nothing yet.
-function reports.new()
+---@param published boolean? entries are published, and compared
+function reports.new(published)
   local self = {
     keys = 0, probed = 0, unusable = 0, kept = 0, bare_fences = 0, counts = {}, findings = {}, repaired = 0,
     repairs = {}, decide = {}, unchecked = {},
   }
   for kind in pairs(reports.kinds) do self.counts[kind] = 0 end
+  if not published then self.counts.unpublished = nil end
   return self
 end
 

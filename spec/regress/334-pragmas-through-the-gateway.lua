@@ -19,6 +19,7 @@ describe("regress 334: PRAGMAs on D1 behind the gateway", function()
     assert.same({ foreign_keys = 1 }, shard:first "PRAGMA foreign_keys")
     assert.equal("p", shard:first("PRAGMA main.foreign_key_list (c)").table)
     assert.equal("id", shard:all("PRAGMA table_info('p')")[1].name)
+    assert.is_true(shard:run("PRAGMA defer_foreign_keys (on)").success) -- of this statement alone
     local results = shard:batch { { "PRAGMA defer_foreign_keys = on" }, { "INSERT INTO c VALUES (1, 7)" },
       { "INSERT INTO p VALUES (7)" }, { "PRAGMA table_info(c)" } }
     assert.equal(1, results[2].meta.changes)

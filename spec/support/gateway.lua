@@ -13,10 +13,18 @@ gateway.skips, gateway.missing = engine.skips, engine.missing
 
 local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" end
 
+-- The process and all that it started, the last ones first.
+local function family(pid)
+  local pids, pipe <close> = {}, assert(io.popen("ps -o pid= --ppid " .. pid))
+  for child in pipe:lines() do table.move(family(child:match "%d+"), 1, 100, #pids + 1, pids) end
+  pids[#pids + 1] = tostring(pid)
+  return pids
+end
+
 ---Starts it. `options` are those of spec/engine/gateway.mjs; databases and namespaces get names of this run's own in
 ---the engine, unless `persist` or `prefix` says otherwise.
 ---@param options table?
----@return { url: string, pid: integer, stop: fun() }
+---@return { url: string, pid: integer, stop: fun(), kill: fun() } kill ends it, with all it started, by SIGKILL
 function gateway.start(options)
   local folder = process.new_folder()
   local given = { prefix = ("spec-%x-"):format(core.random() >> 1) }
@@ -35,13 +43,18 @@ function gateway.start(options)
     url = (process.read(folder .. "/out") or ""):match "%f[%g](http://127%.0%.0%.1:%d+)\n"
   until url or core.now() - began > 30000
   if not url then error("the gateway did not start: " .. tostring(process.read(folder .. "/out"))) end
+  local function stop()
+    pipe:close()
+    process.remove(folder)
+  end
   return {
     url = url,
     pid = math.tointeger(process.read(folder .. "/pid")),
     log = function() return process.read(folder .. "/out") end,
-    stop = function()
-      pipe:close()
-      process.remove(folder)
+    stop = stop,
+    kill = function()
+      os.execute("kill -9 " .. table.concat(family(math.tointeger(process.read(folder .. "/pid"))), " "))
+      stop()
     end,
   }
 end

@@ -7,7 +7,7 @@ local net = require "collegedb.net"
 local process = require "spec.support.process"
 local reader = require "collegedb.json_reader"
 
-local neighbour = { token = "kv-" .. ("k"):rep(32), account = "account" }
+local neighbour = { token = "kv-" .. ("k"):rep(32) }
 
 neighbour.skips = engine.skips
 
@@ -31,7 +31,7 @@ end
 
 --- The arguments of collegedb.cloudflare_kv.
 function Neighbour:namespace(endpoint)
-  return { account = neighbour.account, namespace = self.namespaces[1], token = neighbour.token,
+  return { account = self.account, namespace = self.namespaces[1], token = neighbour.token,
     endpoint = endpoint or self.url .. "/client/v4" }
 end
 
@@ -50,6 +50,7 @@ end
 ---@param databases integer?
 function neighbour.start(databases)
   local self = setmetatable({ folder = process.new_folder(), databases = {}, namespaces = {} }, Neighbour)
+  self.account = ("spec-%x"):format(core.random() >> 1) -- the requests of one are counted for all programs
   for i = 1, databases or 0 do self.databases[i] = ("spec_%x_%d"):format(core.random() >> 1, i) end
   self.namespaces[1] = ("spec_%x_kv"):format(core.random() >> 1)
   local given = { databases = self.databases, namespaces = self.namespaces, token = neighbour.token }

@@ -33,7 +33,7 @@ const LARGEST = 8 << 20; // bytes of a body
 const tooLarge = () => new Failure(413, "SIZE", `a body has at most ${LARGEST} bytes`);
 
 // The bytes of a body, no more than it may have, also where its head does not say how many come.
-async function bytesOf(request) {
+export async function bytesOf(request) {
   const size = request.headers.get("content-length");
   if (size !== null) {
     if (Number(size) > LARGEST) throw tooLarge();

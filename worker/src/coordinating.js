@@ -1,7 +1,9 @@
 // /coordinator/…: docs/gateway-protocol.md.
-import { Failure, answer, asked, bodyOf, check } from "./answer.js";
-import { digestOf } from "./digest.js";
+import { Failure, answer, asked, bodyOf, bytesOf, check, isText } from "./answer.js";
+import { digestOf, hexOf } from "./digest.js";
 import { mainOf, objectOf, rangeOf, spread } from "./ranges.js";
+
+const NEIGHBOURS = new Set(["shards", "stats", "allocate", "sequence", "health", "flush"]);
 
 // --- the ranges ----------------------------------------------------------------------------------
 
@@ -115,11 +117,46 @@ async function page(env, { after = "" }) {
   return { digests: digests.join("") };
 }
 
+// --- numbers, turns and leases of anything ------------------------------------------------------------
+
+const LONGEST = 512; // characters of a name
+const isName = (value) => isText(value) && value !== "" && value.length <= LONGEST;
+const checkNames = (body, ...names) => names.forEach((name) => check(isName(body[name]), `${name} is a text of up to 512`));
+
+async function number(env, { name, min = 0 }) {
+  checkNames({ name }, "name");
+  check(Number.isSafeInteger(min), "min is a whole number");
+  return { value: await mainOf(env).number(name, min) };
+}
+
+async function turn(env, { name, peek = false }) {
+  checkNames({ name }, "name");
+  return { turn: await mainOf(env).turn(hexOf(new TextEncoder().encode(name)), Boolean(peek)) };
+}
+
+async function lease(env, body) {
+  checkNames(body, "name", "holder");
+  check(body.seconds > 0 && body.seconds <= 86400, "seconds is a number above 0, up to 86,400");
+  return mainOf(env).lend(body.name, body.holder, body.seconds);
+}
+
+async function release(env, body) {
+  checkNames(body, "name", "holder");
+  return mainOf(env).giveBack(body.name, body.holder);
+}
+
 // --- paths ----------------------------------------------------------------------------------------------
 
+const isParameter = (value) => value === null || typeof value === "string";
+
+async function query(env, { sql, params = [] }) {
+  check(isText(sql) && sql !== "", "sql is a statement");
+  check(Array.isArray(params) && params.every(isParameter), "params is an array of strings and null");
+  return asked(await mainOf(env).query({ sql, params }));
+}
+
 const paths = {
-  query: { act: async (env, body) => asked(await mainOf(env).query(body)) },
-  flush: { act: async (env) => asked(await mainOf(env).flush()) },
+  query: { act: query },
   lookup: { reads: true, act: single("lookup", []) },
   claim: { act: single("claim", ["shard", "epoch"], ["shard"]) },
   allot: { act: allot },
@@ -128,11 +165,23 @@ const paths = {
   known: { reads: true, act: known },
   counts: { reads: true, act: counts },
   page: { reads: true, act: page },
+  number: { act: number },
+  turn: { act: turn },
+  lease: { act: lease },
+  release: { act: release },
 };
 
-export async function answerCoordinator(request, env, [name, ...more], writes) {
-  const path = more.length === 0 && Object.hasOwn(paths, name ?? "") ? paths[name] : null;
-  if (!path) throw new Failure(404, "PATH", "there is no such path");
-  if (!writes && !path.reads) throw new Failure(403, "READONLY", "this token may only read");
-  return answer(await path.act(env, await bodyOf(request)));
+// The TypeScript library's, which the main object answers by itself.
+async function answerNeighbour(request, env, name) {
+  const url = new URL(request.url);
+  const body = ["GET", "HEAD"].includes(request.method) ? undefined : await bytesOf(request);
+  return mainOf(env).fetch(`https://coordinator/${name}${url.search}`, { method: request.method, body });
+}
+
+export async function answerCoordinator(request, env, [name = "", ...more], writes) {
+  const path = Object.hasOwn(paths, name) ? paths[name] : null;
+  if (more.length || !(path || NEIGHBOURS.has(name))) throw new Failure(404, "PATH", "there is no such path");
+  const reads = path ? path.reads : request.method === "GET";
+  if (!writes && !reads) throw new Failure(403, "READONLY", "this token may only read");
+  return path ? answer(await path.act(env, await bodyOf(request))) : answerNeighbour(request, env, name);
 }

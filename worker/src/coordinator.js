@@ -1,13 +1,16 @@
 // The main object of the coordinator: the directory's tables but for its entries, which are in the ranges (entries.js), and
 // leases for those. There is one, with the name "default".
 import { DurableObject } from "cloudflare:workers";
-import { told } from "./answer.js";
+import { Failure, told } from "./answer.js";
 import { TABLE, changing } from "./changes.js";
 import { leasing } from "./leases.js";
+import { TABLES as NEIGHBOURS, answerNeighbour, countOn } from "./neighbours.js";
+import { TABLES as NUMBERS, giveBack, lend, nextMove, nextOf } from "./numbers.js";
 import { objectOf } from "./ranges.js";
 import { SETTLE, makeTables, termsOf } from "./record.js";
-import { failureOf, valueOf } from "./rows.js";
-import { spend } from "./turns.js";
+import { valueOf } from "./rows.js";
+import { failureOf } from "./statement.js";
+import { nextTurn, spend } from "./turns.js";
 
 const RANGES = 16;
 
@@ -16,10 +19,12 @@ const OWN_TABLES = [
   `CREATE TABLE IF NOT EXISTS _gateway_log (range INTEGER, seq INTEGER, what TEXT NOT NULL, PRIMARY KEY (range, seq))
     WITHOUT ROWID`,
   TABLE,
+  ...NEIGHBOURS,
+  ...NUMBERS,
 ];
 
 const TO_FORGET = `SELECT type, name FROM sqlite_schema WHERE type IN ('table', 'view')
-  AND substr(name, 1, 11) = '_collegedb_'`;
+  AND (substr(name, 1, 11) = '_collegedb_' OR name IN ('_gateway_stats', '_gateway_numbers', '_gateway_leases'))`;
 
 // A setting that is made when it is not there, and counted on by `step`.
 function setting(sql, name, first, step = 0) {
@@ -73,7 +78,8 @@ export class ShardCoordinator extends DurableObject {
       try {
         return { result: [await this.changes.write(body)] };
       } catch (error) {
-        throw failureOf(error);
+        const failure = error instanceof Failure ? error : failureOf(error);
+        throw failure.code === "FAILED" ? error : failure;
       }
     });
   }
@@ -89,6 +95,7 @@ export class ShardCoordinator extends DurableObject {
     return this.changes.everywhere(() => {
       for (const { type, name } of [...this.sql.exec(TO_FORGET)]) this.sql.exec(`DROP ${type} IF EXISTS ${name}`);
       makeTables(this.sql);
+      for (const text of OWN_TABLES) this.sql.exec(text);
       for (let range = 0; range < this.count; range++) this.log.add(range, { all: true });
       return {};
     });
@@ -105,4 +112,17 @@ export class ShardCoordinator extends DurableObject {
       return wishes.map((wish) => spend(this.sql, (what) => this.log.add(range, what), wish));
     });
   }
+
+  // --- numbers, turns and leases of anything -------------------------------------------------------
+
+  number(name, least) { return name === "move" ? nextMove(this.sql, least) : nextOf(this.sql, name, least); }
+  turn(name, peek) { return nextTurn(this.sql, name, peek); }
+  lend(name, holder, seconds) { return lend(this.sql, name, holder, seconds); }
+  giveBack(name, holder) { return giveBack(this.sql, name, holder); }
+
+  // --- for a TypeScript Worker that has bound this class as its coordinator -----------------------------
+
+  fetch(request) { return answerNeighbour(this, request); }
+  async incrementShardCount(shard) { countOn(this.sql, shard, 1); }
+  async decrementShardCount(shard) { countOn(this.sql, shard, -1); }
 }

@@ -4,7 +4,7 @@ import { check, isText } from "./answer.js";
 const LONGEST = 512; // bytes of a key
 const encoder = new TextEncoder();
 
-const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+export const hexOf = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 async function hash(keyspace, key) {
   const space = encoder.encode(keyspace);

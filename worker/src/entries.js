@@ -4,6 +4,7 @@ import { DurableObject } from "cloudflare:workers";
 import { Failure, told } from "./answer.js";
 import * as entries from "./entries_sql.js";
 import { mainOf } from "./ranges.js";
+import { checkHashed, idOf, isNotClosed, nameOf, openShard } from "./terms.js";
 import { wishing } from "./wishes.js";
 
 const ATTEMPTS = 10; // at a lease that lasts until it is used
@@ -95,7 +96,7 @@ export class EntryRange extends DurableObject {
         if (epoch !== undefined && epoch !== lease.epoch) return { epoch: lease.epoch, claimed: false };
         const there = this.entry(lease, digest);
         if (there) return { epoch: lease.epoch, ...there, claimed: false };
-        const id = epoch === undefined ? openShard(lease, shard).id : idOf(lease, shard);
+        const id = epoch !== undefined && typeof shard === "number" ? shard : openShard(lease, shard).id;
         entries.insert(this.sql, digest, id);
         return { epoch: lease.epoch, id, shard: nameOf(lease, id), version: 1, claimed: true };
       });
@@ -127,7 +128,7 @@ export class EntryRange extends DurableObject {
       return this.under(range, [digest], (lease) => {
         checkHashed(lease, text);
         const there = this.entry(lease, digest);
-        const id = idOf(lease, shard);
+        const id = idOf(lease, shard, version === null);
         const allowed = keep && version !== null ? isNotClosed(lease, id) : lease.shards.some((each) => each.id === id);
         if (!allowed || (there?.version ?? null) !== version) return { epoch: lease.epoch, ...there, set: false };
         const next = version === null ? 1 : version + (keep ? 0 : 1);
@@ -155,45 +156,5 @@ export class EntryRange extends DurableObject {
 
   page(range, after, limit) {
     return told(() => this.under(range, [], () => ({ digests: entries.page(this.sql, after, limit) })));
-  }
-}
-
-// --- what a lease says -----------------------------------------------------------------------------
-
-function checkHashed(lease, text) {
-  if (text && !lease.plain) {
-    throw new Failure(409, "SECRET", "the directory has a mapping_secret, so a key is to be given by its digest");
-  }
-}
-
-const nameOf = (lease, id) => lease.shards.find((each) => each.id === id)?.name ?? null;
-
-const isNotClosed = (lease, id) => !lease.shards.some((each) => each.id === id && each.drained === 2);
-
-function shardOf(lease, shard) {
-  const found = lease.shards.find((each) => each.name === shard || each.id === shard);
-  if (!found) throw new Failure(400, "SHARD", "the directory has no such shard");
-  return found;
-}
-
-// A Lua program names shards by their numbers, which it has from the record.
-const idOf = (lease, shard) => (typeof shard === "number" ? shard : shardOf(lease, shard).id);
-
-// A shard for a new key, claimed by one that does not know the record. What could be in a shard without an entry, it can not
-// look for.
-export function openShard(lease, shard) {
-  checkPlacement(lease);
-  const found = shardOf(lease, shard);
-  if (found.drained) throw new Failure(409, "SHARD", "this shard is drained: it gets no new keys");
-  return found;
-}
-
-export function checkPlacement({ family, shards }) {
-  if (family === "hash") {
-    throw new Failure(409, "PLACEMENT", "the directory places new keys by their hash, without an entry: claims need "
-      + "another strategy, such as hash_compat or round_robin");
-  }
-  if (family && shards.some((each) => !each.integrated)) {
-    throw new Failure(409, "PLACEMENT", "a shard of the directory has not been integrated yet");
   }
 }

@@ -1,6 +1,4 @@
 // Statements on an object's own SQLite storage, answered as D1 answers them.
-import { Failure } from "./answer.js";
-
 // JSON has no bytes: a blob is an array of them.
 const plain = (value) => (value instanceof ArrayBuffer ? Array.from(new Uint8Array(value)) : value);
 
@@ -25,10 +23,4 @@ export function run(sql, text, params = []) {
   const cursor = sql.exec(text, ...params);
   const rows = [...cursor.raw()].map((row) => row.map(plain));
   return { success: true, results: { columns: cursor.columnNames, rows }, meta: metaOf(sql, before, cursor) };
-}
-
-// What SQLite says of a statement, as the failure that D1 would make of it.
-export function failureOf(error) {
-  const message = String(error?.message ?? error);
-  return message.includes("SQLITE_") ? new Failure(400, "SQL", message) : error;
 }

@@ -82,10 +82,13 @@ function verbOf(tokens) {
   return undefined;
 }
 
+// Settings, which are read where no value follows.
+const SETTING = /^(FOREIGN_KEYS|DEFER_FOREIGN_KEYS|RECURSIVE_TRIGGERS|IGNORE_CHECK_CONSTRAINTS|LEGACY_ALTER_TABLE)$/;
 const PRAGMA = /^(TABLE_(X?INFO|LIST)|INDEX_(LIST|X?INFO)|FOREIGN_KEY_(LIST|CHECK))$/;
 
 function pragmaReads(tokens) {
   const name = tokens[2] === "." ? tokens[3] : tokens[1];
+  if (SETTING.test(name)) return !tokens.includes("=") && !tokens.includes("(");
   return PRAGMA.test(name) && !tokens.includes("=");
 }
 

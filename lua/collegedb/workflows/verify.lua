@@ -204,7 +204,8 @@ end
 function verify.run(state, opts)
   opts = opts or {}
   check_options(opts)
-  local run = { state = state, report = reports.new(), repair = opts.repair and not opts.dry_run }
+  local run = { state = state, report = reports.new(state.directory.ask ~= nil),
+    repair = opts.repair and not opts.dry_run }
   state:read_epoch()
   state:refresh_catalog()
   if run.repair then verify.repair(run) end

@@ -1,0 +1,45 @@
+// The Worker with a fault between its objects, for spec/coordinator_lost_spec.lua: at the n-th call of one object by another,
+//   refused   it is not made          lost     it is done, and its answer is lost
+//   caller    it is done, and whoever called is reset           callee    it is done, and whoever was called is reset
+// POST /fault { at, how } sets it, and answers how many calls there were since.
+import gateway, { EntryRange as Entries, ShardCoordinator as Coordinator } from "../../../worker/src/index.js";
+
+let fault = { at: 0, how: "", calls: 0 };
+
+async function call(stub, method, args, context) {
+  if (++fault.calls !== fault.at) return stub[method](...args);
+  if (fault.how === "refused") throw new Error("the call was not made");
+  await stub[method](...args);
+  if (fault.how === "callee") await stub.reset().catch(() => {});
+  if (fault.how === "caller") context.abort("reset by the spec");
+  throw new Error("the answer was lost");
+}
+
+const faulty = (namespace, context) => ({
+  getByName(name) {
+    const stub = namespace.getByName(name);
+    return new Proxy({}, { get: (_, method) => (...args) => call(stub, method, args, context) });
+  },
+});
+
+const surround = (env, context) =>
+  ({ ...env, COORDINATOR: faulty(env.COORDINATOR, context), ENTRIES: faulty(env.ENTRIES, context) });
+
+export class ShardCoordinator extends Coordinator {
+  constructor(context, env) { super(context, surround(env, context)); }
+  reset() { this.ctx.abort("reset by the spec"); }
+}
+
+export class EntryRange extends Entries {
+  constructor(context, env) { super(context, surround(env, context)); }
+  reset() { this.ctx.abort("reset by the spec"); }
+}
+
+export default {
+  async fetch(request, env, context) {
+    if (new URL(request.url).pathname !== "/fault") return gateway.fetch(request, env, context);
+    const { calls } = fault;
+    fault = { ...(await request.json()), calls: 0 };
+    return Response.json({ calls });
+  },
+};
