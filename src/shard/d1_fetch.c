@@ -236,7 +236,7 @@ static bool may_ask_again(cdb__d1_stmt *s) {
     s->code = CDB_OK;
     return true;
   }
-  if (s->limited && s->next == CDB__ASK_PLAIN) {
+  if (s->limited && s->next == CDB__ASK_PLAIN && !strstr(s->fault.message, "no such table: ")) {
     s->limited = false; /* what is wrong is to be said of the statement as it was written */
     s->code = CDB_OK;
     return true;
