@@ -313,6 +313,17 @@ describe("the coordinator", function()
       assert.equal((db:locate "k"), post("lookup", { digest = digest }).shard)
     end)
 
+    it("has the tables that a Lua program would have made, when a Worker was first", function()
+      post("shards", { shard = "a" })
+      local sql = "SELECT name, sql FROM sqlite_schema WHERE name = '_collegedb_%s'"
+      local handle = coordinator():open "the coordinator"
+      fixture.open(fixture.config({}, { "a" })):close()
+      for _, name in ipairs { "counters", "shards", "placements" } do
+        assert.same(fixture.rows("directory.db", sql:format(name)), handle:all(sql:format(name)))
+      end
+      core.close(handle)
+    end)
+
     it("lets a Worker begin, and a Lua program go on", function()
       for _, name in ipairs { "a", "b" } do post("shards", { shard = name }) end
       for _, name in ipairs { "a.db", "b.db" } do fixture.sqlite(name, SCHEMA) end
