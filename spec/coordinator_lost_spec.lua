@@ -226,27 +226,75 @@ describe("a fault of the coordinator's", function()
     dir:close()
   end)
 
-  it("that holds a lease up until it was taken back lets nobody go by it", function()
-    clean()
+  describe("that holds a call up", function()
     local function ask(path, body)
       local answer = net.exchange { url = served.url .. "/coordinator/" .. path, token = gateway.token, write = false,
         body = json.encode(json.object(body)) }
       return json_reader.decode(answer.body)
     end
-    ask("shards", { shard = "a" })
-    local epoch = ask("lookup", { digest = ("0"):rep(32) }).epoch
-    set_fault(1, "slow", "lease")
-    local claim = fixture.spawn(([[
-      local net = require "collegedb.net"
-      print(net.request { url = %q, token = %q, write = false, body = %q }.body)
-    ]]):format(served.url .. "/coordinator/claim", gateway.token,
-      json.encode { digest = ("f"):rep(32), shard = "a", epoch = epoch }))
-    repeat core.pause(10) until post("/calls", {}).calls == 1
-    assert.is_true(ask("shards", { shard = "b" }).success)
-    local answer = json_reader.decode(claim:read "a")
-    claim:close()
-    assert.same({ false, epoch + 1 }, { answer.claimed, answer.epoch })
-    assert.equal(1, set_fault(0, "") - 1) -- it had to ask for another one
+
+    -- Asks from another process, and returns when that has come to the fault; then what gives the answer.
+    local function ask_meanwhile(path, body)
+      local pipe = fixture.spawn(([[
+        print(require("collegedb.net").request { url = %q, token = %q, write = false, body = %q }.body)
+      ]]):format(served.url .. "/coordinator/" .. path, gateway.token, json.encode(body)))
+      local began = core.now()
+      repeat
+        core.pause(10)
+        if core.now() - began > 5000 then error("no call was made: " .. pipe:read "a") end
+      until post("/calls", {}).calls >= 1
+      return function()
+        local said = pipe:read "a"
+        pipe:close()
+        return json_reader.decode(said)
+      end
+    end
+
+    local function begin()
+      clean()
+      ask("shards", { shard = "a" })
+      ask("shards", { shard = "b" })
+      return ask("lookup", { digest = ("0"):rep(32) }).epoch
+    end
+
+    it("lets nobody go by a lease that was taken back before it came", function()
+      local epoch = begin()
+      set_fault(1, "slow", "lease")
+      local claim = ask_meanwhile("claim", { digest = ("f"):rep(32), shard = "a", epoch = epoch })
+      assert.is_true(ask("shards", { shard = "c" }).success)
+      local answer = claim()
+      assert.same({ false, epoch + 1 }, { answer.claimed, answer.epoch })
+      assert.equal(2, set_fault(0, "")) -- it had to ask for another one
+    end)
+
+    it("lets nobody at a key whose turn is being spent", function()
+      local epoch, digest = begin(), ("e"):rep(32)
+      local ids = { ask("claim", { key = "x", shard = "a" }).id, ask("claim", { key = "y", shard = "b" }).id }
+      for i, second in ipairs { "claim", "compare_and_set", "allot" } do
+        digest = i .. digest:sub(2)
+        set_fault(1, "slow", "spend")
+        local first = ask_meanwhile("allot", { digest = digest, epoch = epoch, rotate = "72", shards = { ids[1] } })
+        local other = ask(second, { digest = digest, epoch = epoch, shard = "b", version = json.null,
+          rotate = second == "allot" and "72" or nil, shards = { ids[2] } })
+        assert.is_true(first().claimed)
+        assert.equal("a", other.shard)
+        assert.is_false(other.claimed or other.set or false)
+      end
+      assert.equal(3, ask("turn", { name = "r", peek = true }).turn)
+    end)
+
+    it("lets a change that is made meanwhile and the spending of a turn not both have the key", function()
+      local epoch = begin()
+      set_fault(1, "slow", "spend")
+      local a = ask("claim", { key = "x", shard = "a" }).id
+      local first = ask_meanwhile("allot", { digest = ("d"):rep(32), epoch = epoch, rotate = "72", shards = { a } })
+      -- What was spent is done, whatever the range has heard of it.
+      assert.is_true(ask("shards", { shard = "c" }).success)
+      assert.equal("a", ask("lookup", { digest = ("d"):rep(32) }).shard)
+      local answer = first()
+      assert.same({ "a", 1 }, { answer.shard, answer.version })
+      assert.equal(1, ask("turn", { name = "r", peek = true }).turn)
+    end)
   end)
 
   it("that keeps a range from being asked lets a change wait until it can not go by what was before", function()
