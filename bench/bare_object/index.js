@@ -1,5 +1,5 @@
-// What a claim of the coordinator's is measured against: a Durable Object with one statement, behind a Worker that looks at
-// nothing.
+// What a claim of the coordinator's is measured against: a Durable Object with one statement, behind a Worker that
+// looks at nothing.
 import { DurableObject } from "cloudflare:workers";
 
 const CLAIM = `INSERT INTO entries VALUES (?1, ?2, 1) ON CONFLICT (digest) DO UPDATE SET version = version

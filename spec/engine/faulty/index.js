@@ -1,15 +1,24 @@
-// The Worker with a fault between its objects, for spec/coordinator_lost_spec.lua: at the n-th call of one object by another,
-//   refused   it is not made          lost     it is done, and its answer is lost
-//   caller    it is done, and whoever called is reset           callee    it is done, and whoever was called is reset
+// The Worker with a fault between its objects, for spec/coordinator_lost_spec.lua. At the n-th call of one object by
+// another it is
+//   refused   not made
+//   lost      done, and its answer is lost
+//   caller    done, and whoever called is reset
+//   callee    done, and whoever was called is reset
+//   cut       done, and from then on no range can be frozen
+//
 // POST /fault { at, how } sets it, and answers how many calls there were since.
 import gateway, { EntryRange as Entries, ShardCoordinator as Coordinator } from "../../../worker/src/index.js";
 
 let fault = { at: 0, how: "", calls: 0 };
 
+Coordinator.life = 1500; // a test can not wait for long
+
 async function call(stub, method, args, context) {
+  if (fault.how === "cut" && fault.calls >= fault.at && method === "freeze") throw new Error("it can not be reached");
   if (++fault.calls !== fault.at) return stub[method](...args);
   if (fault.how === "refused") throw new Error("the call was not made");
-  await stub[method](...args);
+  const answer = await stub[method](...args);
+  if (fault.how === "cut") return answer;
   if (fault.how === "callee") await stub.reset().catch(() => {});
   if (fault.how === "caller") context.abort("reset by the spec");
   throw new Error("the answer was lost");
