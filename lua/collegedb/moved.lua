@@ -330,7 +330,8 @@ function moved.transaction(db, key, sql, insert, run)
   local space, text = core.key_of(db, key, sql)
   local keyspace = select(2, catalog.untag(space))
   local look, waiting, left = guard(keyspace, text), new_patience(state), nil
-  if seals.is_sealed(state.shards[index]) then
+  -- What refuses a batch, whose look is its own, says so before anything is done.
+  if not core.has_batches(shard) and seals.is_sealed(state.shards[index]) then
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
   end
@@ -342,7 +343,9 @@ function moved.transaction(db, key, sql, insert, run)
       core.forget(db, space, text)
       recovery.settle(state, index, keyspace, text)
     end
-    if results[2] ~= LEFT then error(results[2], 0) end
+    local again = results[2] == LEFT
+      or errors.is_error(results[2], "MOVED") and core.has_batches(shard) and seals.is_sealed(state.shards[index])
+    if not again then error(results[2], 0) end
     left = left or index
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
