@@ -1,5 +1,5 @@
--- A batch behind the gateway asked whether the shard was closed in a request of its own. Now the shard refuses it, and it
--- goes where the key belongs.
+-- A batch behind the gateway asked whether the shard was closed in a request of its own. Now the shard refuses it, and
+-- it goes where the key belongs.
 
 local collegedb = require "collegedb"
 local fixture = require "spec.support.fixture"
