@@ -2,6 +2,7 @@
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
+local directory = require "collegedb.directory"
 local fixture = require "spec.support.fixture"
 local gateway = require "spec.support.gateway"
 local json = require "collegedb.json"
@@ -136,6 +137,60 @@ describe("the coordinator's directory", function()
     for key, shard in pairs(said) do assert.same({ shard }, fixture.holders(NAMES, "users", "id", key)) end
     assert.equal(60, (db:count "users"))
     assert.same({}, db:verify().findings)
+  end)
+
+  it("lets no key into a shard that is closed at the same time", function()
+    local dir = directory.open(value)
+    local function add(name)
+      local id
+      dir:change(function(tx)
+        id = tx:run("INSERT INTO _collegedb_shards (name, integrated) VALUES (?, 1)", { name }).meta.last_row_id
+        return true
+      end)
+      return id
+    end
+    -- Others claim keys for the newest shard that is open, one after the other.
+    local pipes = {}
+    for i = 1, 3 do
+      pipes[i] = fixture.spawn(([[
+        local core = require "collegedb.core"
+        local dir = require "collegedb.directory".open(collegedb.gateway({ url = %q, token = %q }):coordinator())
+        wait_for_go()
+        local i = 0
+        repeat
+          i = i + 1
+          local epoch, row = dir:hold(function()
+            return dir:epoch(), dir.shard:first "SELECT id FROM _collegedb_shards WHERE drained = 0 ORDER BY id DESC"
+          end)
+          if row then dir:claim("", ("k%%s-%%d"):format(arg[1], i), row.id, epoch) end
+          core.pause(core.random() %% 250)
+        until io.open(folder .. "/stop")
+        dir:close()
+      ]]):format(served.url, gateway.token), i)
+      assert.equal("ready", pipes[i]:read "l")
+    end
+    fixture.write("go", "")
+    local closed, kept = {}, 0
+    for round = 1, 25 do
+      local id = add("s" .. round)
+      core.pause(core.random() % 5)
+      local done = pcall(dir.change, dir, function(tx)
+        if dir:counts()[id] then error("it has keys", 0) end
+        dir:check_unused(tx, id)
+        tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ?", { id })
+        return true
+      end)
+      if done then closed[#closed + 1] = id else kept = kept + 1 end
+    end
+    fixture.write("stop", "")
+    for i = 1, 3 do
+      local said = pipes[i]:read "a"
+      assert(pipes[i]:close(), said)
+    end
+    local counts = dir:counts()
+    for _, id in ipairs(closed) do assert.is_nil(counts[id]) end
+    if os.getenv "CDB_TELL" then print(("%d closed, %d kept"):format(#closed, kept)) end
+    dir:close()
   end)
 
   it("is as it should be after programs were killed", function()

@@ -274,6 +274,19 @@ describe("the coordinator", function()
       assert.equal(409, (ask("DELETE", "shards", { shard = "a" })))
     end)
 
+    it("calls an integer key as the library does, with keyspaces = false", function()
+      local db = open { strategy = "hash_compat", keyspaces = false, auto_migrate = true }
+      db:ensure_schema "CREATE TABLE IF NOT EXISTS orders (id INTEGER PRIMARY KEY, n)"
+      for i = 1, 8 do
+        local shard = post("allocate", { primaryKey = tostring(i), strategy = "hash" }).shard
+        db:insert(i, "INSERT INTO orders VALUES (?, 1)", { i })
+        assert.equal(shard, (db:locate(i, "orders")))
+      end
+      db:insert(99, "INSERT INTO orders VALUES (99, 1)")
+      local shard = post("allocate", { primaryKey = "99", strategy = "round-robin" }).shard
+      assert.equal(shard, (db:locate(99, "orders")))
+    end)
+
     it("refuses claims where homes are computed, or where a shard has not been looked at", function()
       local db = open { strategy = "hash", auto_migrate = true }
       db:ensure_schema(SCHEMA)
@@ -298,6 +311,17 @@ describe("the coordinator", function()
       assert.equal(409, (ask("POST", "claim", { key = "k", shard = "a" })))
       local digest = core.digest("", "k", "s"):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
       assert.equal((db:locate "k"), post("lookup", { digest = digest }).shard)
+    end)
+
+    it("has the tables that a Lua program would have made, when a Worker was first", function()
+      post("shards", { shard = "a" })
+      local sql = "SELECT name, sql FROM sqlite_schema WHERE name = '_collegedb_%s'"
+      local handle = coordinator():open "the coordinator"
+      fixture.open(fixture.config({}, { "a" })):close()
+      for _, name in ipairs { "counters", "shards", "placements" } do
+        assert.same(fixture.rows("directory.db", sql:format(name)), handle:all(sql:format(name)))
+      end
+      core.close(handle)
     end)
 
     it("lets a Worker begin, and a Lua program go on", function()

@@ -99,7 +99,9 @@ describe("Workers KV through the gateway", function()
       fixture.raises("CONFIG", "publish", collegedb.open, given)
       given = config { publish = kv }
       fixture.raises("CONFIG", "publish", collegedb.open, given)
-      given = config { kv = fixture.path "directory.db" }
+      given = config { coordinator = { turn = function() return 0 end } }
+      fixture.raises("CONFIG", "publish", collegedb.open, given)
+      given = config { kv = gateway:coordinator() }
       fixture.raises("CONFIG", "coordinator", collegedb.open, given)
     end)
   end)

@@ -5,6 +5,7 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local loader = require "collegedb.loader"
+local outer_turns = require "collegedb.outer_turns"
 local stats = require "collegedb.stats"
 
 local allocate = {}
@@ -127,6 +128,8 @@ end
 ---@return integer index
 function allocate.select(state, key)
   return select_shard(state, key, "read", function(name)
+    local outer = state.config.coordinator
+    if outer then return outer_turns.peek(outer, check_turn(name)) end
     return state.directory:count_on(check_turn(name), 0)
   end)
 end
@@ -164,7 +167,7 @@ end
 local function rotating(state)
   local strategy = state.strategy.write
   local rotates = strategy.rotates
-  return state.directory.rotate and rotates and rotates.select == strategy.select and rotates.turn
+  return state.directory.rotate and not state.config.coordinator and rotates and rotates.select == strategy.select and rotates.turn
 end
 
 local function give_next(state, full, key, turn)
@@ -182,7 +185,8 @@ function allocate.give(state, full, key)
   local turn = rotating(state)
   if turn then return give_next(state, full, key, turn) end
   local epoch = state.epoch.number
-  local turns <close> = state.directory:turns()
+  local outer = state.config.coordinator
+  local turns <close> = outer and outer_turns.new(outer, state.directory) or state.directory:turns()
   local index = select_shard(state, key, "write", function(name) return turns:take(check_turn(name)) end)
   return winner_index(state, turns:claim(full, key.text, state.shards[index].id, epoch), key.text)
 end

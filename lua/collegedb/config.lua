@@ -152,6 +152,19 @@ function check.publish(field, value)
   fail(field, "takes collegedb.cloudflare_kv{…} or gateway:kv(binding), not %s", describe(value))
 end
 
+local function is_coordinator(value)
+  local class = type(value) == "table" and getmetatable(value)
+  return class and class.__name == "collegedb.coordinator" or false
+end
+
+function check.coordinator(field, value)
+  if is_coordinator(value) then return value end
+  local turns = type(value) == "table" and type(value.turn) == "function"
+  if turns and (value.peek == nil or type(value.peek) == "function") then return value end
+  fail(field, "takes gateway:coordinator(), or a table with the function turn(name) and, if it has it, peek(name), "
+    .. "not %s", describe(value))
+end
+
 local fields = {
   strategy = check.strategy, rules = check.rules, script_dirs = check.strings, script_limit = check.entries,
   auto_migrate = check.auto_migrate, directory = check.directory, mapping_secret = check.string,
@@ -159,7 +172,7 @@ local fields = {
   max_database_size = check.bytes, target_region = check.region, shard_locations = check.locations,
   on_event = check["function"], kv = true, shards = true, hash_shard_mappings = check.boolean,
   keyspaces = check.boolean, move_deadline = check.life, forward_retention = check.life,
-  consistency = check.consistency, publish = check.publish, coordinator = true,
+  consistency = check.consistency, publish = check.publish, coordinator = check.coordinator,
 }
 
 local defaults = {
@@ -337,8 +350,8 @@ function config.kv(value)
     if type(value) == "table" and type(value[name]) ~= "function" then missing[#missing + 1] = name end
   end
   if type(value) ~= "table" or #missing > 0 then
-    fail("kv", "takes the directory's path, \"memory:\", collegedb.d1{…}, or a table KV with the functions get, put, "
-      .. "delete and list, not %s%s", describe(value),
+    fail("kv", "takes the directory's path, \"memory:\", collegedb.d1{…}, gateway:coordinator(), or a table KV "
+      .. "with the functions get, put, delete and list, not %s%s", describe(value),
       #missing > 0 and " without " .. table.concat(missing, ", ") or "")
   end
   local cas = value.compare_and_set
@@ -369,13 +382,16 @@ local function check_keyspaces(out)
   end
 end
 
--- With a coordinator that is the directory, Workers KV as `kv` is where it is published.
+-- With a coordinator that is the directory, Workers KV as `kv` is where it is published. Beside another directory a
+-- coordinator gives the turns.
 local function place_directory(out)
-  if is_published_kv(out.kv) and out.coordinator ~= nil then
+  local given = out.coordinator
+  if is_published_kv(out.kv) and is_coordinator(given) then
     if out.publish ~= nil then fail("publish", "is given, and kv is Workers KV as well: give it once") end
-    out.kv, out.publish = out.coordinator, out.kv
-  elseif out.coordinator ~= nil then
-    fail("coordinator", "stands beside kv = collegedb.cloudflare_kv{…}; alone it is given as kv")
+    out.kv, out.publish, out.coordinator = given, out.kv, nil
+  elseif is_coordinator(given) then
+    if is_coordinator(out.kv) then fail("coordinator", "is the directory already: kv has the turns") end
+    out.coordinator = given:turns()
   end
   out.kv = config.kv(out.kv)
   if out.publish and config.is_table_kv(out.kv) then

@@ -55,6 +55,13 @@ function Coordinator:ask(path, body)
   return json_reader.decode(answer.body), answer.attempts
 end
 
+--- Its turns, beside another directory.
+---@return { turn: (fun(name: string): integer), peek: (fun(name: string): integer) }
+function Coordinator:turns()
+  local function ask(name, peek) return (self:ask("turn", { name = name, peek = peek })).turn end
+  return { turn = function(name) return ask(name) end, peek = function(name) return ask(name, true) end }
+end
+
 --- What the directory looks entries up in.
 ---@return collegedb.CoordinatorEntries
 function Coordinator:entries() return require("collegedb.coordinator_entries").new(self) end

@@ -208,6 +208,14 @@ end
 
 function Published:turns() return setmetatable({ inner = self.inner:turns(), directory = self }, Turns) end
 
+--- Also what others have made meanwhile: whether an entry is this one's is not known when an answer was lost.
+function Published:rotate(name, keyspace, text, ids, epoch)
+  local id = self.inner:rotate(name, keyspace, text, ids, epoch)
+  if id then note(self, keyspace, text, { at = id, fresh = self:is_absent(keyspace, text) }) end
+  settle(self)
+  return id
+end
+
 function Published:replace(keyspace, text, version, id)
   local replaced = self.inner:replace(keyspace, text, version, id)
   if replaced then note(self, keyspace, text, {}) end
@@ -354,9 +362,11 @@ end
 function publish.over(inner, kv, settings, emit)
   local naming = { secret = settings.mapping_secret, hashed = settings.hash_shard_mappings ~= false,
     bare = settings.keyspaces == false }
-  return setmetatable({ inner = inner, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
+  local self = { inner = inner, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
     pause = 0, retry_at = 0, names_due = false, clear_due = false, overflow = false, failed = false,
-  }, Published)
+  }
+  if not inner.rotate then self.rotate = false end
+  return setmetatable(self, Published)
 end
 
 return publish

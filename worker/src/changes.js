@@ -69,8 +69,8 @@ export function changing(storage, log, leases, count) {
 
   // Does the statement; `answers` are those of the ranges that stand still, a map.
   function attempt(body, answers) {
-    const text = body.sql.replace(IS_CHANGE, "INSERT INTO _gateway_change (");
     if (READS.test(body.sql)) return run(sql, body.sql, body.params);
+    const text = body.sql.replace(IS_CHANGE, "INSERT INTO _gateway_change (");
     const before = JSON.stringify(termsOf(sql));
     const result = run(sql, text, body.params);
     let divided = new Map();

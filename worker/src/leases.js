@@ -62,8 +62,11 @@ export function leasing({ log, call, terms, boot, life }) {
     const over = new Promise((resolve) => { release = resolve; });
     for (const range of asked.keys()) held.set(range, over);
     try {
-      const answers = await Promise.all([...asked].map(([range, checks]) => recall(range, checks)));
-      return await f(answers);
+      // All of them end before any range goes on: one that ends later would take the next lease for the old one.
+      const recalled = await Promise.allSettled([...asked].map(([range, checks]) => recall(range, checks)));
+      const failed = recalled.find(({ status }) => status === "rejected");
+      if (failed) throw failed.reason;
+      return await f(recalled.map(({ value }) => value));
     } finally {
       for (const range of asked.keys()) held.delete(range);
       release();
