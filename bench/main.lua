@@ -5,7 +5,7 @@ local report = require "bench.report"
 
 local ALL <const> = {
   "first", "update", "insert", "cold", "luasql", "locate", "cache", "integrate", "processes", "placement", "startup",
-  "rebalance", "moving", "d1", "gateway",
+  "rebalance", "moving", "d1", "gateway", "coordinator",
 }
 
 local chosen = #arg > 0 and arg or ALL

@@ -9,7 +9,7 @@ local net = require "collegedb.net"
 local process = require "spec.support.process"
 
 local DATABASES <const> = { "DB_A", "DB_B", "DB_C" }
-local SECONDS <const> = tonumber(os.getenv "CDB_CRASH_SECONDS" or 8)
+local SECONDS <const> = tonumber(os.getenv "CDB_CRASH_SECONDS" or 5)
 
 -- In a program of its own.
 local OPEN <const> = [[

@@ -1,6 +1,6 @@
 -- The coordinator of the gateway as others see it: TypeScript Workers by the paths of their library, and anyone by
--- claims, numbers, turns and leases; and that a Lua program, which has its directory there, never gives a key to another
--- shard.
+-- claims, numbers, turns and leases; and that a Lua program, which has its directory there, never gives a key to
+-- another shard.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
@@ -42,8 +42,7 @@ describe("the coordinator", function()
   end
 
   setup(function()
-    served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
-    post "flush"
+    served = gateway.start { worker = "spec/engine/neighbour/index.js", vars = { COLLEGEDB_DEVELOPMENT = "true" } }
   end)
   teardown(function()
     net.close()
@@ -52,7 +51,10 @@ describe("the coordinator", function()
 
   before_each(fixture.start)
   before_each(function() post "flush" end)
-  after_each(fixture.stop)
+  after_each(function()
+    net.close()
+    fixture.stop()
+  end)
 
   describe("for TypeScript Workers", function()
     local function names()
@@ -105,11 +107,11 @@ describe("the coordinator", function()
       assert.same(list, names())
     end)
 
-    it("keeps nothing for a key that was only read", function()
-      post("shards", { shard = "db-a" })
-      assert.equal("db-a", post("allocate", { primaryKey = "k", operationType = "read" }).shard)
-      assert.is_nil(post("lookup", { key = "k" }).shard)
-      assert.equal(0, post("turn", { name = "round_robin", peek = true }).turn)
+    it("keeps to what it has told of a key that was only read, since the library remembers it", function()
+      for _, name in ipairs { "db-a", "db-b" } do post("shards", { shard = name }) end
+      local shard = post("allocate", { primaryKey = "k", operationType = "read" }).shard
+      assert.equal(shard, post("lookup", { key = "k" }).shard)
+      assert.equal(1, post("turn", { name = "round_robin", peek = true }).turn)
     end)
 
     it("counts, and tells what was reported or what is there", function()
@@ -138,6 +140,23 @@ describe("the coordinator", function()
       assert.same({ value = 50 }, post("sequence", { name = "orders", min = 50 }))
       assert.same({ value = 51 }, post("sequence", { name = "orders", min = 7 }))
       assert.same({ value = 1 }, post("sequence", { name = "others" }))
+    end)
+
+    it("is theirs where they have bound the class themselves", function()
+      local function library(method, path, body)
+        return (select(2, ask(method, "../library/" .. path, body)))
+      end
+      assert.same({ success = true }, library("POST", "shards", { shard = "db-a" }))
+      assert.same({ "db-a" }, library("GET", "shards"))
+      local given = library("POST", "allocate", { primaryKey = "k", strategy = "round-robin", operationType = "write",
+        availableShards = { "db-a", "db-b" } }).shard
+      assert.equal(given, post("lookup", { key = "k" }).shard)
+      assert.equal("OK", library("GET", "health"))
+      library("POST", "stats", { shard = "db-b", count = 2 })
+      library("POST", "increment", { shard = "db-b" })
+      assert.equal(3, library("GET", "stats")[2].count)
+      assert.same({ success = true }, library("POST", "flush"))
+      assert.same({}, library("GET", "shards"))
     end)
 
     it("says what is missing", function()
@@ -248,9 +267,10 @@ describe("the coordinator", function()
       end
       assert.same({ a = 5, b = 5 }, select(2, db:count "users"))
       assert.same({}, db:verify().findings)
-      -- What a Worker can not know, it is not given.
-      local status, value = ask("POST", "allocate", { primaryKey = "x", availableShards = { "a", "z" } })
-      assert.same({ 400, true }, { status, value.error:find "availableShards" ~= nil })
+      -- Shards that only the Worker has get no keys that are shared.
+      assert.equal("a", post("allocate", { primaryKey = "x", availableShards = { "a", "z" } }).shard)
+      assert.same({ 400, { error = "No shards available" } },
+        { ask("POST", "allocate", { primaryKey = "y", availableShards = { "z" } }) })
       assert.equal(409, (ask("DELETE", "shards", { shard = "a" })))
     end)
 

@@ -359,7 +359,6 @@ describe("a directory of the coordinator", function()
   setup(function()
     served = gateway.start { vars = { COLLEGEDB_DEVELOPMENT = "true" } }
     value = collegedb.gateway({ url = served.url, token = gateway.token }):coordinator()
-    value:ask("flush", json.object {}) -- its connection stays open
   end)
   teardown(function()
     net.close()
@@ -368,7 +367,10 @@ describe("a directory of the coordinator", function()
 
   before_each(fixture.start)
   before_each(function() value:ask("flush", json.object {}) end)
-  after_each(fixture.stop)
+  after_each(function()
+    net.close()
+    fixture.stop()
+  end)
 
   local function make(secret) return open(value, secret) end
   describe("as every one", function() behaves(make) end)

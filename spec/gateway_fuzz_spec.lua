@@ -47,6 +47,13 @@ describe("odd requests to the gateway", function()
 
   local function pick(list) return list[math.random(#list)] end
 
+  -- These answer as the TypeScript library does.
+  local neighbours = { shards = true, stats = true, allocate = true, sequence = true, health = true, flush = true }
+
+  local function is_neighbour(url, body)
+    return neighbours[url:match "/coordinator/(%l+)"] or url:find "coordinator" and not body:find '^{"success"'
+  end
+
   ---Sends what `make` makes, many at a time, as long as there is time; `look` is called with each answer that came.
   local function pour(make, look)
     local began, sent = core.now(), 0
@@ -59,7 +66,12 @@ describe("odd requests to the gateway", function()
         requests[i] = request
       end
       for i, answer in ipairs(net.perform(requests)) do
-        look(requests[i], gateway.check_answer(answer, requests[i]))
+        if is_neighbour(requests[i].url, answer.body) then
+          gateway.check_secrets(answer.body)
+          assert(answer.status and answer.status < 500, requests[i].url .. ": " .. answer.body)
+        else
+          look(requests[i], gateway.check_answer(answer, requests[i]))
+        end
       end
       sent = sent + TOGETHER
     until core.now() - began > SECONDS * 1000
@@ -120,6 +132,8 @@ describe("odd requests to the gateway", function()
 
   -- --- bodies --------------------------------------------------------------------------------------------------------
 
+  local DIGEST <const> = ("0f"):rep(16)
+
   local function good_bodies()
     return {
       ["/d1/DB/query"] = pick { { sql = "SELECT v FROM t WHERE id = ?1", params = { "1" } },
@@ -131,6 +145,23 @@ describe("odd requests to the gateway", function()
       ["/kv/KV/put"] = { entries = { { key = "a", value = "b", metadata = { 1 }, expiration_ttl = 60 } } },
       ["/kv/KV/delete"] = { keys = { "a" } },
       ["/kv/KV/list"] = { prefix = "a", limit = 10 },
+      ["/coordinator/lookup"] = { key = "ada" },
+      ["/coordinator/claim"] = { key = "ada", shard = "east", epoch = 0 },
+      ["/coordinator/allot"] = { digest = DIGEST, rotate = "00ff", shards = { 1, 2 }, epoch = 1 },
+      ["/coordinator/compare_and_set"] = { key = "ada", version = 1, shard = "west", keep = true },
+      ["/coordinator/publish"] = { digests = DIGEST, places = { { 1, 1 } }, home = false },
+      ["/coordinator/known"] = { digests = DIGEST },
+      ["/coordinator/counts"] = json.object {},
+      ["/coordinator/page"] = { after = DIGEST },
+      ["/coordinator/query"] = { sql = "SELECT ?1", params = { "a" } },
+      ["/coordinator/number"] = { name = "n", min = 1 },
+      ["/coordinator/turn"] = { name = "t", peek = true },
+      ["/coordinator/lease"] = { name = "l", holder = "h", seconds = 1 },
+      ["/coordinator/release"] = { name = "l", holder = "h" },
+      ["/coordinator/shards"] = { shard = "east" },
+      ["/coordinator/stats"] = { shard = "east", count = 3 },
+      ["/coordinator/allocate"] = { primaryKey = "ada", strategy = "hash", availableShards = { "east" } },
+      ["/coordinator/sequence"] = { name = "s", min = 3 },
     }
   end
 
@@ -144,6 +175,7 @@ describe("odd requests to the gateway", function()
   local function replaced(text)
     local starts = {}
     for at in text:gmatch '():["%[{%w]' do starts[#starts + 1] = at end
+    if #starts == 0 then return pick(odd_values) end
     local at = pick(starts)
     local stop = text:find("[,}%]]", at + 1) or #text
     return text:sub(1, at) .. pick(odd_values) .. text:sub(stop)
@@ -169,8 +201,11 @@ describe("odd requests to the gateway", function()
 
   it("with odd bodies are refused with a reason", function()
     make_tables()
+    local all_paths = {}
+    for path in pairs(good_bodies()) do all_paths[#all_paths + 1] = path end
+    table.sort(all_paths)
     pour(function()
-      local path = pick { "/d1/DB/query", "/d1/DB/batch", "/kv/KV/get", "/kv/KV/put", "/kv/KV/delete", "/kv/KV/list" }
+      local path = pick(all_paths)
       return { url = worker.url .. path, body = odd_body(json.encode(good_bodies()[path])) }
     end, caused)
     query "SELECT 1"
@@ -239,27 +274,27 @@ describe("odd requests to the gateway", function()
       end
       return core.now() - began
     end
-    local function medians(rounds)
-      local times = {}
-      for i = 1, #wrong do times[i] = {} end
-      for round = 1, rounds do
-        for step = 1, #wrong do
-          local i = (round + step) % #wrong + 1
-          times[i][round] = time(wrong[i])
-        end
+    local times = {}
+    for i = 1, #wrong do times[i] = {} end
+    local function spread()
+      local least, most = math.huge, 0
+      for _, list in ipairs(times) do
+        local sorted = table.move(list, 1, #list, 1, {})
+        table.sort(sorted)
+        local median = sorted[#sorted // 2 + 1]
+        least, most = math.min(least, median), math.max(most, median)
       end
-      for i, list in ipairs(times) do
-        table.sort(list)
-        times[i] = list[#list // 2 + 1]
+      return most / least
+    end
+    time(right .. "x")
+    -- Others use this machine too: their noise goes away with the rounds, a difference would stay.
+    for round = 1, 60 do
+      for step = 1, #wrong do
+        local i = (round + step) % #wrong + 1
+        times[i][round] = time(wrong[i])
       end
-      return math.min(table.unpack(times)), math.max(table.unpack(times))
+      if round >= 9 and spread() < 1.1 then return end
     end
-    medians(2)
-    local least, most
-    for _ = 1, 6 do
-      least, most = medians(9)
-      if most < least * 1.1 then return end
-    end
-    error(("between %d and %d ms"):format(least, most))
+    error(("the slowest takes %.2f times the fastest"):format(spread()))
   end)
 end)

@@ -131,11 +131,17 @@ describe("the gateway behind a network", function()
     faults.at(1, { pass = true, part = 0 })
     fixture.raises("OUTCOME_UNKNOWN", "was done", db.run, db, "u", ADD .. " RETURNING n")
     assert.equal(1, n_of "u")
-    db:batch("u", { { "UPDATE users SET n = n WHERE id = 'u'" } }) -- its look is known from now on
-    faults.at(1, { pass = true, part = 0 })
-    fixture.raises("OUTCOME_UNKNOWN", "was done", db.batch, db, "u", { { ADD }, { ADD .. " RETURNING n" } })
-    assert.equal(3, n_of "u")
-    assert.equal(4, db:first("u", ADD .. " RETURNING n").n)
+    local unknown = 0 -- what comes before the batch is sent again without a word
+    for n = 1, 6 do
+      faults.at(n, { pass = true, part = 0 })
+      local done, err = pcall(db.batch, db, "u", { { ADD }, { ADD .. " RETURNING n" } })
+      faults.network()
+      assert(done or err.code == "OUTCOME_UNKNOWN" and err.message:find "was done", err)
+      unknown = unknown + (done and 0 or 1)
+    end
+    assert(unknown > 0)
+    assert.equal(13, n_of "u")
+    assert.equal(14, db:first("u", ADD .. " RETURNING n").n)
   end)
 
   -- A shard by itself, which is closed after the test.

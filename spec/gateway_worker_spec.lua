@@ -2,6 +2,7 @@
 
 local gateway = require "spec.support.gateway"
 local json = require "collegedb.json"
+local json_reader = require "collegedb.json_reader"
 local net = require "collegedb.net"
 
 describe("the gateway's doors", function()
@@ -88,6 +89,21 @@ describe("the gateway's doors", function()
         refused(401, "TOKEN", "/d1/DB/query", { sql = "SELECT 1" },
           { token = false, headers = { Authorization = header } })
       end
+    end)
+
+    it("may be several, while one takes the place of another", function()
+      local both = gateway.start { databases = { "DB" }, vars = { COLLEGEDB_TOKEN = "first-token second-token\n" } }
+      local function status(token)
+        return (gateway.ask { url = both.url .. "/d1/DB/query", body = { sql = "SELECT 1" }, token = false,
+          headers = { Authorization = "Bearer " .. token } })
+      end
+      for _, token in ipairs { "first-token", "second-token", gateway.read_token } do
+        assert.equal(200, status(token))
+      end
+      for _, token in ipairs { "first-token second-token", "first", "token", "" } do
+        assert.equal(401, status(token))
+      end
+      both.stop()
     end)
 
     it("that are not set let nobody in", function()
@@ -264,6 +280,30 @@ describe("the gateway's doors", function()
         { sql = "INSERT INTO t VALUES (7, ?1)", params = { "a secret value" } },
         { sql = "INSERT INTO t VALUES (8, ?1)", params = { "one" } } } })
       assert.is_nil(message:find("secret", 1, true))
+    end)
+  end)
+
+  describe("wrangler's settings", function()
+    local function read(path)
+      local file <close> = assert(io.open(path))
+      return file:read "a"
+    end
+
+    it("are of this Worker, tested with the same engine", function()
+      local text = {}
+      for line in read "worker/wrangler.jsonc":gmatch "[^\n]*" do text[#text + 1] = line:gsub("%s*//%s.*", "") end
+      local settings = json_reader.decode(table.concat(text, "\n"))
+      local source = read("worker/" .. settings.main)
+      for _, class in ipairs(settings.migrations[1].new_sqlite_classes) do
+        assert.matches("export { " .. class .. " }", source, 1, true)
+      end
+      for i, binding in ipairs(settings.durable_objects.bindings) do
+        assert.equal(settings.migrations[1].new_sqlite_classes[i], binding.class_name)
+      end
+      assert.matches(settings.compatibility_date, read "spec/engine/gateway.mjs", 1, true)
+      for _, database in ipairs(settings.d1_databases) do
+        assert.matches(database.binding, settings.vars.COLLEGEDB_DATABASES, 1, true)
+      end
     end)
   end)
 

@@ -43,7 +43,11 @@ local function in_turns(rounds, first, second)
     first(i)
     second(i)
   end
-  for i = 1, rounds do one[i], other[i] = time(first, i), time(second, i) end
+  for i = 1, rounds do
+    if i % 2 == 0 then other[i] = time(second, i) end
+    one[i] = time(first, i)
+    if i % 2 == 1 then other[i] = time(second, i) end
+  end
   return measure.median(one), measure.median(other)
 end
 

@@ -11,6 +11,7 @@ local net = require "collegedb.net"
 local coordinator = {}
 
 local DEADLINE <const> = 40 -- seconds
+local ATTEMPTS <const> = 12
 
 ---@class collegedb.Coordinator a value for `kv`
 local Coordinator = { __name = "collegedb.coordinator" }
@@ -50,7 +51,7 @@ end
 function Coordinator:ask(path, body)
   local to = hidden[self]
   local answer = net.request { url = to.url .. path, token = to.token, ca_file = to.ca_file, deadline = to.deadline,
-    headers = { ["Content-Type"] = "application/json" }, body = json.encode(body), write = false }
+    headers = { ["Content-Type"] = "application/json" }, body = json.encode(body), write = false, attempts = ATTEMPTS }
   return json_reader.decode(answer.body), answer.attempts
 end
 

@@ -303,16 +303,22 @@ local has_own_rows = setmetatable({}, { __mode = "k" }) -- by shard, as it was l
 ---@param send fun(look: table): any
 function moved.guarded_batch(shard, look, send)
   local keyspace, text = look()
+  local err = LEFT
   for _ = 1, 3 do
     local own = has_own_rows[shard]
     local done, result = pcall(send, own and { { BY_OWN_ROW, { keyspace, text } } } or { { BY_NO_TABLE } })
     if done then return result end
     local without = errors.is_error(result, "SQL") and result.message:find("no such table: _collegedb_own", 1, true)
     local refused = errors.is_error(result, "MOVED")
-    if refused and own or not (refused or without) then error(refused and LEFT or result, 0) end
-    has_own_rows[shard] = not own
+    if not (refused or without) then error(result, 0) end
+    if refused and own then
+      if not is_here(fence.own_row(shard, keyspace, text)) then error(LEFT, 0) end
+      err = result -- the key came back, or it is another key that the statements write, and which has left
+    else
+      has_own_rows[shard] = not own
+    end
   end
-  error(LEFT, 0)
+  error(err, 0)
 end
 
 --- Runs a transaction on the shard that has the key when it begins.

@@ -54,11 +54,14 @@ local function check_statements(statements)
   end
 end
 
--- The first of the errors that says most: who is behind it may have been done nevertheless.
-local function first_error(failed, count)
-  for i = 1, count do
-    if failed[i] then return failed[i] end
+-- Raises what went wrong with the caller's statements. Where it is all of them, nobody knows which one it was.
+local function check_done(results, failed, first, last)
+  for i = first, last do
+    local err = failed[i]
+    if err and i == first and first < last and failed[last] then err.sql = nil end
+    if err then error(err, 0) end
   end
+  if not results[first] then error(failed[1], 0) end -- a look could not be begun; what its answer lacks does no harm
 end
 
 -- All or none, in one request; the first `look` are not the caller's.
@@ -67,8 +70,7 @@ local function send_batch(shard, statements, look)
   for i, each in ipairs(look) do calls[i] = { shard, each[1], each[2] } end
   for i, each in ipairs(statements) do calls[#look + i] = { shard, each[1], each[2] } end
   local results, failed = core.together(calls, "batch")
-  local err = first_error({ table.unpack(failed, #look + 1, #calls) }, #statements) or failed[1]
-  if err and next(failed, nil) then error(err, 0) end
+  check_done(results, failed, #look + 1, #calls)
   return table.move(results, #look + 1, #calls, 1, {})
 end
 
@@ -86,8 +88,8 @@ function core.tx_methods:transaction(f) return run(self, f) end
 
 function core.shard_methods:batch(statements)
   check_statements(statements)
-  if rawlen(statements) > 0 and core.has_batches(self) then return send_batch(self, statements, {}) end
-  return run_batch(self, statements)
+  if not core.has_batches(self) then return run_batch(self, statements) end
+  return rawlen(statements) > 0 and send_batch(self, statements, {}) or {}
 end
 
 --- db:transaction(key, f). An integer key is written db:key(table, id), because no statement names the table.

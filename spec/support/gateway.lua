@@ -68,7 +68,8 @@ function gateway.write_token(ago)
 end
 
 -- What no answer may hold: a token, and a place in the Worker's code.
-local function check_secrets(text)
+---@param text string
+function gateway.check_secrets(text)
   for _, secret in ipairs { gateway.token, gateway.read_token, "worker/src", ".js:", "    at " } do
     if text:find(secret, 1, true) then error(("an answer holds %q: %s"):format(secret, text), 0) end
   end
@@ -80,7 +81,7 @@ end
 ---@return integer status, table answer, string? code, string? message
 function gateway.check_answer(got, request)
   if not got.body then error(("no answer from %s: %s"):format(request.url, tostring(got.error)), 0) end
-  check_secrets(got.body)
+  gateway.check_secrets(got.body)
   local read, answer = pcall(json_reader.decode, got.body)
   if not read or type(answer) ~= "table" then error("an answer is no JSON: " .. got.body, 0) end
   local good = got.status == 200

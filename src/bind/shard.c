@@ -285,9 +285,8 @@ static int begin(lua_State *L) {
   if (shard->handle->single)
     return cdb__lua_fail(
         L, CDB_UNSUPPORTED,
-        "shard %s has no transactions, and no batch, over several statements: each statement "
-        "is one by itself",
-        shard->name);
+        "shard %s has no transactions%s over several statements: each statement is one by itself",
+        shard->name, shard->handle->batches ? " but batches" : ", and no batch,");
   cdb__lua_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
   *tx = (cdb__lua_tx){.shard = shard};
   const cdb__lua_tx *outer = luaL_testudata(L, 1, CDB__TX_CLASS);

@@ -47,7 +47,8 @@ cdb__net_cause cdb__gateway_judge(const cdb__net_answer *answer, cdb__net_cause 
   static const struct {
     const char *text;
     cdb__net_cause cause;
-  } words[] = {{"\"code\":\"READONLY\"", CDB__NET_READING},
+  } words[] = {{"\"code\":\"SQL\"", CDB__NET_SQL_ERROR},
+               {"\"code\":\"READONLY\"", CDB__NET_READING},
                {"\"code\":\"CONFIG\"", CDB__NET_REFUSED},
                {"\"code\":\"BUSY\"", CDB__NET_OVERLOADED}};
   if (by_status == CDB__NET_OK && !is_whole(answer)) return CDB__NET_CUT;

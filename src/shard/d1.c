@@ -8,11 +8,22 @@
 
 /* --- statements ----------------------------------------------------------------------------------------- */
 
-/* PRAGMA name = value */
-static bool sets_something(const cdb__d1_sql *sql) {
-  for (size_t i = 0; i < sql->count; i++)
-    if (cdb__d1_is_sign(sql, i, '=')) return true;
-  return false;
+static bool is_among(const cdb__d1_sql *sql, size_t token, const char *const *words) {
+  while (*words && !cdb__d1_is_word(sql, token, *words)) words++;
+  return *words != NULL;
+}
+
+/* Does the PRAGMA only tell something? The gateway takes any other one for a write. */
+static bool only_tells(const cdb__d1_sql *sql) {
+  static const char *const lists[] = {"table_info",       "table_xinfo",       "table_list",
+                                      "index_info",       "index_xinfo",       "index_list",
+                                      "foreign_key_list", "foreign_key_check", NULL};
+  static const char *const settings[] = {"foreign_keys",       "defer_foreign_keys",
+                                         "recursive_triggers", "ignore_check_constraints",
+                                         "legacy_alter_table", NULL};
+  const size_t name = cdb__d1_is_sign(sql, 2, '.') ? 3 : 1;
+  if (is_among(sql, name, settings)) return name + 1 == sql->count;
+  return is_among(sql, name, lists) && !cdb__d1_is_sign(sql, name + 1, '=');
 }
 
 static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
@@ -35,7 +46,7 @@ static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stm
   }
   s->base.parameters = s->sql.parameters;
   s->base.readonly = s->sql.reads || s->sql.kind == CDB__SQL_EXPLAIN ||
-                     (s->sql.kind == CDB__SQL_PRAGMA && !(cdb__d1_is_gateway(s) && sets_something(&s->sql)));
+                     (s->sql.kind == CDB__SQL_PRAGMA && (!cdb__d1_is_gateway(s) || only_tells(&s->sql)));
   *out = &s->base;
   return CDB_OK;
 }

@@ -91,9 +91,16 @@ static cdb__net_cause send(cdb__d1_stmt **list, size_t count) {
   return answer.cause;
 }
 
+/* What was made of the names goes too: the look at them may fail. */
+static void forget_columns(cdb__d1_stmt *s) {
+  cdb__d1_free_names(&s->columns);
+  s->base.columns = 0;
+  s->base.prepared++;
+}
+
 static void plan(cdb__d1_stmt *s, bool anew) {
   s->batched = true;
-  if (anew) cdb__d1_free_names(&s->columns);
+  if (anew) forget_columns(s);
   s->paged = s->copy = s->limited = false;
   s->first = true;
   cdb__d1_begin(s);

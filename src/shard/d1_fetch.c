@@ -203,7 +203,7 @@ static void take_write(cdb__d1_stmt *s) {
   s->encoded = s->sql.returning != 0;
   if (s->answer.columns) take_columns(s);
   s->next = CDB__ASK_NOTHING;
-  if (s->answer.repeated && s->sql.returning)
+  if (s->answer.repeated && (s->sql.returning || s->sql.kind == CDB__SQL_PRAGMA))
     cdb__d1_fail(s, CDB_OUTCOME_UNKNOWN, "the write was done, but its first answer, with the rows, was lost");
 }
 
@@ -236,7 +236,7 @@ static bool may_ask_again(cdb__d1_stmt *s) {
     s->code = CDB_OK;
     return true;
   }
-  if (s->limited && s->next == CDB__ASK_PLAIN) {
+  if (s->limited && s->next == CDB__ASK_PLAIN && !strstr(s->fault.message, "no such table: ")) {
     s->limited = false; /* what is wrong is to be said of the statement as it was written */
     s->code = CDB_OK;
     return true;
@@ -359,7 +359,7 @@ void cdb__d1_fetch_many(cdb__stmt **stmts, size_t count) {
     const size_t n = count - from < PARALLEL ? count - from : PARALLEL;
     for (size_t i = 0; i < n; i++) {
       list[i] = cdb__d1_stmt_of(stmts[from + i]);
-      list[i]->paged = false;
+      list[i]->paged = list[i]->batched = false;
       list[i]->first = true;
       cdb__d1_begin(list[i]);
     }
@@ -385,6 +385,7 @@ static void fetch(cdb__d1_stmt *s) {
 
 void cdb__d1_fetch_first(cdb__d1_stmt *s) {
   s->first = true;
+  s->batched = false;
   s->page_rows = PAGE_ROWS;
   s->paged = s->base.wanted == CDB__WANT_PAGES && cdb__d1_has_pages(&s->sql);
   fetch(s);

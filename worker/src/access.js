@@ -13,26 +13,29 @@ function padded(token) {
   return { room, fits: read === token.length };
 }
 
-function same(given, secret) {
-  const other = padded(secret ?? "");
+function same(given, token) {
+  const other = padded(token);
   const equal = crypto.subtle.timingSafeEqual(given.room, other.room);
-  return equal && given.fits && other.fits && Boolean(secret);
+  return equal && given.fits && other.fits && token !== "";
 }
+
+// A secret may hold several tokens, while one takes the place of another. Each is looked at.
+const isOf = (given, secret) => (secret ?? "").split(/\s+/).map((token) => same(given, token)).includes(true);
 
 // May the request's sender write? One who may not even read is a Failure.
 export function mayWrite(request, env) {
   const header = request.headers.get("authorization") ?? "";
   const given = padded(header.startsWith("Bearer ") ? header.slice(7) : "");
   if (!env.COLLEGEDB_TOKEN) throw new Failure(503, "CONFIG", "the secret COLLEGEDB_TOKEN is not set");
-  const full = same(given, env.COLLEGEDB_TOKEN);
-  const reads = same(given, env.COLLEGEDB_READ_TOKEN);
+  const full = isOf(given, env.COLLEGEDB_TOKEN);
+  const reads = isOf(given, env.COLLEGEDB_READ_TOKEN);
   if (!full && !reads) throw new Failure(401, "TOKEN", "the token is missing or wrong");
   return full;
 }
 
-// A binding of a list such as "db-east, db-west"; what is not on it is as if it were not there.
+// A binding of a list such as "EAST, WEST", or an array; what is not on it is as if it were not there.
 export function bindingOf(env, name, list) {
-  const allowed = (env[list] ?? "").split(",").map((each) => each.trim());
+  const allowed = String(env[list] ?? "").split(",").map((each) => each.trim());
   if (!name || !allowed.includes(name)) {
     throw new Failure(404, "BINDING", `this binding is not in ${list}`);
   }

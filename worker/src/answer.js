@@ -20,13 +20,15 @@ export function answer(fields) {
   return Response.json({ success: true, ...fields });
 }
 
+const HEADERS = { 401: { "www-authenticate": "Bearer" }, 405: { allow: "POST" } };
+
 // An error that is none of ours tells only that it happened: its text could hold values.
 export function answerFailure(error) {
   const { status, code, message, fields } =
     error instanceof Failure ? error : new Failure(500, "FAILED", "the gateway failed; its log says more");
   if (!(error instanceof Failure)) console.error(error);
-  const headers = status === 405 ? { allow: "POST" } : {};
-  return Response.json({ success: false, errors: [{ code, message, ...fields }] }, { status, headers });
+  return Response.json({ success: false, errors: [{ code, message, ...fields }] },
+    { status, headers: HEADERS[status] ?? {} });
 }
 
 const LARGEST = 8 << 20; // bytes of a body

@@ -90,7 +90,7 @@ async function failed(session, statements, token, error) {
   const failure = failureOf(error);
   if (failure.code !== "SQL") throw failure;
   const records = await closed(session, token).catch((why) => {
-    throw failureOf(why);
+    throw new Failure(500, "FAILED", failureOf(why).message); // it is open still
   });
   if (records[0].changes !== String(FAILED)) return { results: repeatedOf(statements, records), repeated: true };
   if (!failure.message.includes("_collegedb_applied.op")) throw failure;

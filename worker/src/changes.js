@@ -1,6 +1,7 @@
-// Changes of the directory, as the Lua client sends them: an insertion into the view _collegedb_change, whose trigger does all
-// of it (lua/collegedb/single_tables.lua). Entries are not in this object, so what is said of them is taken out of it, asked
-// for at the ranges, and written into their logs in the transaction in which the trigger does the rest.
+// Changes of the directory, as the Lua client sends them: an insertion into the view _collegedb_change, whose trigger
+// does all of it (lua/collegedb/single_tables.lua). Entries are not in this object, so what is said of them is taken
+// out of it, asked for at the ranges, and written into their logs in the transaction in which the trigger does the
+// rest.
 import { Failure } from "./answer.js";
 import { run, valueOf } from "./rows.js";
 import { termsOf } from "./record.js";

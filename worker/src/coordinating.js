@@ -9,13 +9,25 @@ const NEIGHBOURS = new Set(["shards", "stats", "allocate", "sequence", "health",
 
 let ranges; // how many there are, which never changes
 
+// What an object answers to a call.
+async function called(call) {
+  try {
+    return asked(await call);
+  } catch (error) {
+    if (error instanceof Failure) throw error;
+    console.error(error);
+    if (error.overloaded) throw new Failure(429, "BUSY", "an object of the coordinator has too much to do");
+    throw new Failure(500, "FAILED", "an object of the coordinator failed; its log says more");
+  }
+}
+
 async function countOf(env) {
-  ranges ??= await mainOf(env).ranges();
+  ranges ??= await called(mainOf(env).ranges());
   return ranges;
 }
 
 async function callRange(env, range, method, ...args) {
-  return asked(await objectOf(env, range, await countOf(env))[method](range, ...args));
+  return called(objectOf(env, range, await countOf(env))[method](range, ...args));
 }
 
 async function callAll(env, method, ...args) {
@@ -37,7 +49,8 @@ const checks = {
   keep: [(value) => typeof value === "boolean", "a boolean"],
   rotate: [isHex, "a turn's name in hexadecimal digits"],
   shards: [(value) => Array.isArray(value) && value.length > 0 && value.every(isCount), "an array of shards' numbers"],
-  taken: [(value) => Array.isArray(value) && value.every(isTaken), "an array of [name, turn, count], names in hexadecimal digits"],
+  taken: [(value) => Array.isArray(value) && value.every(isTaken),
+    "an array of [name, turn, count], names in hexadecimal digits"],
 };
 
 // The fields of a body, with the digest of its key.
@@ -121,28 +134,31 @@ async function page(env, { after = "" }) {
 
 const LONGEST = 512; // characters of a name
 const isName = (value) => isText(value) && value !== "" && value.length <= LONGEST;
-const checkNames = (body, ...names) => names.forEach((name) => check(isName(body[name]), `${name} is a text of up to 512`));
+
+function checkNames(body, ...names) {
+  for (const name of names) check(isName(body[name]), `${name} is a text of at most ${LONGEST} characters`);
+}
 
 async function number(env, { name, min = 0 }) {
   checkNames({ name }, "name");
   check(Number.isSafeInteger(min), "min is a whole number");
-  return { value: await mainOf(env).number(name, min) };
+  return { value: await called(mainOf(env).number(name, min)) };
 }
 
 async function turn(env, { name, peek = false }) {
   checkNames({ name }, "name");
-  return { turn: await mainOf(env).turn(hexOf(new TextEncoder().encode(name)), Boolean(peek)) };
+  return { turn: await called(mainOf(env).turn(hexOf(new TextEncoder().encode(name)), Boolean(peek))) };
 }
 
 async function lease(env, body) {
   checkNames(body, "name", "holder");
   check(body.seconds > 0 && body.seconds <= 86400, "seconds is a number above 0, up to 86,400");
-  return mainOf(env).lend(body.name, body.holder, body.seconds);
+  return called(mainOf(env).lend(body.name, body.holder, body.seconds));
 }
 
 async function release(env, body) {
   checkNames(body, "name", "holder");
-  return mainOf(env).giveBack(body.name, body.holder);
+  return called(mainOf(env).giveBack(body.name, body.holder));
 }
 
 // --- paths ----------------------------------------------------------------------------------------------
@@ -152,7 +168,7 @@ const isParameter = (value) => value === null || typeof value === "string";
 async function query(env, { sql, params = [] }) {
   check(isText(sql) && sql !== "", "sql is a statement");
   check(Array.isArray(params) && params.every(isParameter), "params is an array of strings and null");
-  return asked(await mainOf(env).query({ sql, params }));
+  return called(mainOf(env).query({ sql, params }));
 }
 
 const paths = {
@@ -175,7 +191,7 @@ const paths = {
 async function answerNeighbour(request, env, name) {
   const url = new URL(request.url);
   const body = ["GET", "HEAD"].includes(request.method) ? undefined : await bytesOf(request);
-  return mainOf(env).fetch(`https://coordinator/${name}${url.search}`, { method: request.method, body });
+  return called(mainOf(env).fetch(`https://coordinator/${name}${url.search}`, { method: request.method, body }));
 }
 
 export async function answerCoordinator(request, env, [name = "", ...more], writes) {

@@ -1,5 +1,5 @@
-// The main object of the coordinator: the directory's tables but for its entries, which are in the ranges (entries.js), and
-// leases for those. There is one, with the name "default".
+// The main object of the coordinator: the directory's tables but for its entries, which are in the ranges (entries.js),
+// and leases for those. There is one, with the name "default".
 import { DurableObject } from "cloudflare:workers";
 import { Failure, told } from "./answer.js";
 import { TABLE, changing } from "./changes.js";
@@ -49,6 +49,8 @@ const logOf = (sql) => ({
 });
 
 export class ShardCoordinator extends DurableObject {
+  static life = 10_000; // ms of a lease, at the range counted from before it asked
+
   constructor(ctx, env) {
     super(ctx, env);
     this.sql = ctx.storage.sql;
@@ -65,7 +67,7 @@ export class ShardCoordinator extends DurableObject {
     this.log = logOf(this.sql);
     const call = (range, method, ...args) => objectOf(this.env, range, this.count)[method](range, ...args);
     const terms = () => termsOf(this.sql);
-    this.leases = leasing({ log: this.log, call, terms, boot: this.boot });
+    this.leases = leasing({ log: this.log, call, terms, boot: this.boot, life: ShardCoordinator.life });
     this.changes = changing(this.ctx.storage, this.log, this.leases, this.count);
   }
 

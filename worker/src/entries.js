@@ -1,5 +1,5 @@
-// The entries of a range of digests. They are served only under a lease of the main object (leases.js), which is kept in memory:
-// it says the epoch and the shards, and all that stands in the log up to it has been done here.
+// The entries of a range of digests. They are served only under a lease of the main object (leases.js), which is kept
+// in memory: it says the epoch and the shards, and all that stands in the log up to it has been done here.
 import { DurableObject } from "cloudflare:workers";
 import { Failure, told } from "./answer.js";
 import * as entries from "./entries_sql.js";
@@ -39,7 +39,8 @@ export class EntryRange extends DurableObject {
     if (lease.id > this.voided) this.lease = { ...lease, until: began + lease.life };
   }
 
-  // Runs `f(lease)`, which looks and writes at once, while there is a lease, and no turn is being spent for the digests.
+  // Runs `f(lease)`, which looks and writes at once, while there is a lease, and no turn is being spent for the
+  // digests.
   async under(range, digests, f) {
     for (let attempt = 0; attempt < ATTEMPTS; ) {
       const busy = this.wishes.busy(digests);
@@ -63,8 +64,8 @@ export class EntryRange extends DurableObject {
     if (!settled) await mainOf(this.env).settle();
   }
 
-  // For a change of the main object's: the lease, and all up to `id`, is over. Answers what it asks of the entries, which
-  // stand still until there is a new one.
+  // For a change of the main object's: the lease, and all up to `id`, is over. Answers what it asks of the entries,
+  // which stand still until there is a new one.
   freeze(_, id, log, checks) {
     this.voided = Math.max(this.voided, id);
     this.lease = null;
@@ -103,8 +104,8 @@ export class EntryRange extends DurableObject {
     });
   }
 
-  // The same with turns: `rotate` is a turn's name and `shards` are those that take turns, or `taken` are the turns that
-  // `shard` was chosen by, as they were seen.
+  // The same with turns: `rotate` is a turn's name and `shards` are those that take turns, or `taken` are the turns
+  // that `shard` was chosen by, as they were seen.
   async allot(range, wish) {
     return told(async () => {
       await this.settle(range, wish.text);
@@ -149,7 +150,7 @@ export class EntryRange extends DurableObject {
   }
 
   known(range, digests) {
-    return told(() => this.under(range, [], (lease) => ({ epoch: lease.epoch, rows: entries.known(this.sql, digests) })));
+    return told(() => this.under(range, [], ({ epoch }) => ({ epoch, rows: entries.known(this.sql, digests) })));
   }
 
   counts(range) { return told(() => this.under(range, [], () => ({ rows: entries.counts(this.sql) }))); }

@@ -1,4 +1,5 @@
-// Statements on a range's entries. Digests come as hexadecimal digits; lists as one JSON text, in which whole numbers stay such.
+// Statements on a range's entries. Digests come as hexadecimal digits; lists as one JSON text, in which whole numbers
+// stay such.
 import { valueOf } from "./rows.js";
 
 const TABLES = [

@@ -1,19 +1,17 @@
 // Leases by which ranges serve their entries, as the main object gives them out, and takes them back for a change.
 //
-// A range without a lease does nothing; so while a change holds ranges, their entries stand still. What a change does to
-// entries is written into a log, in the transaction that makes it. A range brings its entries up to the log before it goes by
-// a new lease: so nobody sees them from before, whoever dies in between.
+// A range without a lease does nothing; so while a change holds ranges, their entries stand still. What a change does
+// to entries is written into a log, in the transaction that makes it. A range brings its entries up to the log before
+// it goes by a new lease: so nobody sees them from before, whoever dies in between.
 import { Failure } from "./answer.js";
 
-export const LIFE = 10_000; // ms, at the range counted from before it asked
-const MARGIN = 2_000; // for clocks that do not go alike
 const ATTEMPTS = 3;
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-// `log` is the main object's: of(range) → [{ seq, what }], forget(range, seq); call(range, method, …) asks a range, and terms()
-// are what it goes by under a lease.
-export function leasing({ log, call, terms, boot }) {
+// `log` is the main object's: of(range) → [{ seq, what }], forget(range, seq); call(range, method, …) asks a range, and
+// terms() are what it goes by under a lease.
+export function leasing({ log, call, terms, boot, life }) {
   const born = Date.now();
   const granted = new Map(); // range → { id, until }
   const held = new Map(); // range → the promise that a change is over
@@ -23,35 +21,42 @@ export function leasing({ log, call, terms, boot }) {
   async function grant(range, applied) {
     while (held.has(range)) await held.get(range);
     log.forget(range, applied);
-    granted.set(range, { id: ++last, until: Date.now() + LIFE });
-    return { ...terms(), id: last, life: LIFE, log: log.of(range) };
+    granted.set(range, { id: ++last, until: Date.now() + life });
+    return { ...terms(), id: last, life, log: log.of(range) };
   }
 
   // The end of what a range may still hold. Of those that were given before this start, nothing is known.
-  const endOf = (range) => granted.get(range)?.until ?? born + LIFE;
+  const endOf = (range) => granted.get(range)?.until ?? born + life;
 
-  async function recall(range, checks) {
-    const end = endOf(range) + MARGIN;
-    granted.delete(range);
-    if (!checks && Date.now() > end) return {};
-    for (let attempt = 1; ; attempt++) {
+  // Asks a range; undefined where it does not answer.
+  async function reach(range, checks) {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       try {
-        const answer = await call(range, "freeze", last, log.of(range), checks ?? {});
-        log.forget(range, answer.applied);
-        return answer;
+        return await call(range, "freeze", last, log.of(range), checks ?? {});
       } catch (error) {
         console.error(error);
-        if (attempt === ATTEMPTS) break;
         await pause(50 * attempt);
       }
     }
-    // It can not be asked; but what it holds ends by itself.
-    if (checks) throw new Failure(429, "BUSY", "a range of entries does not answer");
-    await pause(Math.max(0, end - Date.now()));
-    return {};
+    return undefined;
   }
 
-  // Runs `f` with the answers of ranges, a map from each to what it is asked (null: nothing), which stand still meanwhile.
+  // Takes a lease back. A range that does not answer can not be asked anything; but what it holds ends by itself.
+  async function recall(range, checks) {
+    const end = endOf(range) + life / 5; // clocks do not go alike
+    let answer = {};
+    if (checks || Date.now() <= end) {
+      answer = await reach(range, checks);
+      if (!answer && checks) throw new Failure(429, "BUSY", "a range of entries does not answer");
+      if (answer) log.forget(range, answer.applied);
+      else await pause(Math.max(0, end - Date.now()));
+    }
+    granted.delete(range);
+    return answer ?? {};
+  }
+
+  // Runs `f` with the answers of ranges, a map from each to what it is asked (null: nothing), which stand still
+  // meanwhile.
   async function hold(asked, f) {
     let release;
     const over = new Promise((resolve) => { release = resolve; });

@@ -1,6 +1,7 @@
-// The endpoints of the TypeScript library's coordinator: same paths, bodies and answers, for a Worker that has bound this class
-// as its own. What differs is that an allocated key stays where it was given, for all, and that shards are the record's.
-import { Failure, asked, check } from "./answer.js";
+// The endpoints of the TypeScript library's coordinator: same paths, bodies and answers, for a Worker that has bound
+// this class as its own. What differs is that an allocated key stays where it was given, for all, and that shards are
+// the record's.
+import { Failure, asked, check, isText } from "./answer.js";
 import { digestOf, hexOf } from "./digest.js";
 import { nextOf } from "./numbers.js";
 import { objectOf, rangeOf } from "./ranges.js";
@@ -14,13 +15,15 @@ export const TABLES = [
   "CREATE TABLE IF NOT EXISTS _gateway_stats (shard TEXT PRIMARY KEY, count INTEGER NOT NULL, at INTEGER NOT NULL)",
 ];
 
-const isName = (value) => typeof value === "string" && value !== "";
+// A name that comes back from SQLite as it went there.
+const isName = (value) => isText(value) && value !== "" && !value.includes("\0");
 const checkName = (value, what) => check(isName(value), `Missing or invalid ${what} parameter`);
 
 // --- shards --------------------------------------------------------------------------------------
 
 // Names that a program made known without a record of theirs; as in lua/collegedb/directory.lua.
-const KNOWN = "SELECT substr(name, 7) AS name FROM _collegedb_counters WHERE substr(name, 1, 6) = 'known:' ORDER BY name";
+const KNOWN = `SELECT substr(name, 7) AS name FROM _collegedb_counters WHERE substr(name, 1, 6) = 'known:'
+  ORDER BY name`;
 
 const namesOf = (sql) => {
   const { shards } = termsOf(sql);
@@ -90,8 +93,8 @@ async function eligible(object, names) {
   const open = terms.shards.filter(({ drained }) => !drained);
   const given = names ?? namesOf(object.sql);
   const missing = given.filter((name) => !terms.shards.some((shard) => shard.name === name));
-  if (terms.family) check(!names || !missing.length, "availableShards names a shard that the directory does not have");
-  else if (missing.length) {
+  // Where Lua programs have placed shards, others are not for keys that those share.
+  if (missing.length && !terms.family) {
     await object.changes.everywhere(() => missing.forEach((name) => addShard(object.sql, name)));
     return null;
   }
@@ -100,29 +103,26 @@ async function eligible(object, names) {
   return { epoch: terms.epoch, shards };
 }
 
-function ask(object, { digest, text }, key, strategy, { epoch, shards }, reads) {
+function ask(object, { digest, text }, key, strategy, { epoch, shards }) {
   const range = rangeOf(digest, object.count);
   const entries = objectOf(object.env, range, object.count);
-  if (reads) return entries.lookup(range, { digest, text });
   if (strategy === "round-robin") {
     return entries.allot(range, { digest, text, epoch, rotate: ROUND_ROBIN, shards: shards.map(({ id }) => id) });
   }
   return entries.claim(range, { digest, text, epoch, shard: chosen(strategy, key, shards).id });
 }
 
-async function allocate(object, { primaryKey, strategy = "round-robin", operationType, availableShards }) {
+// Also for a read (`operationType`): the library remembers what it was told, so it must be so from then on.
+async function allocate(object, { primaryKey, strategy = "round-robin", availableShards }) {
   checkName(primaryKey, "primaryKey");
   check(availableShards === undefined || (Array.isArray(availableShards) && availableShards.every(isName)),
     "Missing or invalid availableShards parameter");
   const key = await digestOf({ key: primaryKey });
-  const reads = operationType === "read";
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const among = await eligible(object, availableShards);
     if (!among) continue;
-    const answered = asked(await ask(object, key, primaryKey, strategy, among, reads));
+    const answered = asked(await ask(object, key, primaryKey, strategy, among));
     if (answered.id !== undefined) return { shard: answered.shard };
-    // A read gives nothing away.
-    if (reads) return { shard: (strategy === "random" ? among.shards[0] : chosen(strategy, primaryKey, among.shards)).name };
   }
   throw new Failure(429, "BUSY", "the directory's record changes too fast");
 }
@@ -144,7 +144,8 @@ async function exactCounts(object) {
 
 async function stats(object, _, url) {
   const exact = url.searchParams.has("exact") ? await exactCounts(object) : null;
-  const reports = new Map([...object.sql.exec("SELECT shard, count, at FROM _gateway_stats")].map((row) => [row.shard, row]));
+  const rows = [...object.sql.exec("SELECT shard, count, at FROM _gateway_stats")];
+  const reports = new Map(rows.map((row) => [row.shard, row]));
   return namesOf(object.sql).map((binding) => {
     const { count = 0, at = 0 } = reports.get(binding) ?? {};
     return exact ? { binding, count: exact.get(binding) ?? 0, lastUpdated: Date.now() }

@@ -29,7 +29,7 @@ export function lend(sql, name, holder, seconds) {
 // Gives it back; false when it was not lent to that holder any more.
 export function giveBack(sql, name, holder) {
   const now = Date.now();
-  const live = valueOf(sql, "DELETE FROM _gateway_leases WHERE name = ?1 AND holder = ?2 RETURNING until > ?3", name, holder,
-    now);
+  const live = valueOf(sql, "DELETE FROM _gateway_leases WHERE name = ?1 AND holder = ?2 RETURNING until > ?3",
+    name, holder, now);
   return { released: live === 1 };
 }

@@ -5,7 +5,8 @@ import { Failure } from "./answer.js";
 const NAME = "default"; // as the TypeScript library's
 
 export function mainOf(env) {
-  if (!env.COORDINATOR || !env.ENTRIES) throw new Failure(503, "CONFIG", "there are no bindings COORDINATOR and ENTRIES");
+  const bound = env.COORDINATOR && env.ENTRIES;
+  if (!bound) throw new Failure(503, "CONFIG", "there are no bindings COORDINATOR and ENTRIES");
   return env.COORDINATOR.getByName(NAME);
 }
 

@@ -1,5 +1,5 @@
-// What the main object knows of the directory's record: its SQL is the Lua client's (lua/collegedb/single_tables.lua); here is
-// only what the ranges go by, and what a Worker does without a Lua program.
+// What the main object knows of the directory's record: its SQL is the Lua client's (lua/collegedb/single_tables.lua);
+// here is only what the ranges go by, and what a Worker does without a Lua program.
 import { valueOf } from "./rows.js";
 
 // As in lua/collegedb/directory.lua, for a Worker that comes before any Lua program.

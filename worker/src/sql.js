@@ -3,7 +3,7 @@
 // Tokens are cut where SQLite cuts them (tokenize.c), in one pass: a string here is a string there. What SQLite would
 // not take as a token, or D1 has no use for ("$x(…)", which swallows quotes), makes the text no statement at all.
 
-const SPACE = /[ \t\n\f\r]/;
+const SPACE = /[ \t\n\f\r\ufeff]/; // a byte order mark too, where a token may begin
 const WORD = /[A-Za-z0-9_$\u0080-\uffff]+/y;
 const CLOSING = { "'": "'", '"': '"', "`": "`", "[": "]" };
 
@@ -30,8 +30,11 @@ function wordEnd(sql, at) {
   return WORD.test(sql) ? WORD.lastIndex : 0;
 }
 
+// SQLite's capitals are ASCII only: for JavaScript "ſelect" would be SELECT too.
+const capitals = (text) => text.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+
 // What stands in quotes, behind a "'", as far as anyone asks for it.
-const quotedToken = (sql, at, end) => "'" + sql.slice(at + 1, Math.min(end - 1, at + 50)).toUpperCase();
+const quotedToken = (sql, at, end) => "'" + capitals(sql.slice(at + 1, Math.min(end - 1, at + 50)));
 
 // The tokens: words in capitals, what is quoted, other characters as they are; and where the last one ends that is no
 // semicolon. undefined: not SQL.
@@ -49,7 +52,7 @@ function tokensOf(sql) {
     const quoted = Object.hasOwn(CLOSING, first);
     const end = quoted ? quotedEnd(sql, at) : wordEnd(sql, at);
     if (quoted && !end) return undefined;
-    tokens.push(quoted ? quotedToken(sql, at, end) : end ? sql.slice(at, end).toUpperCase() : first);
+    tokens.push(quoted ? quotedToken(sql, at, end) : end ? capitals(sql.slice(at, end)) : first);
     at = end || at + 1;
     if (first !== ";") last = at;
   }
@@ -64,14 +67,17 @@ function endOfFirst(tokens) {
   return end < 0 ? tokens.length : end;
 }
 
-// What a statement does: its first word, or behind WITH that of the statement that the names are for.
+const VERB = /^(SELECT|VALUES|INSERT|REPLACE|UPDATE|DELETE)$/;
+
+// What a statement does: its first word, or behind WITH that of the statement that the names are for. Such a name may be
+// a word as well, but it has no bracket before it.
 function verbOf(tokens) {
   if (tokens[0] !== "WITH") return tokens[0];
   let depth = 0;
-  for (const token of tokens) {
+  for (const [i, token] of tokens.entries()) {
     if (token === "(") depth++;
     else if (token === ")") depth--;
-    else if (depth === 0 && /^(SELECT|VALUES|INSERT|REPLACE|UPDATE|DELETE)$/.test(token)) return token;
+    else if (depth === 0 && tokens[i - 1] === ")" && VERB.test(token)) return token;
   }
   return undefined;
 }

@@ -17,8 +17,8 @@ function shardOf(lease, shard) {
   return found;
 }
 
-// A shard for a new key, claimed by one that does not know the record. What could be in a shard without an entry, it can not
-// look for.
+// A shard for a new key, claimed by one that does not know the record. What could be in a shard without an entry, it
+// can not look for.
 export function openShard(lease, shard) {
   checkPlacement(lease);
   const found = shardOf(lease, shard);

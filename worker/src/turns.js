@@ -7,8 +7,8 @@ const NAME = "'turn:' || CAST(unhex(?1) AS TEXT)";
 const turnOf = (sql, name) => valueOf(sql, `SELECT value FROM _collegedb_counters WHERE name = ${NAME}`, name) ?? 0;
 
 function setTurn(sql, name, value) {
-  sql.exec(`INSERT INTO _collegedb_counters VALUES (${NAME}, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value`,
-    name, value);
+  sql.exec(`INSERT INTO _collegedb_counters VALUES (${NAME}, ?2)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value);
 }
 
 const epochOf = (sql) => valueOf(sql, "SELECT value FROM _collegedb_counters WHERE name = 'epoch'");

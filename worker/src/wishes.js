@@ -1,5 +1,5 @@
-// New keys whose shard goes by turns. Turns are the main object's, and are spent there together with the entry (turns.js); a
-// range sends it the wishes that have come while the ones before were answered, one request at a time.
+// New keys whose shard goes by turns. Turns are the main object's, and are spent there together with the entry
+// (turns.js); a range sends it the wishes that have come while the ones before were answered, one request at a time.
 import { mainOf } from "./ranges.js";
 
 const MOST = 100; // a request
@@ -10,20 +10,22 @@ export function wishing(object) {
   const pending = new Map(); // digest → the promise that its wish was answered
   let sending = null;
 
-  // Without an answer it is not known what was done; then, and without the lease, they are decided again: by a new lease the
-  // range has all that the log has.
+  // Null where the main object does not know the lease (any more), or where it is not known what it has done. Then the
+  // range goes on by a new lease, with which it gets all that the log has.
   async function ask(range, lease, batch) {
     if (object.lease !== lease) return null;
     try {
       const wishes = batch.map(({ wish }) => wish);
       const answers = await mainOf(object.env).spend(range, lease.id, object.applied, wishes);
-      if (answers) object.apply(answers.filter(({ seq }) => seq));
-      return answers;
+      if (answers) {
+        object.apply(answers.filter(({ seq }) => seq));
+        return answers;
+      }
     } catch (error) {
       console.error(error);
-      if (object.lease === lease) object.lease = null;
-      return null;
     }
+    if (object.lease === lease) object.lease = null;
+    return null;
   }
 
   function told(lease, answer) {

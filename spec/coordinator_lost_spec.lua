@@ -1,0 +1,255 @@
+-- The directory of the coordinator when one of its objects is reset, or an answer is lost, at any call of one object by
+-- another or of the client's: what comes out is what comes out without it.
+
+local collegedb = require "collegedb"
+local core = require "collegedb.core"
+local directory = require "collegedb.directory"
+local fixture = require "spec.support.fixture"
+local gateway = require "spec.support.gateway"
+local json = require "collegedb.json"
+local json_reader = require "collegedb.json_reader"
+local net = require "collegedb.net"
+
+-- CDB_LOST_STEP=1 looks at every call.
+local STEP <const> = tonumber(os.getenv "CDB_LOST_STEP" or 0)
+
+describe("a fault of the coordinator's", function()
+  if gateway.skips(it, function(why) pending(why) end) then return end
+
+  local served, value
+
+  setup(function()
+    served = gateway.start { worker = "spec/engine/faulty/index.js", vars = { COLLEGEDB_DEVELOPMENT = "true" } }
+    value = collegedb.gateway({ url = served.url, token = gateway.token }):coordinator()
+  end)
+  teardown(function()
+    net.close()
+    served.stop()
+  end)
+  before_each(fixture.start)
+  after_each(function()
+    net.close()
+    fixture.stop()
+  end)
+
+  -- Sets a fault; answers how many calls there were since the last one was set.
+  local function set_fault(at, how)
+    local body = json.encode { at = at, how = how }
+    local answer = net.request { url = served.url .. "/fault", body = body, write = false }
+    return json_reader.decode(answer.body).calls
+  end
+
+  -- Where an answer of the entries' is lost on its way to this program, or comes a second time after the next request.
+  local function lossy(dir, at, how)
+    local rows, count, late = dir.rows.coordinator, 0, nil
+    dir.rows.coordinator = { ask = function(_, path, body)
+      count = count + 1
+      local answer, attempts = rows:ask(path, body)
+      if late then
+        rows:ask(late[1], late[2])
+        late = nil
+      end
+      if count ~= at then return answer, attempts end
+      if how == "late" then late = { path, body } return answer, attempts end
+      answer, attempts = rows:ask(path, body)
+      return answer, attempts + 1
+    end }
+    return function() return count >= at end
+  end
+
+  -- All that is in the directory, less what is of a moment.
+  local function dump()
+    local dir = directory.open(value)
+    local out, digests = { counters = {}, shards = dir.journal:all "SELECT * FROM _collegedb_shards ORDER BY id" }, ""
+    for row in dir.journal:each "SELECT name, value FROM _collegedb_counters WHERE name NOT IN ('identity', 'move')" do
+      out.counters[row.name] = row.value
+    end
+    out.placements = dir.journal:all "SELECT * FROM _collegedb_placements ORDER BY number"
+    repeat
+      local page = dir.rows:page(digests:sub(-16))
+      digests = digests .. table.concat(page)
+    until #page == 0
+    for i, entry in pairs((dir:entries_of(digests))) do
+      out[digests:sub(16 * i - 15, 16 * i)] = { entry.shard, entry.version }
+    end
+    dir:close()
+    return out
+  end
+
+  local function clean()
+    for _, name in ipairs(fixture.files()) do os.remove(fixture.path(name)) end
+    value:ask("flush", json.object {})
+  end
+
+  -- `f(open)` opens the directory by open(), once.
+  local function sweep(f, step, faults, losses)
+    clean()
+    local expected = f(function() return directory.open(value) end)
+    local seen = dump()
+    local function compare(answer, how, at)
+      assert.same(expected, answer, ("%s, %d"):format(how, at))
+      assert.same(seen, dump(), ("%s, %d"):format(how, at))
+    end
+    for _, how in ipairs(faults or { "refused", "lost", "caller", "callee" }) do
+      local at = 1
+      repeat
+        clean()
+        set_fault(at, how)
+        local done, answer = pcall(f, function() return directory.open(value) end)
+        assert(done, ("%s, %d: %s"):format(how, at, tostring(answer)))
+        local came = set_fault(0, "") >= at
+        compare(answer, how, at)
+        at = at + step
+      until not came
+    end
+    for _, how in ipairs(losses or { "again", "late" }) do
+      local at = 1
+      repeat
+        clean()
+        local came
+        local answer = f(function()
+          local dir = directory.open(value)
+          came = lossy(dir, at, how)
+          return dir
+        end)
+        compare(answer, how, at)
+        at = at + step
+      until not came()
+    end
+  end
+
+  local function with_directory(f)
+    return function(open)
+      local dir = open()
+      local done, answer = pcall(f, dir)
+      dir:close()
+      if not done then error(answer, 0) end
+      return answer
+    end
+  end
+
+  local function shards(dir, ...)
+    local names, ids = { ... }, {}
+    dir:change(function(tx)
+      for i, name in ipairs(names) do
+        ids[i] = tx:run("INSERT INTO _collegedb_shards (name, integrated) VALUES (?, 1)", { name }).meta.last_row_id
+      end
+      return true
+    end)
+    return table.unpack(ids)
+  end
+
+  it("in a change of single entries changes nothing of what comes out", function()
+    sweep(with_directory(function(dir)
+      local a, b = shards(dir, "a", "b")
+      local epoch, seen = dir:epoch(), {}
+      local function see(...) seen[#seen + 1] = { ... } end
+      see(dir:claim("", "k", a, epoch))
+      see(dir:claim("", "k", b, epoch))
+      see(dir:replace("", "k", 1, b))
+      see(dir:replace("", "k", 1, a))
+      see(dir:replace("", "new", nil, a))
+      see(dir:correct("", "k", 2, a))
+      see(dir:forget("", "k"))
+      see(dir:forget("", "k"))
+      for i = 1, 3 do
+        see(dir:rotate("r", "", "r" .. i, { a, b }, dir:epoch()))
+        local turns <close> = dir:turns()
+        local turn = turns:take "t"
+        turns:claim("", "t" .. i, turn % 2 == 0 and a or b, dir:epoch())
+        see(turn, dir:lookup("", "t" .. i))
+      end
+      see(dir:rotate("r", "", "r1", { a, b }, dir:epoch()))
+      see(dir:rotate("r", "", "r9", { a, b }, dir:epoch() - 1))
+      return seen
+    end), STEP > 0 and STEP or 37)
+  end)
+
+  it("in a change of many entries changes nothing of what comes out", function()
+    sweep(with_directory(function(dir)
+      local a, b = shards(dir, "a", "b")
+      local seen = {}
+      local function see(...) seen[#seen + 1] = { ... } end
+      local list = { { keyspace = "", text = "x", id = a }, { keyspace = "posts", text = "1", id = a } }
+      see(dir:assign(list, true))
+      list[3] = { keyspace = "", text = "y", id = b }
+      see(dir:assign(list, true))
+      see(dir:assign(list, false))
+      dir:publish("", { "p", "q" }, a, 5)
+      dir:publish_all { { keyspace = "", text = "p", id = b, version = 9 },
+        { keyspace = "", text = "q", id = b, version = 0 } }
+      see(dir:discard(b))
+      dir:add_names { "n1" }
+      dir:set_names { "n2" }
+      see((dir:change(function(tx)
+        dir:drop(tx, b)
+        tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ?", { b })
+        return true
+      end)))
+      see(dir:counts())
+      see(dir:discard())
+      return seen
+    end), STEP > 0 and STEP or 97)
+  end)
+
+  it("that keeps a range from being asked lets a change wait until it can not go by what was before", function()
+    clean()
+    local dir = directory.open(value)
+    local a, b = shards(dir, "a", "b")
+    local epoch = dir:epoch()
+    for i = 1, 40 do dir:claim("", "k" .. i, a, epoch) end
+    set_fault(0, "cut")
+    local began = core.now()
+    assert.is_true((dir:change(function(tx)
+      tx:run("UPDATE _collegedb_shards SET drained = 1 WHERE id = ?", { a })
+      return true
+    end)))
+    assert.is_true(core.now() - began > 1000)
+    for i = 1, 60 do assert.is_nil((dir:claim("", "n" .. i, a, epoch))) end
+    for i = 1, 60 do assert.equal(i <= 40 and a or b, (dir:claim("", "k" .. i, b, epoch + 1))) end
+    -- What must be known of entries can not be waited for.
+    fixture.raises("BUSY", nil, dir.forget, dir, "", "k1")
+    set_fault(0, "")
+    assert.is_true(dir:forget("", "k1"))
+    dir:close()
+  end)
+
+  local SCHEMA <const> = "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n)"
+
+  -- The story of a database, in which each part of the directory is used.
+  local function story(strategy)
+    for i, name in ipairs { "a", "b" } do
+      local file = core.sqlite(fixture.path(name .. ".db"), { journal_mode = "delete" })
+      file:exec(SCHEMA)
+      for k = i * 20, i * 20 + 14 do file:run("INSERT INTO users VALUES (?, ?)", { "old" .. k, i }) end
+      core.close(file)
+    end
+    local off = { synchronous = "off" }
+    local db = collegedb.open(fixture.config { kv = value, strategy = strategy, shards = { a = off, b = off } })
+    local done, answer = pcall(function()
+      db:ensure_schema(SCHEMA)
+      for i = 1, 6 do db:insert("k" .. i, "INSERT INTO users VALUES (?, 1)", { "k" .. i }) end
+      local moved = db:reassign_shard("k1", db:locate "k1" == "a" and "b" or "a")
+      db:rollback "b"
+      db:integrate "b"
+      db:mapper():set_shard_mapping("mapped", "a")
+      db:add_shard { name = "c", fixture.path "c.db", synchronous = "off" }
+      for i = 7, 9 do db:insert("k" .. i, "INSERT INTO users VALUES (?, 1)", { "k" .. i }) end
+      local report = db:rebalance()
+      local drained = db:drain "a"
+      local verified = db:verify()
+      local total, counts = db:count "users"
+      return { moved = moved.moved, moves = report.moved, retired = report.retired, sealed = drained.sealed,
+        findings = verified.findings, entries = verified.entries, total = total, counts = counts }
+    end)
+    db:close()
+    if not done then error(answer, 0) end
+    return answer
+  end
+
+  for _, strategy in ipairs { "hash", "round_robin" } do
+    it("in the story of a database under " .. strategy .. " changes nothing of what comes out", function()
+      sweep(function() return story(strategy) end, STEP > 0 and STEP or 617, { "lost", "callee" }, {})
+    end)
+  end
+end)
