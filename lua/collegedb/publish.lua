@@ -173,6 +173,7 @@ end
 local function settle(self)
   if self.depth == 0 and core.now() >= self.retry_at then self:flush(SECONDS) end
 end
+Published.settle = settle
 
 -- --- what decides ----------------------------------------------------------------------------
 

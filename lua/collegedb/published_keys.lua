@@ -2,7 +2,6 @@
 -- not be made of those, so keys are read from the shards.
 
 local catalog = require "collegedb.catalog"
-local core = require "collegedb.core"
 local entries = require "collegedb.published_entries"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
@@ -116,7 +115,7 @@ function published_keys.begin(state)
   local directory = state.directory
   entries.check_shards(state.shards)
   directory.names_due = directory:has_new_names() or directory.names_due
-  if core.now() >= directory.retry_at then directory:flush() end
+  directory:settle()
 end
 
 return published_keys

@@ -1,5 +1,5 @@
--- Of programs that took from one budget at the same moment, one could read the time that another had just written for the
--- time of long ago, and was told to wait for as long as the whole window.
+-- Of programs that took from one budget at the same moment, one could read the time that another had just written for
+-- one of long ago, and was told to wait for as long as the whole window.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
