@@ -3,7 +3,8 @@
 --
 -- The directory decides, and is written first. What can not be published then is no failure of the call: it is kept in
 -- memory, and sent again with what comes later; after a crash db:publish, or verify with repair, finds it
--- (lua/collegedb/published_keys.lua). Nothing is published inside a change of the directory, but behind it.
+-- (lua/collegedb/published_keys.lua). Whatever gives a key a place is to be found here; nothing is published inside a
+-- change of the directory, but behind it.
 
 local core = require "collegedb.core"
 local entries = require "collegedb.published_entries"
@@ -209,6 +210,14 @@ end
 
 function Published:turns() return setmetatable({ inner = self.inner:turns(), directory = self }, Turns) end
 
+-- The claim and the choice at once, where the directory can do that.
+local function rotate(self, turn, keyspace, text, ids, epoch)
+  local winner = self.inner:rotate(turn, keyspace, text, ids, epoch)
+  if winner then note(self, keyspace, text, { at = winner, fresh = self:is_absent(keyspace, text) }) end
+  settle(self)
+  return winner
+end
+
 function Published:replace(keyspace, text, version, id)
   local replaced = self.inner:replace(keyspace, text, version, id)
   if replaced then note(self, keyspace, text, {}) end
@@ -355,7 +364,7 @@ end
 function publish.over(inner, kv, settings, emit)
   local naming = { secret = settings.mapping_secret, hashed = settings.hash_shard_mappings ~= false,
     bare = settings.keyspaces == false }
-  return setmetatable({ inner = inner, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
+  return setmetatable({ inner = inner, rotate = inner.rotate and rotate, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
     pause = 0, retry_at = 0, names_due = false, clear_due = false, overflow = false, failed = false,
   }, Published)
 end
