@@ -345,6 +345,15 @@ for _, kind in ipairs { "a directory in a file", "a directory that takes a state
       assert.same({ "theirs", "one", "two", "three", "four" }, reader.decode(kv:get "known_shards"))
     end)
 
+    it("publishes which shards are known", function()
+      kv:put("known_shards", '["theirs"]')
+      local mapper = open():mapper()
+      mapper:add_known_shard "later"
+      assert.same({ "theirs", "one", "two", "three", "later" }, reader.decode(kv:get "known_shards"))
+      mapper:set_known_shards { "one", "two", "three", "other" }
+      assert.same({ "one", "two", "three", "other" }, reader.decode(kv:get "known_shards"))
+    end)
+
     it("survives a network that loses answers", function()
       faults.start()
       local far = collegedb.cloudflare_kv(other:namespace(faults.stand_before(other.url .. "/client/v4")))

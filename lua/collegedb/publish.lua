@@ -134,11 +134,12 @@ end
 local function shard_names(self)
   local names = {}
   for row in self.inner.shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do names[#names + 1] = row.name end
-  return names
+  local more = self.inner:names()
+  return table.move(more, 1, #more, #names + 1, names)
 end
 
 local function publish_names(self, seconds)
-  entries.add_known(self.kv, shard_names(self), seconds)
+  entries.publish_known(self.kv, shard_names(self), self.names_due == "all", seconds)
   self.names_due = false
 end
 
@@ -282,9 +283,22 @@ function Published:change(f, after)
     if self.depth == 0 then self.waiting, self.count = waiting, count end
     error(changed, 0)
   end
-  self.names_due = self.names_due or (changed and self:has_new_names())
+  self.names_due = self.names_due or (changed and self:has_new_names() and "more")
   settle(self)
   return changed, more
+end
+
+function Published:add_names(names, tx)
+  self.inner:add_names(names, tx)
+  self.names_due = self.names_due or "more"
+  settle(self)
+end
+
+--- These are all: others go from KV as well.
+function Published:set_names(names, tx)
+  self.inner:set_names(names, tx)
+  self.names_due = "all"
+  settle(self)
 end
 
 --- Are there shards that were not published yet?
@@ -364,8 +378,9 @@ end
 function publish.over(inner, kv, settings, emit)
   local naming = { secret = settings.mapping_secret, hashed = settings.hash_shard_mappings ~= false,
     bare = settings.keyspaces == false }
-  return setmetatable({ inner = inner, rotate = inner.rotate and rotate, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
-    pause = 0, retry_at = 0, names_due = false, clear_due = false, overflow = false, failed = false,
+  return setmetatable({ inner = inner, rotate = inner.rotate and rotate, kv = kv, naming = naming, emit = emit,
+    waiting = {}, count = 0, depth = 0, pause = 0, retry_at = 0, names_due = false, clear_due = false,
+    overflow = false, failed = false,
   }, Published)
 end
 
