@@ -3,7 +3,8 @@
 --
 -- The directory decides, and is written first. What can not be published then is no failure of the call: it is kept in
 -- memory, and sent again with what comes later; after a crash db:publish, or verify with repair, finds it
--- (lua/collegedb/published_keys.lua). Nothing is published inside a change of the directory, but behind it.
+-- (lua/collegedb/published_keys.lua). Whatever gives a key a place is to be found here; nothing is published inside a
+-- change of the directory, but behind it.
 
 local core = require "collegedb.core"
 local entries = require "collegedb.published_entries"
@@ -133,11 +134,12 @@ end
 local function shard_names(self)
   local names = {}
   for row in self.inner.shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do names[#names + 1] = row.name end
-  return names
+  local more = self.inner:names()
+  return table.move(more, 1, #more, #names + 1, names)
 end
 
 local function publish_names(self, seconds)
-  entries.add_known(self.kv, shard_names(self), seconds)
+  entries.publish_known(self.kv, shard_names(self), self.names_due == "all", seconds)
   self.names_due = false
 end
 
@@ -173,6 +175,7 @@ end
 local function settle(self)
   if self.depth == 0 and core.now() >= self.retry_at then self:flush(SECONDS) end
 end
+Published.settle = settle
 
 -- --- what decides ----------------------------------------------------------------------------
 
@@ -208,12 +211,12 @@ end
 
 function Published:turns() return setmetatable({ inner = self.inner:turns(), directory = self }, Turns) end
 
---- Also what others have made meanwhile: whether an entry is this one's is not known when an answer was lost.
-function Published:rotate(name, keyspace, text, ids, epoch)
-  local id = self.inner:rotate(name, keyspace, text, ids, epoch)
-  if id then note(self, keyspace, text, { at = id, fresh = self:is_absent(keyspace, text) }) end
+-- The claim and the choice at once, where the directory can do that.
+local function rotate(self, turn, keyspace, text, ids, epoch)
+  local winner = self.inner:rotate(turn, keyspace, text, ids, epoch)
+  if winner then note(self, keyspace, text, { at = winner, fresh = self:is_absent(keyspace, text) }) end
   settle(self)
-  return id
+  return winner
 end
 
 function Published:replace(keyspace, text, version, id)
@@ -280,9 +283,22 @@ function Published:change(f, after)
     if self.depth == 0 then self.waiting, self.count = waiting, count end
     error(changed, 0)
   end
-  self.names_due = self.names_due or (changed and self:has_new_names())
+  self.names_due = self.names_due or (changed and self:has_new_names() and "more")
   settle(self)
   return changed, more
+end
+
+function Published:add_names(names, tx)
+  self.inner:add_names(names, tx)
+  self.names_due = self.names_due or "more"
+  settle(self)
+end
+
+--- These are all: others go from KV as well.
+function Published:set_names(names, tx)
+  self.inner:set_names(names, tx)
+  self.names_due = "all"
+  settle(self)
 end
 
 --- Are there shards that were not published yet?
@@ -362,11 +378,10 @@ end
 function publish.over(inner, kv, settings, emit)
   local naming = { secret = settings.mapping_secret, hashed = settings.hash_shard_mappings ~= false,
     bare = settings.keyspaces == false }
-  local self = { inner = inner, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
-    pause = 0, retry_at = 0, names_due = false, clear_due = false, overflow = false, failed = false,
-  }
-  if not inner.rotate then self.rotate = false end
-  return setmetatable(self, Published)
+  return setmetatable({ inner = inner, rotate = inner.rotate and rotate, kv = kv, naming = naming, emit = emit,
+    waiting = {}, count = 0, depth = 0, pause = 0, retry_at = 0, names_due = false, clear_due = false,
+    overflow = false, failed = false,
+  }, Published)
 end
 
 return publish

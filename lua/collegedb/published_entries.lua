@@ -167,7 +167,8 @@ end
 -- --- known_shards ---------------------------------------------------------------------------
 
 --- Adds names to known_shards, behind those that are there.
-function entries.add_known(kv, names, seconds)
+---@param all_of_them boolean these are all: what else is there goes
+function entries.publish_known(kv, names, all_of_them, seconds)
   local raw = kv:get(format.KNOWN_SHARDS, seconds)
   local done, list = pcall(reader.decode, raw or "[]")
   local known, all = {}, {}
@@ -175,7 +176,8 @@ function entries.add_known(kv, names, seconds)
     if type(name) == "string" and not known[name] then all[#all + 1] = name end
     if type(name) == "string" then known[name] = true end
   end
-  for _, name in ipairs(done and type(list) == "table" and list or {}) do add(name) end
+  local keep = done and type(list) == "table" and not all_of_them
+  for _, name in ipairs(keep and list or {}) do add(name) end
   for _, name in ipairs(names) do add(name) end
   local value = json.encode(all)
   if value ~= raw then kv:put(format.KNOWN_SHARDS, value, seconds) end
