@@ -30,7 +30,8 @@ describe("a batch behind the gateway", function()
 
   local batches <const> = {
     { { "INSERT INTO t VALUES (1, 1.0, 'a'), (2, ?, 'b')", { 9007199254740993 } }, { "SELECT * FROM t ORDER BY id" } },
-    { { "SELECT id AS x, v AS x, w AS x FROM t" }, { "SELECT 1 AS a, 2 AS a LIMIT 1" }, { "SELECT 5 AS '5', 1 AS '1'" } },
+    { { "SELECT id AS x, v AS x, w AS x FROM t" }, { "SELECT 1 AS a, 2 AS a LIMIT 1" },
+      { "SELECT 5 AS '5', 1 AS '1'" } },
     { { "UPDATE t SET v = ? RETURNING *, v AS '7', id", { collegedb.blob "\0\255" } } },
     { { "INSERT INTO t (w) VALUES ('c') RETURNING id" }, { "SELECT last_insert_rowid() AS n, count(*) AS c FROM t" } },
     { { "DELETE FROM t WHERE id = ?", { -1 } }, { "UPDATE t SET w = w || 'x' WHERE id <= ?", { 2 } } },
