@@ -75,6 +75,10 @@ describe("the coordinator's directory", function()
     table.sort(list)
     assert.same({ total, total }, { entries, dir:count_on(turn, 0) })
     assert.same({}, db:verify().findings)
+    -- What the ranges have done is forgotten.
+    local handle = value:open "the coordinator"
+    assert.is_true(handle:first "SELECT count(*) AS n FROM _gateway_log".n < 2 * 16)
+    core.close(handle)
     return list
   end
 
