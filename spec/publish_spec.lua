@@ -233,6 +233,24 @@ for _, kind in ipairs { "a directory in a file", "a directory that takes a state
       assert.equal("two", published("Emil").shard)
     end)
 
+    slow("forgets nothing of what waits when a part of it fails", function()
+      other:control { fail = { known_shards = 1000 } }
+      local mapper = open():mapper()
+      mapper:set_shard_mapping("Ada", "two") -- has no rows: only what waits tells of it
+      other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }
+      kv:put("shard:" .. hash "Bob", '{"shard":"three","createdAt":17,"updatedAt":17}')
+      mapper:set_shard_mapping("Bob", "one")
+      mapper:delete_shard_mapping "Bob"
+      mapper:set_shard_mapping("Cleo", "one")
+      raises("UNAVAILABLE", "1 of 2 keys", opened[1].publish, opened[1])
+      assert.equal("one", published("Cleo").shard)
+      other:control {}
+      opened[1]:publish()
+      assert.equal("two", published("Ada").shard)
+      assert.is_nil(published "Bob")
+      assert.is_string(kv:get "known_shards")
+    end)
+
     slow("writes where a key is by then", function()
       local db = open()
       other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }

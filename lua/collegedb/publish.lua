@@ -86,10 +86,11 @@ local function place_all(self, items)
   end
 end
 
+-- Deletions come last, and those that were not come to at all can not be told from others.
 local function put_back(self, items, failed)
   for name, item in pairs(items) do
-    local again = not failed
-    for _, written in ipairs(item.written or { name }) do again = again or failed[written] end
+    local again = item.gone or not (failed and item.written)
+    for _, written in ipairs(item.written or {}) do again = again or failed[written] end
     -- By then it may be elsewhere.
     if again and not self.waiting[name] then
       note(self, item.keyspace, item.text, { otherwise = item.otherwise or item.at, gone = item.gone, new = item.new })
@@ -161,18 +162,17 @@ local function is_idle(self) return self.count == 0 and not (self.clear_due or s
 ---@return boolean done, any? err
 function Published:flush(seconds)
   if is_idle(self) then return true end
-  local items, count = self.waiting, self.count
+  local items = self.waiting
   self.waiting, self.count = {}, 0
   local done, err = pcall(write, self, items, seconds)
   if done then
     recovered(self)
     return true
   end
-  self.waiting, self.count = {}, 0
   put_back(self, items, failed_names(err))
   if errors.is_interrupt(err) then error(err, 0) end
   defer(self, err)
-  return false, err, count
+  return false, err
 end
 
 -- What a call has decided is published before it returns, if KV can be reached.
