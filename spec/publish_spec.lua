@@ -211,7 +211,7 @@ for _, kind in ipairs { "a directory in a file", "a directory that takes a state
 
     slow("loses no decision while KV is away, and writes it over nothing that came meanwhile", function()
       local db = open()
-      other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }
+      other:control { deny = true }
       insert(db, "Ada")
       insert(db, "Emil") -- by now it is not tried for a while
       assert.equal(1, count "unpublished")
@@ -253,7 +253,7 @@ for _, kind in ipairs { "a directory in a file", "a directory that takes a state
 
     slow("writes where a key is by then", function()
       local db = open()
-      other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }
+      other:control { deny = true }
       insert(db, "Ada")
       other:control {}
       db:reassign_shard("Ada", "three")
