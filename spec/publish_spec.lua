@@ -209,25 +209,51 @@ for _, kind in ipairs { "a directory in a file", "a directory that takes a state
       for i = 1, 20 do assert.equal(db:locate("p" .. i), published("p" .. i).shard) end
     end)
 
-    slow("loses no decision while KV is away, and writes it when it is back", function()
+    slow("loses no decision while KV is away, and writes it over nothing that came meanwhile", function()
       local db = open()
-      kv:get "a"
-      other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }
+      other:control { deny = true }
       insert(db, "Ada")
+      insert(db, "Emil") -- by now it is not tried for a while
       assert.equal(1, count "unpublished")
       assert.equal("one", (db:locate "Ada"))
       assert.is_nil(published "Ada")
+      assert.is_nil(published "Emil")
       other:control {}
+      kv:put("shard:" .. hash "Emil", '{"shard":"three","createdAt":17,"updatedAt":17}')
       core.pause(2200) -- a second at least
       insert(db, "Bob")
       assert.equal("one", published("Ada").shard)
-      assert.equal("two", published("Bob").shard)
+      assert.equal("three", published("Bob").shard)
       assert.equal(1, count "published")
+      assert.equal(1, count "disagreement")
+      assert.equal("three", published("Emil").shard)
+      assert.equal("two", (db:locate "Emil"))
+      assert.equal(1, db:verify({}).counts.unpublished)
+      db:publish()
+      assert.equal("two", published("Emil").shard)
+    end)
+
+    slow("forgets nothing of what waits when a part of it fails", function()
+      other:control { fail = { known_shards = 1000 } }
+      local mapper = open():mapper()
+      mapper:set_shard_mapping("Ada", "two") -- has no rows: only what waits tells of it
+      other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }
+      kv:put("shard:" .. hash "Bob", '{"shard":"three","createdAt":17,"updatedAt":17}')
+      mapper:set_shard_mapping("Bob", "one")
+      mapper:delete_shard_mapping "Bob"
+      mapper:set_shard_mapping("Cleo", "one")
+      raises("UNAVAILABLE", "1 of 2 keys", opened[1].publish, opened[1])
+      assert.equal("one", published("Cleo").shard)
+      other:control {}
+      opened[1]:publish()
+      assert.equal("two", published("Ada").shard)
+      assert.is_nil(published "Bob")
+      assert.is_string(kv:get "known_shards")
     end)
 
     slow("writes where a key is by then", function()
       local db = open()
-      other:control { fail = { ["shard:" .. hash "Ada"] = 1000 } }
+      other:control { deny = true }
       insert(db, "Ada")
       other:control {}
       db:reassign_shard("Ada", "three")

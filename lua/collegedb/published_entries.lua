@@ -138,30 +138,50 @@ local function values_before(kv, items, seconds)
   return kv:get_many(asked, seconds)
 end
 
+-- What is to be written, each name once.
+local function new_batch()
+  local batch, at = { puts = {}, gone = {} }, {}
+  function batch.of(item)
+    item.written = {}
+    return function(name, entry)
+      item.written[#item.written + 1] = name
+      -- Another name of one key may be a key itself: what is decided of that stands.
+      if at[name] and name ~= item.name then return end
+      at[name] = at[name] or #batch.puts + 1
+      batch.puts[at[name]] = { key = name, value = encode(entry) }
+    end
+  end
+  return batch
+end
+
+-- The other shard on which a new key stands in KV already.
+local function others_place(item, values)
+  if not (item.new and item.shard) then return nil end
+  local known, theirs = pcall(entries.shard_of, item.name, item.multikey, values)
+  return known and theirs ~= item.shard and theirs or nil
+end
+
 --- Writes what is decided: of an item with `shard` that it is there, of one without that is `gone` that it is nowhere.
 -- `written` of an item gets the names that are written for it.
 ---@param items table<string, table> by name
 ---@param seconds number?
+---@return table[] others those that are new and stand in KV already, on another shard (`theirs`): they stay so
 function entries.write(kv, naming, items, seconds)
-  local values, puts, gone, at = values_before(kv, items, seconds), {}, {}, {}
+  local values, batch, others = values_before(kv, items, seconds), new_batch(), {}
   for _, item in pairs(items) do
-    item.written = {}
-    local function out(name, entry)
-      item.written[#item.written + 1] = name
-      -- Another name of one key may be a key itself: what is decided of that stands.
-      if at[name] and name ~= item.name then return end
-      at[name] = at[name] or #puts + 1
-      puts[at[name]] = { key = name, value = encode(entry) }
-    end
-    if item.shard then
-      put(out, naming, item, values)
+    item.theirs = others_place(item, values)
+    if item.theirs then
+      others[#others + 1] = item
+    elseif item.shard then
+      put(batch.of(item), naming, item, values)
     elseif item.gone then
       item.written = names_of(item, values)
-      table.move(item.written, 1, #item.written, #gone + 1, gone)
+      table.move(item.written, 1, #item.written, #batch.gone + 1, batch.gone)
     end
   end
-  kv:put_many(puts, seconds)
-  kv:delete_many(gone, seconds)
+  kv:put_many(batch.puts, seconds)
+  kv:delete_many(batch.gone, seconds)
+  return others
 end
 
 -- --- known_shards ---------------------------------------------------------------------------
