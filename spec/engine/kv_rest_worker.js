@@ -91,7 +91,8 @@ async function list(kv, url) {
 export async function answer(request, env, url) {
   if (url.pathname === "/control") return control(await request.json());
   const [namespace, path] = url.pathname.match(/\/namespaces\/([^/]+)\/(.+)$/)?.slice(1) ?? [];
-  if (request.headers.get("authorization") !== `Bearer ${env.TOKEN}`) return failure(401, 10000, "Authentication error");
+  const known = request.headers.get("authorization") === `Bearer ${env.TOKEN}`;
+  if (!known) return failure(401, 10000, "Authentication error");
   if (!env.NAMESPACES.split(",").includes(namespace)) return failure(404, 10013, "namespace not found");
   state.requests += 1;
   if (state.down) return failure(500, 10001, "service unavailable");
