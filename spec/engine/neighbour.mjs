@@ -2,8 +2,8 @@
 // Cloudflare's engine:
 //   node neighbour.mjs OPTIONS
 // OPTIONS is JSON: { databases: [name…], more: [name…], namespaces: [name…], token }. Bindings have these names,
-// which are the ids as well; the Worker's shards are the databases, not those that are more. D1's REST interface is at
-// /cdn-cgi/explorer/api. Prints the address, and ends when its input does.
+// which are the ids as well; the Worker's shards are the databases, not those that are more. D1's REST interface is
+// at /cdn-cgi/explorer/api. Prints the address, and ends when its input does.
 import { Miniflare } from "miniflare";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
