@@ -17,8 +17,9 @@ describe("regress: a gateway of a wrong address", function()
   end)
 
   it("is none of these", function()
-    for _, url in ipairs { "https://collegedb.example", "https://collegedb.example:8443/below/", "http://localhost:8787",
-      "http://localhost", "http://127.0.0.1:8787/", "http://127.0.0.1", "http://[::1]:8787" } do
+    for _, url in ipairs { "https://collegedb.example", "https://collegedb.example:8443/below/",
+      "http://localhost:8787", "http://localhost", "http://127.0.0.1:8787/", "http://127.0.0.1",
+      "http://[::1]:8787" } do
       assert.equal("gateway " .. url:gsub("/$", ""), tostring(collegedb.gateway { url = url, token = "t" }))
     end
   end)
