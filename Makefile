@@ -160,11 +160,15 @@ env:
 
 # --- checks --------------------------------------------------------------------------------------------
 
+js_files := $(wildcard worker/src/*.js examples/*.js bench/*/*.js spec/engine/*.js spec/engine/*/*.js spec/engine/*.mjs \
+  spec/engine/*/*.mjs spec/support/*.mjs)
 c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch])
 
 lint:
 	@$(BOOTSTRAP) test
 	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench)
+	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
+	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
 	@$(MAKE) CC=clang WERROR=1 B=build/lint/clang all spec_modules
 	@clang-format --dry-run --Werror $(c_files)

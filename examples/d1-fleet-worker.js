@@ -50,8 +50,9 @@ async function take(env, { customer, region, order, amount }) {
 
 // GET /?customer=NAME&region=REGION
 async function show(env, { customer, region }) {
-  const { results } = await at(env, homes[region], customer,
-    "SELECT name, spent, (SELECT count(*) FROM orders WHERE customer = name) AS orders FROM customers WHERE name = ?", customer);
+  const sql = `SELECT name, spent, (SELECT count(*) FROM orders WHERE customer = name) AS orders
+    FROM customers WHERE name = ?`;
+  const { results } = await at(env, homes[region], customer, sql, customer);
   return results[0] ?? null;
 }
 

@@ -106,6 +106,20 @@ describe("neighbours with the TypeScript library", function()
     assert.is_true(db:verify({}).success)
   end)
 
+  it("agree with a directory in D1", function()
+    local db = open { kv = collegedb.d1(other:database()) }
+    for i = 1, 12 do
+      local key = "d1-" .. i
+      if i % 2 == 0 then insert_ours(db, key) else insert_theirs(key) end
+      local to = other.databases[hash_compat.hash(key) % 3 == 0 and 2 or 1]
+      if i % 3 == 0 then db:reassign_shard(key, to) end
+      assert.equal(i % 3 == 0 and to or home(key), theirs(key, SELECT, { key }).shard)
+      assert.equal(i % 2 == 0 and "us" or "them", theirs(key, SELECT, { key }).results[1].by)
+      assert.equal(i % 2 == 0 and "us" or "them", db:first(key, SELECT, { key }).by)
+    end
+    assert.is_true(db:verify({}).success)
+  end)
+
   it("know integer keys by their digits", function()
     local db = open()
     for i = 1, 20 do

@@ -167,7 +167,8 @@ end
 local function rotating(state)
   local strategy = state.strategy.write
   local rotates = strategy.rotates
-  return state.directory.rotate and not state.config.coordinator and rotates and rotates.select == strategy.select and rotates.turn
+  if not (state.directory.rotate and rotates) or state.config.coordinator then return nil end
+  return rotates.select == strategy.select and rotates.turn
 end
 
 local function give_next(state, full, key, turn)

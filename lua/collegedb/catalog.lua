@@ -322,7 +322,25 @@ local function note_strings(self, found)
   end
 end
 
+local function lesser(a, b) return a and a < b and a or b end
+
+-- What a string is that comes without a table: folded where all that it may be compares NOCASE. Where only the groups'
+-- keys do, it is folded for those (members.root_text); where some do and others do not, capitals are ambiguous.
+local function note_bare_strings(self)
+  local folds, exact, own = nil, nil, false
+  for _, each in pairs(self.tables) do
+    local text = each.keyspace == "" and each.kind ~= "integer"
+    if text and each.group then own = own or (each.member and not each.fold)
+    elseif text and each.fold then folds = lesser(folds, each.name)
+    elseif text then exact = lesser(exact, each.name) end
+  end
+  self.fold_roots = folds ~= nil and exact == nil
+  self.fold_text = self.fold_roots and not own
+  self.either = folds and exact and { folds, exact }
+end
+
 local function note_members(self)
+  note_bare_strings(self)
   for _, each in pairs(self.tables) do
     note_strings(self, each)
     self.text_members = self.text_members or each.text_member
@@ -452,7 +470,10 @@ end
 local function any_holds(columns, key)
   local parts = {}
   for i, each in ipairs(columns) do
-    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), catalog.holds_sql(each, key))
+    local holds = catalog.holds_sql(each, key)
+    -- One with capitals is another table's, which does not compare NOCASE.
+    if each.fold and not each.member then holds = ("%s AND %s = lower(%s)"):format(holds, key, key) end
+    parts[i] = ("EXISTS (SELECT 1 FROM %s WHERE %s)"):format(quote.name(each.name), holds)
   end
   return quote.joined(parts, "OR")
 end

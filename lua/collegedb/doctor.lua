@@ -92,7 +92,7 @@ end
 local function check_homes(add, state)
   local told = {}
   for _, placement in ipairs(state.epoch.placements) do
-    for _, node in ipairs(placement.all.nodes) do
+    for _, node in ipairs(placement.claims and {} or placement.all.nodes) do
       if not node.index and not node.sealed and not told[node.name] then
         told[node.name] = true
         add("directory", "fault", ("keys are placed on shard %s, which the config does not have"):format(node.name),

@@ -51,7 +51,7 @@ function follow.find(state, key, insert)
   state:refresh_catalog()
   local there = index and probe.has_rows(state, index, key.tag, key.keyspace, text)
   if not there and (not index or state.epoch.drained[index]) then
-    if insert and key.home then directory:set_right(full, text, state.shards[key.home].id) end
+    if insert then directory:disregard(full, text, key.home and state.shards[key.home].id) end
     return nil
   end
   if not there and is_outdated(state, index, key) then return nil end

@@ -25,7 +25,15 @@ local function fail(field, message, ...)
   errors.raise("CONFIG", { field = field }, "gateway: %s " .. message, field, ...)
 end
 
-local function is_url(value) return type(value) == "string" and value:find "^https?://[\33-\126]+$" ~= nil end
+
+-- A password in a URL would be seen wherever the gateway is printed; what is behind ? or # would be lost.
+local function is_url(value)
+  local host = type(value) == "string" and value:find "^https?://[\33-\126]+$" and not value:find "[@?#]"
+    and value:match "^https?://([^/]+)"
+  return host and (value:find "^https" or host:find "^localhost%f[:\0]" or host:find "^127%.[%d.]+%f[:\0]"
+    or host:find "^%[::1%]") and true or false
+end
+
 local function is_text(value) return type(value) == "string" and value:find "^[\33-\126]+$" ~= nil end
 local function is_name(value) return type(value) == "string" and value:find "^[%w_-]+$" ~= nil end
 local function is_seconds(value) return type(value) == "number" and value > 0 and value <= 86400 end
@@ -33,7 +41,7 @@ local function is_boolean(value) return type(value) == "boolean" end
 
 -- Each field: a test, and what it takes. The value itself is never shown: it may be a secret.
 local fields <const> = {
-  url = { is_url, "a URL: https, or http to this machine" },
+  url = { is_url, "a URL: https, or http to this machine, without a user's name, ? and #" },
   token = { is_text, "printable characters without spaces" },
   ca_file = { is_text, "a file's path" },
   deadline = { is_seconds, "seconds, above 0 and up to 86,400" },

@@ -97,7 +97,10 @@ function group.rows_sql(part, keys)
     local numbers = root.keyspace == "" and " WHERE key = CAST(CAST(key AS INTEGER) AS TEXT)" or ""
     return ("%s IN (SELECT CAST(key AS INTEGER) FROM (%s)%s)"):format(column, keys, numbers)
   end
-  if root.fold then return ("%s COLLATE NOCASE IN (%s)"):format(column, keys) end
+  if root.fold then
+    -- One with capitals is another table's, which does not compare NOCASE: these are not its rows.
+    return ("%s COLLATE NOCASE IN (SELECT key FROM (%s) WHERE key = lower(key))"):format(column, keys)
+  end
   if root.kind == "text" and kind == "text" then return ("%s IN (%s)"):format(column, keys) end
   -- A column without a type holds a key as text, as a blob, or as an integer.
   return ("%s IN (SELECT key FROM (%s) UNION ALL SELECT CAST(key AS BLOB) FROM (%s) UNION ALL "

@@ -24,10 +24,12 @@ function members.may_be(state, keyspace, name)
 end
 
 --- A string as the root of the statement's table has it, where that compares NOCASE and a row's own key does not.
----@param name string? the statement's main table
+---@param name string? the statement's main table; without one that is known, as all roots have it
 function members.root_text(state, keyspace, text, name)
-  local found = keyspace == "" and name and state.catalog.tables[quote.fold(name)]
-  if not found or not found.text_member or found.fold_text then return text end
+  if keyspace ~= "" then return text end
+  local found = name and state.catalog.tables[quote.fold(name)]
+  if not found then return state.catalog.fold_roots and quote.fold(text) or text end
+  if not found.text_member or found.fold_text then return text end
   local root = state.catalog.tables[quote.fold(found.group.root)]
   return root and root.fold and quote.fold(text) or text
 end

@@ -6,7 +6,10 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
+local fence = require "collegedb.fence"
+local json = require "collegedb.json"
 local loader = require "collegedb.loader"
+local members = require "collegedb.members"
 local probe = require "collegedb.probe"
 local router = require "collegedb.router"
 local stats = require "collegedb.stats"
@@ -83,9 +86,22 @@ end
 
 local SHOWN <const> = 1000 -- of `hidden`
 
+-- Is it clear without a look at other shards that a key of the page is where its rows were seen? Then its entry says
+-- so; or it has none, and the shard is the one that decides, and says nothing else.
+local function stands_here(self, index, tag, keyspace, text, name)
+  local state = self.state
+  if self.owned[text] or members.may_be(state, keyspace, name) then return false end
+  local epoch, id = state.directory:lookup(catalog.tag(tag, keyspace), text)
+  if epoch ~= state.epoch.number then return false end
+  if id then return id == state.shards[index].id end
+  return router.decider(state, tag, keyspace, text) == index
+end
+
 -- Of a key that is on two shards, the shard whose rows it reaches, if that is another one. To move the rows that nobody
 -- reaches would let them take the place of the others.
-local function stands_elsewhere(state, index, tag, keyspace, text, name)
+local function stands_elsewhere(self, index, tag, keyspace, text, name)
+  local state = self.state
+  if stands_here(self, index, tag, keyspace, text, name) then return nil end
   local done, at = pcall(router.resolve, state, catalog.tag(tag, keyspace), text, name, false)
   if not done and errors.is_interrupt(at) then error(at, 0) end
   if done and at ~= index and probe.has(state, at, tag, keyspace, text) then return at end
@@ -108,7 +124,7 @@ local function look_at(self, index, column, key)
   local target, home = target_of(self, index, tag, keyspace, text, column.name)
   if not target or target == index then return end
   if (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then return end
-  local at = stands_elsewhere(state, index, tag, keyspace, text, column.name)
+  local at = stands_elsewhere(self, index, tag, keyspace, text, column.name)
   if at and state.epoch.drained[index] then note_hidden(self, index, target, at, catalog.key_value(keyspace, text)) end
   if at then return end
   self.scratch:run("INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?)", { index, target,
@@ -117,13 +133,29 @@ end
 
 local PAGE <const> = 1000
 
--- Keys whose entries are looked up together.
+local OWNED <const> = "SELECT key FROM _collegedb_own WHERE keyspace = ? AND key IN (SELECT value FROM json_each(?))"
+
+-- The keys of which the shard says something, or may do so, since JSON can not ask for them.
+local function owned_keys(shard, keyspace, keys)
+  local texts, owned = {}, {}
+  for _, key in ipairs(keys) do
+    local asks = utf8.len(key.text) and not key.text:find("\0", 1, true)
+    if asks then texts[#texts + 1] = key.text else owned[key.text] = true end
+  end
+  local rows = fence.reading(shard.inner.all, shard.inner, OWNED, { keyspace, json.encode(texts) })
+  for _, row in ipairs(rows or {}) do owned[row.key] = true end
+  return owned
+end
+
+-- Keys whose entries are looked up together, and what the shard says of them.
 local function look_at_page(self, index, column, page)
   local keys = {}
+  if #page == 0 then return end
   for i, key in ipairs(page) do
     local space, text = core.key_parts(key)
     keys[i] = { keyspace = space or "", text = text or key }
   end
+  self.owned = owned_keys(self.state.shards[index], column.keyspace, keys)
   self.state.directory:foreseeing(keys, function()
     for _, key in ipairs(page) do look_at(self, index, column, key) end
   end)

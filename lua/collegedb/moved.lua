@@ -322,7 +322,7 @@ function moved.guarded_batch(shard, look, send)
 end
 
 --- Runs a transaction on the shard that has the key when it begins.
----@param sql string? the first statement, which types the key
+---@param sql string? of a batch: the first statement, which types the key
 ---@param run fun(shard: userdata, hash: string, guard: fun(tx)) begins with guard(tx), and passes on what that raises
 function moved.transaction(db, key, sql, insert, run)
   local state = core.state(db)
@@ -330,7 +330,8 @@ function moved.transaction(db, key, sql, insert, run)
   local space, text = core.key_of(db, key, sql)
   local keyspace = select(2, catalog.untag(space))
   local look, waiting, left = guard(keyspace, text), new_patience(state), nil
-  if seals.is_sealed(state.shards[index]) then
+  -- What refuses a batch, whose look is its own, says so before anything is done.
+  if not core.has_batches(shard) and seals.is_sealed(state.shards[index]) then
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle
   end
@@ -338,11 +339,16 @@ function moved.transaction(db, key, sql, insert, run)
     local results = table.pack(pcall(run, shard, hash, look))
     if results[1] and left then see_cleared(state, left, keyspace, text) end
     if results[1] then return table.unpack(results, 2, results.n) end
+    local held = false
     if errors.is_error(results[2], "MOVED") then
+      -- A batch may be run again, and waits for its key as a single write does; if it is not another one that is held.
+      held = sql and (not left or is_under_way(state, index, keyspace, text, true, waiting))
       core.forget(db, space, text)
       recovery.settle(state, index, keyspace, text)
     end
-    if results[2] ~= LEFT then error(results[2], 0) end
+    local again = results[2] == LEFT or held
+      or errors.is_error(results[2], "MOVED") and core.has_batches(shard) and seals.is_sealed(state.shards[index])
+    if not again then error(results[2], 0) end
     left = left or index
     index = place(state, db, key, sql, insert and "insert" or "update", space, text)
     shard = state.shards[index].handle

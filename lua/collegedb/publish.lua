@@ -3,7 +3,8 @@
 --
 -- The directory decides, and is written first. What can not be published then is no failure of the call: it is kept in
 -- memory, and sent again with what comes later; after a crash db:publish, or verify with repair, finds it
--- (lua/collegedb/published_keys.lua). Nothing is published inside a change of the directory, but behind it.
+-- (lua/collegedb/published_keys.lua). Whatever gives a key a place is to be found here; nothing is published inside a
+-- change of the directory, but behind it.
 
 local core = require "collegedb.core"
 local entries = require "collegedb.published_entries"
@@ -48,7 +49,8 @@ local function forgo(self)
 end
 
 -- Notes a key whose place may have changed. `at`: the shard's id, if it is known for sure; `otherwise`: where it is
--- if it has no entry; `fresh`: KV has nothing of it.
+-- if it has no entry; `fresh`: KV has nothing of it; `new`: it has just got its first place, so that a mapping which
+-- came to KV meanwhile is another program's, and stays.
 local function note(self, keyspace, text, fields)
   local name, multikey = entries.names(self.naming, keyspace, text)
   if not name then
@@ -84,13 +86,14 @@ local function place_all(self, items)
   end
 end
 
+-- Deletions come last, and those that were not come to at all can not be told from others.
 local function put_back(self, items, failed)
   for name, item in pairs(items) do
-    local again = not failed
-    for _, written in ipairs(item.written or { name }) do again = again or failed[written] end
+    local again = item.gone or not (failed and item.written)
+    for _, written in ipairs(item.written or {}) do again = again or failed[written] end
     -- By then it may be elsewhere.
     if again and not self.waiting[name] then
-      note(self, item.keyspace, item.text, { otherwise = item.otherwise or item.at, gone = item.gone })
+      note(self, item.keyspace, item.text, { otherwise = item.otherwise or item.at, gone = item.gone, new = item.new })
     end
   end
 end
@@ -133,11 +136,12 @@ end
 local function shard_names(self)
   local names = {}
   for row in self.inner.shard:each "SELECT name FROM _collegedb_shards ORDER BY id" do names[#names + 1] = row.name end
-  return names
+  local more = self.inner:names()
+  return table.move(more, 1, #more, #names + 1, names)
 end
 
 local function publish_names(self, seconds)
-  entries.add_known(self.kv, shard_names(self), seconds)
+  entries.publish_known(self.kv, shard_names(self), self.names_due == "all", seconds)
   self.names_due = false
 end
 
@@ -145,7 +149,10 @@ local function write(self, items, seconds)
   if self.clear_due then clear(self, seconds) end
   if self.names_due then publish_names(self, seconds) end
   place_all(self, items)
-  entries.write(self.kv, self.naming, items, seconds)
+  for _, item in ipairs(entries.write(self.kv, self.naming, items, seconds)) do
+    self.emit("disagreement", ("the key %s is on %s, and another program has it on %s in %s: verify lists such keys")
+      :format(item.text, item.shard, item.theirs, tostring(self.kv)))
+  end
 end
 
 local function is_idle(self) return self.count == 0 and not (self.clear_due or self.names_due) end
@@ -155,30 +162,37 @@ local function is_idle(self) return self.count == 0 and not (self.clear_due or s
 ---@return boolean done, any? err
 function Published:flush(seconds)
   if is_idle(self) then return true end
-  local items, count = self.waiting, self.count
+  local items = self.waiting
   self.waiting, self.count = {}, 0
   local done, err = pcall(write, self, items, seconds)
   if done then
     recovered(self)
     return true
   end
-  self.waiting, self.count = {}, 0
   put_back(self, items, failed_names(err))
   if errors.is_interrupt(err) then error(err, 0) end
   defer(self, err)
-  return false, err, count
+  return false, err
 end
 
 -- What a call has decided is published before it returns, if KV can be reached.
 local function settle(self)
   if self.depth == 0 and core.now() >= self.retry_at then self:flush(SECONDS) end
 end
+Published.settle = settle
 
 -- --- what decides ----------------------------------------------------------------------------
 
+-- What KV has said counts only if it is written at once.
+local function note_new(self, keyspace, text, id)
+  local at_once = core.now() >= self.retry_at
+  note(self, keyspace, text, { at = at_once and id or nil, otherwise = id, new = true,
+    fresh = at_once and self:is_absent(keyspace, text) })
+end
+
 function Published:claim(keyspace, text, id, epoch)
   local winner, more = self.inner:claim(keyspace, text, id, epoch)
-  if winner == id then note(self, keyspace, text, { at = id, fresh = self:is_absent(keyspace, text) }) end
+  if winner == id then note_new(self, keyspace, text, id) end
   settle(self)
   return winner, more
 end
@@ -195,7 +209,7 @@ function Turns:claim(keyspace, text, id, epoch)
   local winner = self.inner:claim(keyspace, text, id, epoch)
   local directory = self.directory
   if winner == id then
-    note(directory, keyspace, text, { at = id, fresh = directory:is_absent(keyspace, text) })
+    note_new(directory, keyspace, text, id)
     self.claimed = true
   end
   return winner
@@ -208,12 +222,12 @@ end
 
 function Published:turns() return setmetatable({ inner = self.inner:turns(), directory = self }, Turns) end
 
---- Also what others have made meanwhile: whether an entry is this one's is not known when an answer was lost.
-function Published:rotate(name, keyspace, text, ids, epoch)
-  local id = self.inner:rotate(name, keyspace, text, ids, epoch)
-  if id then note(self, keyspace, text, { at = id, fresh = self:is_absent(keyspace, text) }) end
+-- The claim and the choice at once, where the directory can do that.
+local function rotate(self, turn, keyspace, text, ids, epoch)
+  local winner = self.inner:rotate(turn, keyspace, text, ids, epoch)
+  if winner then note_new(self, keyspace, text, winner) end
   settle(self)
-  return id
+  return winner
 end
 
 function Published:replace(keyspace, text, version, id)
@@ -280,9 +294,22 @@ function Published:change(f, after)
     if self.depth == 0 then self.waiting, self.count = waiting, count end
     error(changed, 0)
   end
-  self.names_due = self.names_due or (changed and self:has_new_names())
+  self.names_due = self.names_due or (changed and self:has_new_names() and "more")
   settle(self)
   return changed, more
+end
+
+function Published:add_names(names, tx)
+  self.inner:add_names(names, tx)
+  self.names_due = self.names_due or "more"
+  settle(self)
+end
+
+--- These are all: others go from KV as well.
+function Published:set_names(names, tx)
+  self.inner:set_names(names, tx)
+  self.names_due = "all"
+  settle(self)
 end
 
 --- Are there shards that were not published yet?
@@ -330,10 +357,12 @@ function Published:foretelling(keys, f)
   return answer
 end
 
---- A new key is at home, where it needs no entry, and KV has it on a shard that takes no keys any more.
-function Published:set_right(keyspace, text, id)
-  self.last = nil
-  note(self, keyspace, text, { otherwise = id })
+--- A new key gets its place, and KV has it on a shard that takes no keys any more.
+---@param home integer? the id of its home, where it needs no entry
+function Published:disregard(keyspace, text, home)
+  self.last = { name = entries.names(self.naming, keyspace, text), at = core.now() }
+  if not home then return end
+  note(self, keyspace, text, { otherwise = home })
   settle(self)
 end
 
@@ -362,11 +391,10 @@ end
 function publish.over(inner, kv, settings, emit)
   local naming = { secret = settings.mapping_secret, hashed = settings.hash_shard_mappings ~= false,
     bare = settings.keyspaces == false }
-  local self = { inner = inner, kv = kv, naming = naming, emit = emit, waiting = {}, count = 0, depth = 0,
-    pause = 0, retry_at = 0, names_due = false, clear_due = false, overflow = false, failed = false,
-  }
-  if not inner.rotate then self.rotate = false end
-  return setmetatable(self, Published)
+  return setmetatable({ inner = inner, rotate = inner.rotate and rotate, kv = kv, naming = naming, emit = emit,
+    waiting = {}, count = 0, depth = 0, pause = 0, retry_at = 0, names_due = false, clear_due = false,
+    overflow = false, failed = false,
+  }, Published)
 end
 
 return publish

@@ -138,36 +138,57 @@ local function values_before(kv, items, seconds)
   return kv:get_many(asked, seconds)
 end
 
+-- What is to be written, each name once.
+local function new_batch()
+  local batch, at = { puts = {}, gone = {} }, {}
+  function batch.of(item)
+    item.written = {}
+    return function(name, entry)
+      item.written[#item.written + 1] = name
+      -- Another name of one key may be a key itself: what is decided of that stands.
+      if at[name] and name ~= item.name then return end
+      at[name] = at[name] or #batch.puts + 1
+      batch.puts[at[name]] = { key = name, value = encode(entry) }
+    end
+  end
+  return batch
+end
+
+-- The other shard on which a new key stands in KV already.
+local function others_place(item, values)
+  if not (item.new and item.shard) then return nil end
+  local known, theirs = pcall(entries.shard_of, item.name, item.multikey, values)
+  return known and theirs ~= item.shard and theirs or nil
+end
+
 --- Writes what is decided: of an item with `shard` that it is there, of one without that is `gone` that it is nowhere.
 -- `written` of an item gets the names that are written for it.
 ---@param items table<string, table> by name
 ---@param seconds number?
+---@return table[] others those that are new and stand in KV already, on another shard (`theirs`): they stay so
 function entries.write(kv, naming, items, seconds)
-  local values, puts, gone, at = values_before(kv, items, seconds), {}, {}, {}
+  local values, batch, others = values_before(kv, items, seconds), new_batch(), {}
   for _, item in pairs(items) do
-    item.written = {}
-    local function out(name, entry)
-      item.written[#item.written + 1] = name
-      -- Another name of one key may be a key itself: what is decided of that stands.
-      if at[name] and name ~= item.name then return end
-      at[name] = at[name] or #puts + 1
-      puts[at[name]] = { key = name, value = encode(entry) }
-    end
-    if item.shard then
-      put(out, naming, item, values)
+    item.theirs = others_place(item, values)
+    if item.theirs then
+      others[#others + 1] = item
+    elseif item.shard then
+      put(batch.of(item), naming, item, values)
     elseif item.gone then
       item.written = names_of(item, values)
-      table.move(item.written, 1, #item.written, #gone + 1, gone)
+      table.move(item.written, 1, #item.written, #batch.gone + 1, batch.gone)
     end
   end
-  kv:put_many(puts, seconds)
-  kv:delete_many(gone, seconds)
+  kv:put_many(batch.puts, seconds)
+  kv:delete_many(batch.gone, seconds)
+  return others
 end
 
 -- --- known_shards ---------------------------------------------------------------------------
 
 --- Adds names to known_shards, behind those that are there.
-function entries.add_known(kv, names, seconds)
+---@param all_of_them boolean these are all: what else is there goes
+function entries.publish_known(kv, names, all_of_them, seconds)
   local raw = kv:get(format.KNOWN_SHARDS, seconds)
   local done, list = pcall(reader.decode, raw or "[]")
   local known, all = {}, {}
@@ -175,7 +196,8 @@ function entries.add_known(kv, names, seconds)
     if type(name) == "string" and not known[name] then all[#all + 1] = name end
     if type(name) == "string" then known[name] = true end
   end
-  for _, name in ipairs(done and type(list) == "table" and list or {}) do add(name) end
+  local keep = done and type(list) == "table" and not all_of_them
+  for _, name in ipairs(keep and list or {}) do add(name) end
   for _, name in ipairs(names) do add(name) end
   local value = json.encode(all)
   if value ~= raw then kv:put(format.KNOWN_SHARDS, value, seconds) end

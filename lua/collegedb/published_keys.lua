@@ -2,7 +2,6 @@
 -- not be made of those, so keys are read from the shards.
 
 local catalog = require "collegedb.catalog"
-local core = require "collegedb.core"
 local entries = require "collegedb.published_entries"
 local errors = require "collegedb.errors"
 local existing_keys = require "collegedb.existing_keys"
@@ -90,7 +89,7 @@ function published_keys.publish(state)
   end
   state:read_epoch()
   state:refresh_catalog()
-  state.directory.names_due = true
+  state.directory.names_due = state.directory.names_due or "more"
   state.directory:flush_all()
   state.directory.overflow = false
   local report = run(state, 1, #state.shards, true)
@@ -115,8 +114,8 @@ end
 function published_keys.begin(state)
   local directory = state.directory
   entries.check_shards(state.shards)
-  directory.names_due = directory:has_new_names() or directory.names_due
-  if core.now() >= directory.retry_at then directory:flush() end
+  directory.names_due = directory.names_due or (directory:has_new_names() and "more")
+  directory:settle()
 end
 
 return published_keys

@@ -17,13 +17,21 @@ local reassign = {}
 
 local PATIENCE <const> = 10 -- seconds, while the shards change all the time
 
--- Keyspace and canonical text of a key as users write it.
+-- Keyspace and canonical text of a key as users write it; of a string without a table, also as it was given, which is
+-- how a row's own key is looked for.
 local function parts_of(db, state, key, name)
   if core.key_parts(key) == nil and name == nil and math.type(key) then name = router.describe(state, nil) end
   if name ~= nil and core.key_parts(key) == nil then key = db:key(name, key) end
   local space, text = core.key_parts(key)
-  if space then return space, text end
-  if type(key) == "string" and key ~= "" and #key <= core.key_max then return "", key end
+  if space then return space, text, text end
+  if type(key) == "string" and key ~= "" and #key <= core.key_max then
+    local either = state.catalog.either
+    if either and key:find "%u" then
+      errors.raise("USAGE", { key = key }, "the key %s could be of %s, which compares NOCASE, or of %s: write "
+        .. "db:key(table, id)", key, either[1], either[2])
+    end
+    return "", members.root_text(state, "", key), key
+  end
   errors.raise("USAGE", nil, "the key is a %s; a key is a string of 1 to %d bytes, an integer or db:key(…)", type(key),
     core.key_max)
 end
@@ -47,36 +55,36 @@ local function find_member(state, tag, keyspace, text)
   if index then return index, group_of_row(state, index, keyspace, text) end
 end
 
--- Where the group is, and its key.
-local function find(state, space, text)
+-- Where the group is, and its key. `own` is the key as it was given, `text` as the root of its table has it.
+local function find(state, space, text, own)
   state:refresh_catalog()
   local tag, keyspace = catalog.untag(space)
   local _, id = state.directory:lookup(space, text)
   local index = id and state.epoch.index_of[id]
   local group_space, group_text = keyspace, text
   if not index and members.fill(state, keyspace) then
-    index, group_space, group_text = find_member(state, tag, keyspace, text)
+    index, group_space, group_text = find_member(state, tag, keyspace, own)
   elseif index then
     index = follow(state, index, keyspace, text)
   else
     local told
     index, told = follow(state, router.resolve(state, space, text, nil, false), keyspace, text)
     if not told and not probe.has(state, index, tag, keyspace, text) then
-      index, group_space, group_text = find_member(state, tag, keyspace, text)
+      index, group_space, group_text = find_member(state, tag, keyspace, own)
     end
   end
   if index then return index, tag, group_space, group_text end
-  errors.raise("MAPPING_NOT_FOUND", { key = text }, "the key %s has no rows and no entry: there is nothing to move",
-    text)
+  errors.raise("MAPPING_NOT_FOUND", { key = own }, "the key %s has no rows and no entry: there is nothing to move",
+    own)
 end
 
 -- What is to go where: as of workflows/move.lua, and the report so far.
 local function plan(db, key, name, table_name)
   local state = core.state(db)
   db:shard(name)
-  local space, text = parts_of(db, state, key, table_name)
+  local space, text, own = parts_of(db, state, key, table_name)
   state:read_epoch()
-  local source, tag, keyspace, group_text = find(state, space, text)
+  local source, tag, keyspace, group_text = find(state, space, text, own)
   local target = state.by_name[name]
   local report = { moved = source ~= target, from = state.shards[source].name, to = name, rows = 0 }
   if report.moved and (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then

@@ -85,6 +85,10 @@ function router.home(state, tag, keyspace, text)
   return node and node.index
 end
 
+--- Where placements differ: the shard on which a key without an entry is, if it has rows there and was not sent on.
+---@return integer? index
+function router.decider(state, tag, keyspace, text) return homes_of(state, tag, keyspace, text).decider end
+
 --- The shards that are or were the key's home, as indexes.
 ---@return integer[]
 function router.homes(state, tag, keyspace, text)

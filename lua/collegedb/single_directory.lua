@@ -205,7 +205,7 @@ end
 
 local function digest_of(self, keyspace, text) return core.digest(keyspace, text, self.secret) end
 
--- What foreseeing has read of a key; for the look itself, and for one of the router's.
+-- What foreseeing has read of a key; for the look itself, and for some of others'.
 local function foreseen(self, digest)
   local row = self.foreseen and self.foreseen[digest]
   if not row or row.uses == 0 then return nil end
@@ -279,7 +279,7 @@ function Directory:foreseeing(keys, f)
   self.foreseen = {}
   for i, digest in ipairs(digests) do
     local row = found[i] or {}
-    self.foreseen[digest] = { epoch = epoch, shard = row.shard, version = row.version, uses = 2 }
+    self.foreseen[digest] = { epoch = epoch, shard = row.shard, version = row.version, uses = 3 }
   end
   local done, err = pcall(f)
   self.foreseen = nil

@@ -158,7 +158,7 @@ end
 
 --- Tells C: plans ask again, and check_keys learns which columns are keys.
 function State:publish_catalog(db)
-  core.catalog_changed(db, self.catalog.text_members)
+  core.catalog_changed(db, self.catalog.text_members, self.catalog.fold_text, self.catalog.either)
   if self.epoch then core.set_homes(db, not self.scripts_due and homes(self) or nil) end
   if self.config.check_keys then core.check_tables(db, columns_to_check(self)) end
 end

@@ -54,14 +54,19 @@ local function check_statements(statements)
   end
 end
 
--- Raises what went wrong with the caller's statements. Where it is all of them, nobody knows which one it was.
+-- Raises what went wrong: Ctrl-C before all else, then what is wrong with the caller's statements. What the answer to a
+-- look of ours lacks does no harm by then.
 local function check_done(results, failed, first, last)
+  for i = 1, last do
+    if failed[i] and not errors.is_error(failed[i]) then error(failed[i], 0) end
+  end
+  local is_of_one = first == last or not failed[first] or not failed[last]
   for i = first, last do
     local err = failed[i]
-    if err and i == first and first < last and failed[last] then err.sql = nil end
+    if err and not is_of_one then err.sql = nil end -- nobody knows which one it was
     if err then error(err, 0) end
   end
-  if not results[first] then error(failed[1], 0) end -- a look could not be begun; what its answer lacks does no harm
+  if not results[first] then error(failed[1], 0) end -- the look could not be begun
 end
 
 -- All or none, in one request; the first `look` are not the caller's.

@@ -1,8 +1,8 @@
 // The gateway Worker (worker/) on Cloudflare's engine:
 //   node gateway.mjs OPTIONS
-// OPTIONS is JSON: { port, persist, prefix, databases: [name…], namespaces: [name…], vars: {…}, objects: false where the
-// Worker has none, worker: "path of another main module" }. Bindings of databases and namespaces have their names.
-// Prints the address, and ends when its input does.
+// OPTIONS is JSON: { port, persist, prefix, databases: [name], namespaces: [name], vars, objects, worker }, where
+// `objects` is false if the Worker has none, and `worker` is the path of another main module. Bindings of databases
+// and namespaces have their names. Prints the address, and ends when its input does.
 import { Miniflare } from "miniflare";
 import { dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -2,14 +2,16 @@
 // slowness and failures, as POST /control wants them:
 //   { fail: { key: times } }   these keys are among the unsuccessful ones so often
 //   { busy: times }            writes are answered with 429 so often
+//   { deny: true }             writes are refused with 403
 //   { down: true }             everything is answered with 500
 //   { freeze: true }           who reads goes on seeing what was there before, also "not found"
 //   {}                         all is well again
-const state = { fail: {}, busy: 0, down: false, old: null, requests: 0, written: [] };
+const state = { fail: {}, busy: 0, deny: false, down: false, old: null, requests: 0, written: [] };
 
 function control(wanted) {
   const { requests, written } = state;
-  Object.assign(state, { fail: wanted.fail ?? {}, busy: wanted.busy ?? 0, down: wanted.down ?? false, written: [] });
+  Object.assign(state, { fail: wanted.fail ?? {}, busy: wanted.busy ?? 0, deny: wanted.deny ?? false,
+    down: wanted.down ?? false, written: [] });
   state.old = wanted.freeze ? (state.old ?? new Map()) : null;
   state.requests = 0;
   return Response.json({ requests, written });
@@ -43,19 +45,22 @@ function failure(status, code, message) {
 // Does something with every key, but those that are to fail.
 async function bulk(keys, run) {
   const unsuccessful = [];
+  const runs = [];
   for (const [i, key] of keys.entries()) {
     if (state.fail[key] > 0) {
       state.fail[key] -= 1;
       unsuccessful.push(key);
     } else {
-      await run(i);
+      runs.push(run(i));
       state.written.push(key);
     }
   }
+  await Promise.all(runs);
   return success({ successful_key_count: keys.length - unsuccessful.length, unsuccessful_keys: unsuccessful });
 }
 
 async function write(kv, request, path) {
+  if (state.deny) return failure(403, 10000, "the token may not write");
   if (state.busy > 0) {
     state.busy -= 1;
     return failure(429, 10048, "too many writes to the same key");
@@ -69,9 +74,8 @@ async function write(kv, request, path) {
 async function read(kv, request) {
   const { keys, type } = await request.json();
   if (keys.length > 100 || type !== "text") return failure(400, 10012, "a bulk get takes at most 100 keys");
-  const values = {};
-  for (const key of keys) values[key] = await kv.get(key);
-  return success({ values });
+  const found = await Promise.all(keys.map((key) => kv.get(key)));
+  return success({ values: Object.fromEntries(keys.map((key, i) => [key, found[i]])) });
 }
 
 async function list(kv, url) {
@@ -87,7 +91,8 @@ async function list(kv, url) {
 export async function answer(request, env, url) {
   if (url.pathname === "/control") return control(await request.json());
   const [namespace, path] = url.pathname.match(/\/namespaces\/([^/]+)\/(.+)$/)?.slice(1) ?? [];
-  if (request.headers.get("authorization") !== `Bearer ${env.TOKEN}`) return failure(401, 10000, "Authentication error");
+  const known = request.headers.get("authorization") === `Bearer ${env.TOKEN}`;
+  if (!known) return failure(401, 10000, "Authentication error");
   if (!env.NAMESPACES.split(",").includes(namespace)) return failure(404, 10013, "namespace not found");
   state.requests += 1;
   if (state.down) return failure(500, 10001, "service unavailable");

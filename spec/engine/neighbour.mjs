@@ -1,15 +1,16 @@
-// Workers KV behind a REST interface as Cloudflare's, and a Worker as one with the TypeScript library is, on Cloudflare's
-// engine:
+// Workers KV behind a REST interface as Cloudflare's, and a Worker as one with the TypeScript library is, on
+// Cloudflare's engine:
 //   node neighbour.mjs OPTIONS
-// OPTIONS is JSON: { databases: [name…], namespaces: [name…], token }. Bindings have these names, which are the ids as
-// well. D1's REST interface is at /cdn-cgi/explorer/api. Prints the address, and ends when its input does.
+// OPTIONS is JSON: { databases: [name…], more: [name…], namespaces: [name…], token }. Bindings have these names,
+// which are the ids as well; the Worker's shards are the databases, not those that are more. D1's REST interface is
+// at /cdn-cgi/explorer/api. Prints the address, and ends when its input does.
 import { Miniflare } from "miniflare";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const { databases = [], namespaces, token } = JSON.parse(process.argv[2]);
+const { databases = [], more = [], namespaces, token } = JSON.parse(process.argv[2]);
 const named = (names) => Object.fromEntries(names.map((name) => [name, name]));
 
 const engine = new Miniflare({
@@ -19,7 +20,7 @@ const engine = new Miniflare({
   }),
   modulesRoot: here,
   compatibilityDate: "2026-04-01",
-  d1Databases: named(databases),
+  d1Databases: named([...databases, ...more]),
   kvNamespaces: named(namespaces),
   bindings: { TOKEN: token, SHARDS: databases.join(","), NAMESPACES: namespaces.join(",") },
   unsafeLocalExplorer: true,

@@ -36,8 +36,9 @@ function Neighbour:namespace(endpoint)
 end
 
 --- Those of collegedb.d1.
+---@param i integer? none: of a database that the other program does not use
 function Neighbour:database(i)
-  return { database = self.databases[i], endpoint = self.url .. "/cdn-cgi/explorer/api" }
+  return { database = i and self.databases[i] or self.directory, endpoint = self.url .. "/cdn-cgi/explorer/api" }
 end
 
 function Neighbour:stop()
@@ -52,8 +53,10 @@ function neighbour.start(databases)
   local self = setmetatable({ folder = process.new_folder(), databases = {}, namespaces = {} }, Neighbour)
   self.account = ("spec-%x"):format(core.random() >> 1) -- the requests of one are counted for all programs
   for i = 1, databases or 0 do self.databases[i] = ("spec_%x_%d"):format(core.random() >> 1, i) end
+  self.directory = ("spec_%x_directory"):format(core.random() >> 1)
   self.namespaces[1] = ("spec_%x_kv"):format(core.random() >> 1)
-  local given = { databases = self.databases, namespaces = self.namespaces, token = neighbour.token }
+  local given = { databases = self.databases, more = { self.directory }, namespaces = self.namespaces,
+    token = neighbour.token }
   self.pipe = assert(io.popen(("exec env -u LD_PRELOAD HOME=%s timeout 500 node spec/engine/neighbour.mjs '%s' "
     .. ">%s/out 2>&1"):format(self.folder, json.encode(given), self.folder), "w"))
   local began = core.now()

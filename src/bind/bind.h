@@ -145,6 +145,8 @@ struct cdb__lua_db {
   bool strict;       /* reads look at the fence */
   bool careful;      /* one of these, or a shard has copies: a call is no plain one */
   bool text_members; /* a string may be the key of a row inside a group */
+  bool fold;         /* strings without a table compare NOCASE */
+  bool either;       /* of some tables they do, of others not */
   int shard_count;
   cdb__lua_shard **shards;
   cdb__cache *cache;
@@ -273,6 +275,10 @@ typedef struct {
   cdb__keyspace space;
   char folded[CDB__KEY_MAX];
 } cdb__lua_key_arg;
+
+/* Raises USAGE for a string with capitals, of which no table is known, where some tables compare NOCASE and
+ * others do not: it may be two keys. db:locate takes it as it is written. */
+void cdb__lua_refuse_capitals(lua_State *L, int arg, const cdb__lua_db *db);
 
 /* Reads the key at `arg` for a statement of `plan` (or NULL: no table is known). */
 void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_plan *plan,

@@ -49,6 +49,17 @@ static void use_integer(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan
   }
 }
 
+void cdb__lua_refuse_capitals(lua_State *L, int arg, const cdb__lua_db *db) {
+  if (!db->either || lua_type(L, arg) != LUA_TSTRING) return;
+  const char *text = lua_tostring(L, arg);
+  for (const char *c = text; *c; c++)
+    if (*c >= 'A' && *c <= 'Z')
+      cdb__lua_fail(L, CDB_USAGE,
+                    "the key \"%s\" could be of a table that compares NOCASE, or of one that does not: "
+                    "write db:key(table, \"%s\")",
+                    text, text);
+}
+
 void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_plan *plan,
                         cdb__lua_key_arg *out) {
   switch (lua_type(L, arg)) {
@@ -65,7 +76,8 @@ void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_p
           cdb__lua_fail(L, CDB_USAGE, "the key \"%s\" of %s must be an integer in plain digits", text,
                         plan->table);
         use_text(L, &out->key, &db->global, text, size);
-        if (plan && plan->fold) cdb__key_fold(&out->key, out->folded);
+        if (plan && kind == CDB__KEY_UNKNOWN) cdb__lua_refuse_capitals(L, arg, db);
+        if (kind == CDB__KEY_UNKNOWN ? db->fold : plan->fold) cdb__key_fold(&out->key, out->folded);
       }
       return;
     }

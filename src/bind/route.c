@@ -354,6 +354,7 @@ static int route_only(lua_State *L) {
   lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
   cdb__lua_plan *plan = plan_of(L, db);
+  if (!plan) cdb__lua_refuse_capitals(L, 2, db);
   cdb__lua_check_key(L, 2, db, plan, &key);
   const cdb__hash hash = cdb__key_cache_hash(&key.key);
   const int index = resolve(L, db, plan, lua_toboolean(L, 4), &key.key, hash, 0, &why);

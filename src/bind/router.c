@@ -145,12 +145,14 @@ static int cache_stats(lua_State *L) {
   return 1;
 }
 
-/* core.catalog_changed(db, text_members): plans ask describe again, and what a key was taken for is
- * forgotten. */
+/* core.catalog_changed(db, text_members, fold, either): plans ask describe again, and what a key was taken
+ * for is forgotten. */
 static int catalog_changed(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   db->catalog++;
   db->text_members = lua_toboolean(L, 2);
+  db->fold = lua_toboolean(L, 3);
+  db->either = lua_toboolean(L, 4);
   cdb__cache_clear(db->cache);
   return 0;
 }

@@ -81,14 +81,17 @@ int64_t cdb__budget_take(cdb__budget *budget, int64_t now) {
   ring *r = budget->ring;
   const int64_t blocked = atomic_load(&r->blocked_until) - now;
   if (blocked > 0 && blocked <= LONGEST_BLOCK_MS) return blocked;
-  uint64_t next = atomic_load(&r->next);
-  do {
+  for (;;) {
+    uint64_t next = atomic_load(&r->next);
     const int64_t oldest = atomic_load(&r->times[next % budget->limit]);
     const int64_t wait = oldest + budget->window - now;
-    if (oldest && oldest <= now && wait > 0) return wait;
-  } while (!atomic_compare_exchange_weak(&r->next, &next, next + 1));
-  atomic_store(&r->times[next % budget->limit], now);
-  return 0;
+    const bool full = oldest && oldest <= now && wait > 0;
+    /* Another program that took this slot meanwhile has written its own time there. */
+    if (full && atomic_load(&r->next) == next) return wait;
+    if (full || !atomic_compare_exchange_weak(&r->next, &next, next + 1)) continue;
+    atomic_store(&r->times[next % budget->limit], now);
+    return 0;
+  }
 }
 
 void cdb__budget_block(cdb__budget *budget, int64_t now, int64_t pause_ms) {

@@ -47,10 +47,10 @@ cdb__net_cause cdb__gateway_judge(const cdb__net_answer *answer, cdb__net_cause 
   static const struct {
     const char *text;
     cdb__net_cause cause;
-  } words[] = {{"\"code\":\"SQL\"", CDB__NET_SQL_ERROR},
-               {"\"code\":\"READONLY\"", CDB__NET_READING},
-               {"\"code\":\"CONFIG\"", CDB__NET_REFUSED},
-               {"\"code\":\"BUSY\"", CDB__NET_OVERLOADED}};
+  } words[] = {{"\"code\":\"SQL\"", CDB__NET_SQL_ERROR},    {"\"code\":\"READONLY\"", CDB__NET_READING},
+               {"\"code\":\"REQUEST\"", CDB__NET_UNFIT},    {"\"code\":\"CONFIG\"", CDB__NET_SETTINGS},
+               {"\"code\":\"BINDING\"", CDB__NET_SETTINGS}, {"\"code\":\"PATH\"", CDB__NET_SETTINGS},
+               {"\"code\":\"CLOCK\"", CDB__NET_SETTINGS},   {"\"code\":\"BUSY\"", CDB__NET_OVERLOADED}};
   if (by_status == CDB__NET_OK && !is_whole(answer)) return CDB__NET_CUT;
   for (size_t i = 0; answer->body && by_status != CDB__NET_OK && i < sizeof words / sizeof *words; i++)
     if (strstr(answer->body, words[i].text)) return words[i].cause;

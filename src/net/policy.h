@@ -34,6 +34,8 @@
   X(CREDENTIALS, AUTH, 0, AUTH, 0, "it refused the credentials")                                          \
   X(REFUSED, UNAVAILABLE, 0, UNAVAILABLE, 0, "it refused the request")                                    \
   X(READING, READONLY, 0, READONLY, 0, "these credentials may only read")                                 \
+  X(UNFIT, USAGE, 0, USAGE, 0, "it does not take such a request")                                         \
+  X(SETTINGS, CONFIG, 0, CONFIG, 0, "it is not set up for this request")                                  \
   X(REQUEST_SIZE, TOO_LARGE, 0, TOO_LARGE, 0, "the request is too large for it")                          \
   X(RATE, RATE_LIMITED, 1, RATE_LIMITED, 0, "the account's rate limit is reached")                        \
   X(OVERLOADED, BUSY, 1, BUSY, 0, "it has too much to do")                                                \

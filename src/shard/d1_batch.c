@@ -15,15 +15,31 @@ static void fail_all(cdb__d1_stmt **list, size_t count, int code, const cdb__fau
   }
 }
 
-/* One round of the requests that come before: the columns of those that read, the tables of RETURNING *. */
+static bool has_question(const cdb__d1_stmt *s) {
+  return s->code == CDB_OK && (s->next == CDB__ASK_NAMES || s->next == CDB__ASK_TABLE);
+}
+
+/* Asks until there is no question left; what has none is not to be sent by itself. */
+static void ask(cdb__d1_stmt *const *list, size_t count) {
+  cdb__d1_stmt *asking[CDB__D1_PARALLEL];
+  size_t n;
+  do {
+    n = 0;
+    for (size_t i = 0; i < count; i++)
+      if (has_question(list[i])) asking[n++] = list[i];
+    if (n) cdb__d1_ask_all(asking, n);
+  } while (n);
+}
+
+/* The requests that come before: for the columns of those that read, for the tables of RETURNING *. */
 static bool learn(cdb__d1_stmt **list, size_t count) {
   cdb__d1_stmt *asking[CDB__D1_PARALLEL];
   size_t from = 0;
   while (from < count) {
     size_t n = 0;
     for (; from < count && n < CDB__D1_PARALLEL; from++)
-      if (list[from]->next == CDB__ASK_NAMES || list[from]->next == CDB__ASK_TABLE) asking[n++] = list[from];
-    if (n) cdb__d1_ask_all(asking, n);
+      if (has_question(list[from])) asking[n++] = list[from];
+    ask(asking, n);
     for (size_t i = 0; i < n; i++) {
       if (asking[i]->code == CDB_OK) continue;
       const cdb__fault fault = asking[i]->fault;
@@ -100,6 +116,7 @@ static void forget_columns(cdb__d1_stmt *s) {
 
 static void plan(cdb__d1_stmt *s, bool anew) {
   s->batched = true;
+  s->wrapped = false;
   if (anew) forget_columns(s);
   s->paged = s->copy = s->limited = false;
   s->first = true;

@@ -187,6 +187,10 @@ static void take_encoded(cdb__d1_stmt *s) {
 }
 
 static void take_names(cdb__d1_stmt *s) {
+  if (s->batched && !s->wrapped && s->answer.columns == 0) { /* they were not told without a row */
+    s->wrapped = true;
+    return;
+  }
   s->next = s->batched ? CDB__ASK_ENCODED : CDB__ASK_NOTHING;
   take_columns(s);
   s->answer.count = 0;
@@ -230,12 +234,12 @@ static bool takes_smaller_page(cdb__d1_stmt *s, cdb__net_cause cause) {
 /* A statement may fail when it is asked for otherwise than it was written: it is asked again, as it is, then.
  */
 static bool may_ask_again(cdb__d1_stmt *s) {
-  if (s->code != CDB_SQL) return false;
-  if (s->copy) {
-    s->copy = false; /* a copy may not have the table yet */
+  if (s->copy && (s->code == CDB_SQL || s->code == CDB_USAGE)) {
+    s->copy = false; /* a copy may not have the table yet, or the bookmark is not known any more */
     s->code = CDB_OK;
     return true;
   }
+  if (s->code != CDB_SQL) return false;
   if (s->limited && s->next == CDB__ASK_PLAIN && !strstr(s->fault.message, "no such table: ")) {
     s->limited = false; /* what is wrong is to be said of the statement as it was written */
     s->code = CDB_OK;

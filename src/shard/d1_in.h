@@ -48,6 +48,7 @@ typedef struct {
   cdb__d1_answer answer;
   char token[CDB__D1_TOKEN]; /* of a write through the gateway */
   bool batched;              /* it is part of a batch: it is not asked for by itself */
+  bool wrapped;              /* its columns are asked for by a statement around it */
   bool copy;                 /* it may be answered by a copy of the database */
   bool named;                /* its columns come by their names, which differ */
   bool plain_name;           /* its only column has a name of ours */

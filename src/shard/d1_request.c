@@ -47,6 +47,11 @@ static void write_sent(cdb__d1_stmt *s) {
   switch (s->next) {
     case CDB__ASK_ENCODED: write_encoded(s); return;
     case CDB__ASK_NAMES:
+      if (s->batched && !s->wrapped) { /* inside of another statement, two of one name get others */
+        cdb__text_add(&s->sent, s->statement.data, s->statement.size);
+        if (cdb__d1_takes_limit(&s->sql)) cdb__text_puts(&s->sent, "\nLIMIT 0");
+        return;
+      }
       cdb__text_printf(
           &s->sent,
           "WITH _collegedb_q AS (%s\n) SELECT _collegedb_q.* FROM (SELECT 1) LEFT JOIN _collegedb_q "

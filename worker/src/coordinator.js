@@ -6,7 +6,7 @@ import { TABLE, changing } from "./changes.js";
 import { leasing } from "./leases.js";
 import { TABLES as NEIGHBOURS, answerNeighbour, countOn } from "./neighbours.js";
 import { TABLES as NUMBERS, giveBack, lend, nextMove, nextOf } from "./numbers.js";
-import { objectOf } from "./ranges.js";
+import { objectOf, wantedRanges } from "./ranges.js";
 import { SETTLE, makeTables, termsOf } from "./record.js";
 import { valueOf } from "./rows.js";
 import { failureOf } from "./statement.js";
@@ -32,10 +32,8 @@ function setting(sql, name, first, step = 0) {
     RETURNING value`, name, first, step);
 }
 
-function rangesOf({ COLLEGEDB_RANGES: wanted = RANGES }) {
-  const count = Number(wanted);
-  return Number.isInteger(count) && count >= 1 && count <= 256 ? count : RANGES;
-}
+// How many there are to be; a number that is wrong has been refused already (ranges.js).
+const rangesOf = (env) => wantedRanges(env) ?? RANGES;
 
 // What ranges are to do, in order. A range forgets what it has done when it next asks.
 const logOf = (sql) => ({

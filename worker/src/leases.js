@@ -9,8 +9,8 @@ const ATTEMPTS = 3;
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-// `log` is the main object's: of(range) → [{ seq, what }], forget(range, seq); call(range, method, …) asks a range, and
-// terms() are what it goes by under a lease.
+// `log` is the main object's: of(range) → [{ seq, what }], forget(range, seq); call(range, method, …) asks a range,
+// and terms() are what it goes by under a lease.
 export function leasing({ log, call, terms, boot, life }) {
   const born = Date.now();
   const granted = new Map(); // range → { id, until }

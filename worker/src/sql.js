@@ -69,8 +69,8 @@ function endOfFirst(tokens) {
 
 const VERB = /^(SELECT|VALUES|INSERT|REPLACE|UPDATE|DELETE)$/;
 
-// What a statement does: its first word, or behind WITH that of the statement that the names are for. Such a name may be
-// a word as well, but it has no bracket before it.
+// What a statement does: its first word, or behind WITH that of the statement that the names are for. Such a name may
+// be a word as well, but it has no bracket before it.
 function verbOf(tokens) {
   if (tokens[0] !== "WITH") return tokens[0];
   let depth = 0;

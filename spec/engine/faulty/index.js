@@ -7,8 +7,8 @@
 //   slow      done, and answered a second later
 //   cut       done, and from then on no range can be frozen
 //
-// POST /fault { at, how, method } sets it, for calls of that method or all, and answers how many there were since; POST /calls
-// answers that too. POST /reset resets the main object.
+// POST /fault { at, how, method } sets it, for calls of that method or all, and answers how many there were since;
+// POST /calls answers that too. POST /reset resets the main object.
 import gateway, { EntryRange as Entries, ShardCoordinator as Coordinator } from "../../../worker/src/index.js";
 
 let fault = { at: 0, how: "", method: null, calls: 0 };

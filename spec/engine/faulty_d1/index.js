@@ -1,5 +1,5 @@
-// The gateway before a D1 that fails as a request's headers tell: x-fault is D1's message, x-when "before" or "after" the
-// work was done, or "again" for all work but the first.
+// The gateway before a D1 that fails as a request's headers tell: x-fault is D1's message, x-when "before" or "after"
+// the work was done, or "again" for all work but the first.
 import main from "../../../worker/src/index.js";
 
 export { EntryRange, ShardCoordinator } from "../../../worker/src/index.js";

@@ -12,7 +12,8 @@ const bookmarkOf = (number) => `bookmark-${String(number).padStart(8, "0")}`;
 // What a session is asked for, told to the database or the copy.
 class Session {
   constructor(env, wanted) {
-    const floor = wanted === "first-unconstrained" ? 0 : wanted === "first-primary" ? Infinity : Number(wanted.slice(9));
+    const words = { "first-unconstrained": 0, "first-primary": Infinity };
+    const floor = words[wanted] ?? Number(wanted.slice(9));
     this.env = env;
     this.copy = copied >= floor;
     this.database = this.copy ? env.DB_COPY : env.DB;
