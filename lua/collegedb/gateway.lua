@@ -100,12 +100,14 @@ function Gateway:kv(binding)
     ca_file = to.ca_file, deadline = to.deadline }
 end
 
----A shard that another program has described. The token is the one that this program has for the same gateway.
+---A shard that another program has described. The token is the one that this program has for the same gateway: that of
+---the environment is not sent to an address that only the directory has, and without one the gateway refuses (AUTH).
 ---@param description table of D1:describe
 ---@return collegedb.D1
 function gateway.described(description)
-  return gateway.gateway({ url = description.gateway, ca_file = description.ca_file, deadline = description.deadline })
-    :shard(description.binding, { replicas = description.replicas })
+  return d1.behind_gateway { gateway = description.gateway, binding = description.binding,
+    token = tokens[description.gateway], ca_file = description.ca_file, deadline = description.deadline,
+    replicas = description.replicas }
 end
 
 ---What the parts of the gateway in other files need to reach it.
