@@ -155,7 +155,10 @@ end
 
 --- The value of a key, or nil.
 ---@return string?
-function KV:get(key, seconds) return self:get_many({ key }, seconds)[key] end
+function KV:get(key, seconds)
+  check_name(key)
+  return self:get_many({ key }, seconds)[key]
+end
 
 --- Names that begin with a prefix, and where to go on; nil behind the last.
 ---@param prefix string?
