@@ -4,6 +4,7 @@
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
+local calls = require "spec.support.directory_calls"
 local fixture = require "spec.support.fixture"
 local gateway = require "spec.support.gateway"
 local json = require "collegedb.json"
@@ -146,74 +147,25 @@ describe("a fault of the coordinator's", function()
     end
   end
 
-  local function shards(dir, ...)
-    local names, ids = { ... }, {}
-    dir:change(function(tx)
-      for i, name in ipairs(names) do
-        ids[i] = tx:run("INSERT INTO _collegedb_shards (name, integrated) VALUES (?, 1)", { name }).meta.last_row_id
-      end
-      return true
-    end)
-    return table.unpack(ids)
-  end
-
   it("in a change of single entries changes nothing of what comes out", function()
     sweep(with_directory(function(dir)
-      local a, b = shards(dir, "a", "b")
-      local epoch, seen = dir:epoch(), {}
-      local function see(...) seen[#seen + 1] = { ... } end
-      see(dir:claim("", "k", a, epoch))
-      see(dir:claim("", "k", b, epoch))
-      see(dir:replace("", "k", 1, b))
-      see(dir:replace("", "k", 1, a))
-      see(dir:replace("", "new", nil, a))
-      see(dir:correct("", "k", 2, a))
-      see(dir:forget("", "k"))
-      see(dir:forget("", "k"))
-      for i = 1, 3 do
-        see(dir:rotate("r", "", "r" .. i, { a, b }, dir:epoch()))
-        local turns <close> = dir:turns()
-        local turn = turns:take "t"
-        turns:claim("", "t" .. i, turn % 2 == 0 and a or b, dir:epoch())
-        see(turn, dir:lookup("", "t" .. i))
-      end
-      see(dir:rotate("r", "", "r1", { a, b }, dir:epoch()))
-      see(dir:rotate("r", "", "r9", { a, b }, dir:epoch() - 1))
+      local seen, a, b = calls.single(dir, function(_, one, other, i, see)
+        see(dir:rotate("r", "", "r" .. i, { one, other }, dir:epoch()))
+      end)
+      seen[#seen + 1] = { dir:rotate("r", "", "r1", { a, b }, dir:epoch()) }
+      seen[#seen + 1] = { dir:rotate("r", "", "r9", { a, b }, dir:epoch() - 1) }
       return seen
     end), 2)
   end)
 
   it("in a change of many entries changes nothing of what comes out", function()
-    sweep(with_directory(function(dir)
-      local a, b = shards(dir, "a", "b")
-      local seen = {}
-      local function see(...) seen[#seen + 1] = { ... } end
-      local list = { { keyspace = "", text = "x", id = a }, { keyspace = "posts", text = "1", id = a } }
-      see(dir:assign(list, true))
-      list[3] = { keyspace = "", text = "y", id = b }
-      see(dir:assign(list, true))
-      see(dir:assign(list, false))
-      dir:publish("", { "p", "q" }, a, 5)
-      dir:publish_all { { keyspace = "", text = "p", id = b, version = 9 },
-        { keyspace = "", text = "q", id = b, version = 0 } }
-      see(dir:discard(b))
-      dir:add_names { "n1" }
-      dir:set_names { "n2" }
-      see((dir:change(function(tx)
-        dir:drop(tx, b)
-        tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ?", { b })
-        return true
-      end)))
-      see(dir:counts())
-      see(dir:discard())
-      return seen
-    end), 1)
+    sweep(with_directory(calls.many), 1)
   end)
 
   it("that makes the main object forget its leases keeps nobody from going on", function()
     clean()
     local dir = directory.open(value)
-    local a, b = shards(dir, "a", "b")
+    local a, b = calls.shards(dir, "a", "b")
     local epoch = dir:epoch()
     for i = 1, 60 do dir:claim("", "k" .. i, a, epoch) end
     post("/reset", {})
@@ -300,7 +252,7 @@ describe("a fault of the coordinator's", function()
   it("that keeps a range from being asked lets a change wait until it can not go by what was before", function()
     clean()
     local dir = directory.open(value)
-    local a, b = shards(dir, "a", "b")
+    local a, b = calls.shards(dir, "a", "b")
     local epoch = dir:epoch()
     for i = 1, 40 do dir:claim("", "k" .. i, a, epoch) end
     set_fault(0, "cut")

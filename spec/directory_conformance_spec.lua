@@ -5,6 +5,7 @@ local collegedb = require "collegedb"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local engine = require "spec.support.engine"
+local calls = require "spec.support.directory_calls"
 local fixture = require "spec.support.fixture"
 local gateway = require "spec.support.gateway"
 local json = require "collegedb.json"
@@ -12,18 +13,6 @@ local net = require "collegedb.net"
 local table_kv = require "spec.support.table_kv"
 
 local function open(kv, secret, options) return fixture.track(directory.open(kv, secret, options)) end
-
--- Registers shards, and returns their ids.
-local function shards(dir, ...)
-  local names, ids = { ... }, {}
-  dir:change(function(tx)
-    for i, name in ipairs(names) do
-      ids[i] = tx:run("INSERT INTO _collegedb_shards (name, integrated) VALUES (?, 1)", { name }).meta.last_row_id
-    end
-    return true
-  end)
-  return table.unpack(ids)
-end
 
 local function is_integrated(dir, id)
   return dir.shard:first("SELECT integrated FROM _collegedb_shards WHERE id = ?", { id }).integrated == 1
@@ -34,7 +23,7 @@ local function behaves(make)
   local dir, a, b
   before_each(function()
     dir = make()
-    a, b = shards(dir, "a", "b")
+    a, b = calls.shards(dir, "a", "b")
   end)
 
   it("gives a key to whoever comes first, in the epoch that was named", function()
@@ -132,7 +121,7 @@ local function behaves(make)
     local other, epoch = make(), dir:epoch()
     dir:claim("", "k", a, epoch)
     assert.equal(a, (other:claim("", "k", b, epoch)))
-    local c = shards(other, "c")
+    local c = calls.shards(other, "c")
     assert.same({ epoch + 1, a, 1 }, { dir:lookup("", "k") })
     assert.equal("c", dir:name_of(c))
     assert.is_nil(dir:claim("", "new", b, epoch))
@@ -167,7 +156,7 @@ local function keeps_a_journal(make)
   local dir, a, b
   before_each(function()
     dir = make()
-    a, b = shards(dir, "a", "b")
+    a, b = calls.shards(dir, "a", "b")
   end)
 
   local function place(dir_, family)

@@ -4,6 +4,7 @@
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
 local errors = require "collegedb.errors"
+local calls = require "spec.support.directory_calls"
 local fixture = require "spec.support.fixture"
 local single_store = require "collegedb.single_store"
 
@@ -116,70 +117,16 @@ local function with_directory(f)
   end
 end
 
-local function shards(dir, ...)
-  local names, ids = { ... }, {}
-  dir:change(function(tx)
-    for i, name in ipairs(names) do
-      ids[i] = tx:run("INSERT INTO _collegedb_shards (name, integrated) VALUES (?, 1)", { name }).meta.last_row_id
-    end
-    return true
-  end)
-  return table.unpack(ids)
-end
-
 describe("a lost answer", function()
   before_each(fixture.start)
   after_each(fixture.stop)
 
   it("to a change of single entries changes nothing of what comes out", function()
-    sweep(with_directory(function(dir)
-      local a, b = shards(dir, "a", "b")
-      local epoch, seen = dir:epoch(), {}
-      local function see(...) seen[#seen + 1] = { ... } end
-      see(dir:claim("", "k", a, epoch))
-      see(dir:claim("", "k", b, epoch))
-      see(dir:replace("", "k", 1, b))
-      see(dir:replace("", "k", 1, a))
-      see(dir:replace("", "new", nil, a))
-      see(dir:correct("", "k", 2, a))
-      see(dir:forget("", "k"))
-      see(dir:forget("", "k"))
-      for i = 1, 3 do
-        local turns <close> = dir:turns()
-        local turn = turns:take "t"
-        -- Whether it was done is not told here: the router looks again, and finds the entry.
-        turns:claim("", "t" .. i, turn % 2 == 0 and a or b, dir:epoch())
-        see(turn, dir:lookup("", "t" .. i))
-      end
-      return seen
-    end))
+    sweep(with_directory(function(dir) return (calls.single(dir)) end))
   end)
 
   it("to a change of many entries changes nothing of what comes out", function()
-    sweep(with_directory(function(dir)
-      local a, b = shards(dir, "a", "b")
-      local seen = {}
-      local function see(...) seen[#seen + 1] = { ... } end
-      local list = { { keyspace = "", text = "x", id = a }, { keyspace = "posts", text = "1", id = a } }
-      see(dir:assign(list, true))
-      list[3] = { keyspace = "", text = "y", id = b }
-      see(dir:assign(list, true))
-      see(dir:assign(list, false))
-      dir:publish("", { "p", "q" }, a, 5)
-      dir:publish_all { { keyspace = "", text = "p", id = b, version = 9 },
-        { keyspace = "", text = "q", id = b, version = 0 } }
-      see(dir:discard(b))
-      dir:add_names { "n1" }
-      dir:set_names { "n2" }
-      see((dir:change(function(tx)
-        dir:drop(tx, b)
-        tx:run("UPDATE _collegedb_shards SET drained = 2 WHERE id = ?", { b })
-        return true
-      end)))
-      see(dir:counts())
-      see(dir:discard())
-      return seen
-    end))
+    sweep(with_directory(calls.many))
   end)
 
   local SCHEMA <const> = "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, n)"

@@ -3,22 +3,11 @@
 
 local collegedb = require "collegedb"
 local directory = require "collegedb.directory"
+local calls = require "spec.support.directory_calls"
 local fixture = require "spec.support.fixture"
 local table_kv = require "spec.support.table_kv"
 
 local function open(kv, secret, options) return fixture.track(directory.open(kv, secret, options)) end
-
--- Registers shards, and returns their ids.
-local function shards(dir, ...)
-  local names, ids = { ... }, {}
-  dir:change(function(tx)
-    for i, name in ipairs(names) do
-      ids[i] = tx:run("INSERT INTO _collegedb_shards (name, integrated) VALUES (?, 1)", { name }).meta.last_row_id
-    end
-    return true
-  end)
-  return table.unpack(ids)
-end
 
 local function is_integrated(dir, id)
   return dir.shard:first("SELECT integrated FROM _collegedb_shards WHERE id = ?", { id }).integrated == 1
@@ -31,7 +20,7 @@ describe("a directory in a table KV, written by two at once,", function()
     fixture.start()
     kv = table_kv.memory()
     dir, other = open(kv), open(kv)
-    a, b = shards(dir, "a", "b")
+    a, b = calls.shards(dir, "a", "b")
     other:epoch()
   end)
   after_each(fixture.stop)
@@ -124,8 +113,8 @@ describe("a directory in a table KV, written by two at once,", function()
 
   it("loses no change of the record, no turn and no name", function()
     local turns = 0
-    before("compare_and_set", "collegedb:record", function() shards(other, "c") end)
-    local d = shards(dir, "d")
+    before("compare_and_set", "collegedb:record", function() calls.shards(other, "c") end)
+    local d = calls.shards(dir, "d")
     assert.same({ "a", "b", "c", "d" }, { dir:name_of(a), dir:name_of(b), other:name_of(3), dir:name_of(d) })
     before("compare_and_set", "collegedb:turn:", function() turns = turns + other:count_on("x", 1) end)
     assert.equal(1, dir:count_on("x", 1))
