@@ -13,6 +13,7 @@ local errors = require "collegedb.errors"
 local json = require "collegedb.json"
 local net = require "collegedb.net"
 local reader = require "collegedb.json_reader"
+local service_fields = require "collegedb.service_fields"
 local transports = require "collegedb.cloudflare_kv_transports"
 
 local cloudflare_kv = {}
@@ -280,27 +281,15 @@ function KV:delete(key, seconds) self:delete_many({ key }, seconds) end
 
 -- --- the fields -----------------------------------------------------------------------------
 
-local CLOUDFLARE <const> = "https://api.cloudflare.com/client/v4"
-
-local function is_id(value) return type(value) == "string" and value:find "^[%w_-]+$" ~= nil end
-local function is_text(value) return type(value) == "string" and value:find "^[\33-\126]+$" ~= nil end
-local function is_seconds(value) return type(value) == "number" and value > 0 and value <= 86400 end
-
--- Each field: a test, and what it takes. The value itself is never shown: it may be a secret.
 local fields <const> = {
-  account = { is_id, "an id of letters, digits and dashes" },
-  namespace = { is_id, "an id of letters, digits and dashes" },
-  token = { is_text, "printable characters without spaces" }, endpoint = { is_text, "a URL" },
-  ca_file = { is_text, "a file's path" }, deadline = { is_seconds, "seconds, above 0 and up to 86,400" },
+  account = service_fields.id, namespace = service_fields.id, token = service_fields.token,
+  endpoint = service_fields.endpoint, ca_file = service_fields.ca_file, deadline = service_fields.deadline,
 }
 
 local function fail(field, ...) errors.raise("CONFIG", { field = field }, ...) end
 
 local function check_fields(given)
-  for field, value in pairs(given) do
-    if not fields[field] then fail(nil, "cloudflare_kv has no field %s", tostring(field)) end
-    if not fields[field][1](value) then fail(field, "cloudflare_kv: %s takes %s", field, fields[field][2]) end
-  end
+  service_fields.check(given, fields, "cloudflare_kv")
   if not given.namespace then fail("namespace", "cloudflare_kv: namespace is missing") end
   if given.endpoint then return end
   if not given.account then fail("account", "cloudflare_kv: account is missing") end
@@ -323,7 +312,7 @@ function cloudflare_kv.cloudflare_kv(given)
   for field, value in pairs(given) do to[field] = value end
   to.token = to.token or (not to.endpoint and os.getenv "CLOUDFLARE_API_TOKEN") or nil
   check_fields(to)
-  to.url = ("%s%s/storage/kv/namespaces/%s"):format((to.endpoint or CLOUDFLARE):gsub("/$", ""),
+  to.url = ("%s%s/storage/kv/namespaces/%s"):format((to.endpoint or service_fields.CLOUDFLARE):gsub("/$", ""),
     to.account and "/accounts/" .. to.account or "", to.namespace)
   to.name, to.transport = "workers kv " .. to.namespace, transports.rest
   to.budget = to.account and net.budget("cloudflare " .. to.account) or nil
@@ -334,7 +323,7 @@ end
 ---@param to { url: string, token: string, binding: string, ca_file: string?, deadline: number? } the gateway's address
 ---@return collegedb.CloudflareKV
 function cloudflare_kv.through(to)
-  return new { url = ("%s/kv/%s"):format(to.url:gsub("/$", ""), to.binding), token = to.token, ca_file = to.ca_file,
+  return new { url = ("%s/kv/%s"):format(to.url, to.binding), token = to.token, ca_file = to.ca_file,
     deadline = to.deadline, name = "workers kv " .. to.binding, transport = transports.gateway }
 end
 

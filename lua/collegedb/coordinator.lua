@@ -24,7 +24,7 @@ local hidden = setmetatable({}, { __mode = "k" })
 ---@return collegedb.Coordinator
 function coordinator.new(to)
   local self = setmetatable({}, Coordinator)
-  hidden[self] = { url = to.url:gsub("/$", "") .. "/coordinator/", token = to.token, ca_file = to.ca_file,
+  hidden[self] = { url = to.url .. "/coordinator/", token = to.token, ca_file = to.ca_file,
     deadline = to.deadline or DEADLINE }
   return self
 end

@@ -10,6 +10,7 @@
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local net = require "collegedb.net"
+local service_fields = require "collegedb.service_fields"
 
 local d1 = {}
 
@@ -76,29 +77,14 @@ end
 
 -- --- the fields -----------------------------------------------------------------------
 
-local CLOUDFLARE <const> = "https://api.cloudflare.com/client/v4"
-
-local function is_id(value) return type(value) == "string" and value:find "^[%w_-]+$" ~= nil end
-local function is_text(value) return type(value) == "string" and value:find "^[\33-\126]+$" ~= nil end
-local function is_seconds(value) return type(value) == "number" and value > 0 and value <= 86400 end
-
--- Each field: a test, and what it takes. The value itself is never shown: it may be a secret.
 local fields <const> = {
-  account = { is_id, "an id of letters, digits and dashes" },
-  database = { is_id, "an id of letters, digits and dashes" },
-  token = { is_text, "printable characters without spaces" }, endpoint = { is_text, "a URL" },
-  ca_file = { is_text, "a file's path" }, deadline = { is_seconds, "seconds, above 0 and up to 86,400" },
+  account = service_fields.id, database = service_fields.id, token = service_fields.token,
+  endpoint = service_fields.endpoint, ca_file = service_fields.ca_file, deadline = service_fields.deadline,
 }
 
 ---@param described boolean? by another program: without its token
 local function check_fields(given, described)
-  if type(given) ~= "table" then errors.raise("CONFIG", nil, "d1 takes a table, not a %s", type(given)) end
-  for field, value in pairs(given) do
-    if not fields[field] then errors.raise("CONFIG", nil, "d1 has no field %s", tostring(field)) end
-    if not fields[field][1](value) then
-      errors.raise("CONFIG", { field = field }, "d1: %s takes %s", field, fields[field][2])
-    end
-  end
+  service_fields.check(given, fields, "d1")
   local needed = { "database", not given.endpoint and "account" or nil,
     not (given.endpoint or described) and "token" or nil }
   for i = 1, 3 do
@@ -112,7 +98,8 @@ end
 local tokens = {} -- of this program, by where they are for
 
 local function make(out)
-  local base = (out.endpoint or CLOUDFLARE):gsub("/$", "") .. (out.account and "/accounts/" .. out.account or "")
+  local base = (out.endpoint or service_fields.CLOUDFLARE):gsub("/$", "")
+    .. (out.account and "/accounts/" .. out.account or "")
   out.token = out.token or tokens[base] or (not out.endpoint and os.getenv "CLOUDFLARE_API_TOKEN") or nil
   tokens[base] = out.token
   out.url = ("%s/d1/database/%s/raw"):format(base, out.database)

@@ -7,6 +7,7 @@
 local coordinator = require "collegedb.coordinator"
 local d1 = require "collegedb.d1"
 local errors = require "collegedb.errors"
+local service_fields = require "collegedb.service_fields"
 
 local gateway = {}
 
@@ -25,7 +26,6 @@ local function fail(field, message, ...)
   errors.raise("CONFIG", { field = field }, "gateway: %s " .. message, field, ...)
 end
 
-
 -- A password in a URL would be seen wherever the gateway is printed; what is behind ? or # would be lost.
 local function is_url(value)
   local host = type(value) == "string" and value:find "^https?://[\33-\126]+$" and not value:find "[@?#]"
@@ -34,27 +34,13 @@ local function is_url(value)
     or host:find "^%[::1%]") and true or false
 end
 
-local function is_text(value) return type(value) == "string" and value:find "^[\33-\126]+$" ~= nil end
-local function is_name(value) return type(value) == "string" and value:find "^[%w_-]+$" ~= nil end
-local function is_seconds(value) return type(value) == "number" and value > 0 and value <= 86400 end
 local function is_boolean(value) return type(value) == "boolean" end
 
--- Each field: a test, and what it takes. The value itself is never shown: it may be a secret.
 local fields <const> = {
   url = { is_url, "a URL: https, or http to this machine, without a user's name, ? and #" },
-  token = { is_text, "printable characters without spaces" },
-  ca_file = { is_text, "a file's path" },
-  deadline = { is_seconds, "seconds, above 0 and up to 86,400" },
+  token = service_fields.token, ca_file = service_fields.ca_file, deadline = service_fields.deadline,
 }
 local shard_fields <const> = { replicas = { is_boolean, "true or false" } }
-
-local function check(given, known, what)
-  if type(given) ~= "table" then errors.raise("CONFIG", nil, "%s takes a table, not a %s", what, type(given)) end
-  for field, value in pairs(given) do
-    if not known[field] then errors.raise("CONFIG", nil, "%s has no field %s", what, tostring(field)) end
-    if not known[field][1](value) then fail(field, "takes %s", known[field][2]) end
-  end
-end
 
 ---The gateway at `url`.
 ---@param given { url: string, token: string?, ca_file: string?, deadline: number? } `token` from
@@ -62,12 +48,12 @@ end
 ---@return collegedb.Gateway
 ---Raises CONFIG.
 function gateway.gateway(given)
-  check(given, fields, "gateway")
+  service_fields.check(given, fields, "gateway")
   if not given.url then fail("url", "is missing") end
   local to = { url = given.url:gsub("/+$", ""), ca_file = given.ca_file, deadline = given.deadline }
   to.token = given.token or tokens[to.url] or os.getenv "COLLEGEDB_GATEWAY_TOKEN"
   if not to.token then fail("token", "is missing (or COLLEGEDB_GATEWAY_TOKEN)") end
-  if not is_text(to.token) then fail("token", "takes %s", fields.token[2]) end
+  if not service_fields.is_text(to.token) then fail("token", "takes %s", fields.token[2]) end
   tokens[to.url] = to.token
   local self = setmetatable({}, Gateway)
   hidden[self] = to
@@ -80,8 +66,8 @@ end
 ---@return collegedb.D1
 function Gateway:shard(binding, options)
   local to = hidden[self]
-  if not is_name(binding) then fail("shard", "takes the name of a binding") end
-  check(options or {}, shard_fields, "gateway:shard")
+  if not service_fields.is_id(binding) then fail("shard", "takes the name of a binding") end
+  service_fields.check(options or {}, shard_fields, "gateway:shard", "gateway")
   return d1.behind_gateway { gateway = to.url, binding = binding, token = to.token, ca_file = to.ca_file,
     deadline = to.deadline, replicas = not options or options.replicas ~= false }
 end
@@ -95,7 +81,7 @@ function Gateway:coordinator() return coordinator.new(hidden[self]) end
 ---@return collegedb.CloudflareKV
 function Gateway:kv(binding)
   local to = hidden[self]
-  if not is_name(binding) then fail("kv", "takes the name of a binding") end
+  if not service_fields.is_id(binding) then fail("kv", "takes the name of a binding") end
   return require("collegedb.cloudflare_kv").through { url = to.url, binding = binding, token = to.token,
     ca_file = to.ca_file, deadline = to.deadline }
 end
@@ -109,10 +95,5 @@ function gateway.described(description)
     token = tokens[description.gateway], ca_file = description.ca_file, deadline = description.deadline,
     replicas = description.replicas }
 end
-
----What the parts of the gateway in other files need to reach it.
----@param self collegedb.Gateway
----@return { url: string, token: string, ca_file: string?, deadline: number? }
-function gateway.access(self) return hidden[self] end
 
 return gateway

@@ -7,11 +7,11 @@
 
 enum { SCRIPT_STATEMENTS = 200, SCRIPT_BYTES = 4 << 20 };
 
-/* Everything that went wrong is each statement's. */
-static void fail_all(cdb__d1_stmt **list, size_t count, int code, const cdb__fault *fault) {
+/* What went wrong is each statement's. */
+static void fail_all(cdb__d1_stmt **list, size_t count, cdb__fault fault) {
   for (size_t i = 0; i < count; i++) {
-    list[i]->code = code;
-    list[i]->fault = *fault;
+    list[i]->code = fault.code;
+    list[i]->fault = fault;
   }
 }
 
@@ -19,35 +19,22 @@ static bool has_question(const cdb__d1_stmt *s) {
   return s->code == CDB_OK && (s->next == CDB__ASK_NAMES || s->next == CDB__ASK_TABLE);
 }
 
-/* Asks until there is no question left; what has none is not to be sent by itself. */
-static void ask(cdb__d1_stmt *const *list, size_t count) {
-  cdb__d1_stmt *asking[CDB__D1_PARALLEL];
-  size_t n;
-  do {
-    n = 0;
-    for (size_t i = 0; i < count; i++)
-      if (has_question(list[i])) asking[n++] = list[i];
-    if (n) cdb__d1_ask_all(asking, n);
-  } while (n);
-}
-
-/* The requests that come before: for the columns of those that read, for the tables of RETURNING *. */
+/* The requests that come before, until there is no question left: for the columns of those that read, for the
+ * tables of RETURNING *. What has no question is not to be sent by itself. */
 static bool learn(cdb__d1_stmt **list, size_t count) {
   cdb__d1_stmt *asking[CDB__D1_PARALLEL];
-  size_t from = 0;
-  while (from < count) {
+  for (;;) {
     size_t n = 0;
-    for (; from < count && n < CDB__D1_PARALLEL; from++)
-      if (has_question(list[from])) asking[n++] = list[from];
-    ask(asking, n);
+    for (size_t i = 0; i < count && n < CDB__D1_PARALLEL; i++)
+      if (has_question(list[i])) asking[n++] = list[i];
+    if (n == 0) return true;
+    cdb__d1_ask_all(asking, n);
     for (size_t i = 0; i < n; i++) {
       if (asking[i]->code == CDB_OK) continue;
-      const cdb__fault fault = asking[i]->fault;
-      fail_all(list, count, asking[i]->code, &fault);
+      fail_all(list, count, asking[i]->fault);
       return false;
     }
   }
-  return true;
 }
 
 static bool has_known_columns(cdb__d1_stmt *const *list, size_t count) {
@@ -62,8 +49,7 @@ static void take(cdb__d1_stmt **list, size_t count, const cdb__net_answer *answe
   cdb__d1_answers read;
   if (!cdb__d1_answers_read(jansson, answer->body, answer->size, count, &read)) {
     cdb__d1_refuse(list[0], answer, true);
-    const cdb__fault fault = list[0]->fault;
-    fail_all(list, count, fault.code, &fault);
+    fail_all(list, count, list[0]->fault);
     return;
   }
   cdb__d1_see_bookmark(cdb__d1_shard_of(list[0]->base.shard), read.bookmark);
@@ -84,24 +70,21 @@ static cdb__net_cause send(cdb__d1_stmt **list, size_t count) {
   cdb__fault fault;
   for (size_t i = 0; i < count; i++) {
     if (cdb__d1_write_texts(list[i]) == CDB_OK) continue;
-    fault = list[i]->fault;
-    fail_all(list, count, fault.code, &fault);
+    fail_all(list, count, list[i]->fault);
     return CDB__NET_REQUEST;
   }
   cdb__d1_new_token(list[0]->token);
   if (cdb__d1_build_batch(list, count, &request) != CDB_OK) {
-    fault = list[0]->fault;
-    fail_all(list, count, fault.code, &fault);
+    fail_all(list, count, list[0]->fault);
     return CDB__NET_REQUEST;
   }
   if (cdb__net_perform(shard->options.net, &request, &answer, 1, &options, &fault) != CDB_OK) {
-    fail_all(list, count, fault.code, &fault);
+    fail_all(list, count, fault);
   } else if (answer.cause == CDB__NET_OK && answer.body) {
     take(list, count, &answer);
   } else {
     cdb__d1_refuse(list[0], &answer, request.write);
-    fault = list[0]->fault;
-    fail_all(list, count, fault.code, &fault);
+    fail_all(list, count, list[0]->fault);
   }
   cdb__net_answer_free(&answer);
   return answer.cause;
