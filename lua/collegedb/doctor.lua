@@ -1,5 +1,5 @@
---- Looks whether a set-up is in order, and says how to mend what is not. Each part of it is looked at by itself, so that
--- one that is broken does not hide the others: doctor_config.lua, doctor_files.lua, doctor_services.lua,
+--- Looks whether a set-up is in order, and says how to mend what is not. Each part of it is looked at by itself, so
+-- that one that is broken does not hide the others: doctor_config.lua, doctor_files.lua, doctor_services.lua,
 -- doctor_directory.lua, doctor_shards.lua.
 
 local core = require "collegedb.core"
@@ -11,6 +11,7 @@ local instance = require "collegedb.instance"
 local leftovers = require "collegedb.verify_leftovers"
 local look = require "collegedb.look"
 local reports = require "collegedb.verify_report"
+local seen_moves = require "collegedb.seen_moves"
 local services = require "collegedb.doctor_services"
 local shards = require "collegedb.doctor_shards"
 local verify = require "collegedb.workflows.verify"
@@ -59,17 +60,48 @@ local function repair(db)
   return run.report.repairs
 end
 
+-- Runs `f` on a look at the set-up.
+local function with_look(settings, f, ...)
+  local seen = look.open(settings)
+  local done, answer = pcall(f, seen, ...)
+  seen:close()
+  if not done then error(answer, 0) end
+  return answer
+end
+
+-- The moves that have lost their program, by number.
+local function dead_moves(seen)
+  local dead = {}
+  for _, move in ipairs(look.tried(seen_moves.read, seen) or {}) do
+    if not move.live then dead[move.number] = move end
+  end
+  return dead
+end
+
+-- An opening ends moves as well, before the repair does.
+local function note_ended(repairs, before, after)
+  local said = table.concat(repairs, "\n")
+  for number, move in pairs(before) do
+    if not after[number] and not said:find(("move %d from"):format(number), 1, true) then
+      repairs[#repairs + 1] = ("move %d from %s to %s was brought to its end"):format(number, move.from, move.to)
+    end
+  end
+end
+
 -- What was repaired; nothing where the database does not open.
-local function repair_all(given, add)
+local function repair_all(given, settings, add)
+  local before = with_look(settings, dead_moves)
   local db = open(given, add)
   if not db then return {} end
   local done, answer = pcall(repair, db)
   db:close()
-  if done then return answer end
-  if not errors.is_error(answer) then error(answer, 0) end
+  if not done and not errors.is_error(answer) then error(answer, 0) end
+  local repairs = done and answer or {}
+  note_ended(repairs, before, with_look(settings, dead_moves))
+  if done then return repairs end
   add(answer.shard or "config", "fault", ("the repair was not ended: %s"):format(answer.message),
     "mend that, and repair again")
-  return {}
+  return repairs
 end
 
 -- Does it open as any program would open it?
@@ -93,7 +125,7 @@ local function add_problems(add, settings, seen)
 end
 
 -- Whether an opening by the way would do no harm, and take no time: all is there and answers, and nothing waits for it.
-local function examine(add, settings, seen)
+local function examine(seen, add, settings)
   local waits = false
   services.check(add "services", settings, seen)
   if seen.state.epoch then
@@ -105,14 +137,6 @@ local function examine(add, settings, seen)
   doctor_config.check_scripts(add "scripts", settings, seen)
   for _, each in ipairs(seen.shards) do waits = waits or (each.error ~= nil and each.shard.value.remote ~= nil) end
   return not waits
-end
-
-local function look_at(add, settings)
-  local seen = look.open(settings)
-  local done, answer = pcall(examine, add, settings, seen)
-  seen:close()
-  if not done then error(answer, 0) end
-  return answer
 end
 
 local function check_secret(add, options)
@@ -131,11 +155,11 @@ function doctor.run(given, mend, options)
   local add = adder(report.diagnoses)
   local settings, usable = doctor_config.read(add "settings", given)
   if settings then
-    if mend then report.repairs = repair_all(usable, add "opening") end
+    if mend then report.repairs = repair_all(usable, settings, add "opening") end
     local all = files.check(add, settings)
     check_secret(add "permissions", options or {})
     doctor_config.check_settings(add "settings", settings)
-    if look_at(add, settings) and all and not mend then try_opening(usable, add "opening") end
+    if with_look(settings, examine, add, settings) and all and not mend then try_opening(usable, add "opening") end
     doctor_config.check_versions(add "versions", settings)
   end
   for _, each in ipairs(report.diagnoses) do report.success = report.success and each.state ~= "fault" end

@@ -182,7 +182,7 @@ function doctor_config.check_versions(add, settings)
   local sqlite = sqlite_version()
   add("program", "ok", ("CollegeDB %s, %s, SQLite %s"):format(core.version, _VERSION, sqlite))
   if parts(sqlite) < parts(OLDEST_SQLITE) then
-    add("program", "fault", ("SQLite %s is too old"):format(sqlite), ("install SQLite %s or newer"):format(OLDEST_SQLITE))
+    add("program", "fault", ("SQLite %s is too old"):format(sqlite), "install SQLite " .. OLDEST_SQLITE .. " or newer")
   end
   if not uses_net(settings) then return end
   local client, err = look.tried(core.net_client)

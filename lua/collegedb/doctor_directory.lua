@@ -121,13 +121,13 @@ end
 ---@param seen collegedb.Look with an epoch
 ---@return boolean waits an opening of the database would change something
 function doctor_directory.check(adder, settings, seen)
-  local state, add, waits = seen.state, adder "directory", false
+  local state, add = seen.state, adder "directory"
   check_entries(add, seen)
   check_homes(add, seen)
   local users = programs.read(state.directory)
   check_programs(add, users)
   check_retiring(add, state, users)
-  waits = check_placement(add, seen, settings)
+  local waits = check_placement(add, seen, settings)
   if state.directory.keeps_journal then
     waits = check_numbers(adder "moves", state) or waits
     waits = check_moves(adder "moves", seen) or waits

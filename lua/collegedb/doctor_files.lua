@@ -199,8 +199,9 @@ function doctor_files.check_config(add, path, text)
   local secret = text:match "%f[%w_](token)%s*=%s*[\"'%[]" or text:match "%f[%w_](mapping_secret)%s*=%s*[\"'%[]"
   if not facts or not secret or facts.mode & (OTHERS_READ | OTHERS_READ << 3) == 0 then return end
   local all = facts.mode & OTHERS_READ ~= 0
-  add("config", all and "fault" or "note", ("%s has a %s in it, and %s may read it"):format(path, secret,
-    all and "every user of this machine" or "its group"), ("chmod 600 %s, or take it from the environment"):format(path))
+  local who = all and "every user of this machine" or "its group"
+  add("config", all and "fault" or "note", ("%s has a %s in it, and %s may read it"):format(path, secret, who),
+    ("chmod 600 %s, or take it from the environment"):format(path))
 end
 
 return doctor_files

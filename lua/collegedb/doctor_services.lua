@@ -19,6 +19,7 @@ local MENDS <const> = {
 }
 
 local function mend_of(err)
+  if err.http_status == 404 then return "see that its name is right, and that the service has it" end
   return MENDS[err.code] or "see that its address and name are right, and that it answers from this machine"
 end
 

@@ -108,8 +108,9 @@ local function check_tombs(add, state, index)
   local row = fence.reading(shard.inner.first, shard.inner, [[SELECT count(*) AS n FROM _collegedb_own
     WHERE state = 'tomb' AND at < ?]], { os.time() - kept })
   if row and row.n > 0 then
-    add(shard.name, "note", ("it remembers of %d keys where they went, for longer than forward_retention (%d s)"):format(
-      row.n, config.forward_retention), "the next program that opens the database forgets them")
+    local form = "it remembers of %d keys where they went, for longer than forward_retention (%d s)"
+    add(shard.name, "note", form:format(row.n, config.forward_retention),
+      "the next program that opens the database forgets them")
   end
 end
 
@@ -163,7 +164,7 @@ function doctor_shards.check(adder, seen, moving)
   for index, shard in ipairs(seen.state.shards) do
     local _, err = look.tried(check_shard, adder, seen.state, index)
     if err then
-      adder "shards" (shard.name, "fault", err.message, "collegedb doctor again; if it stays, see what the message says")
+      adder "shards" (shard.name, "fault", err.message, "run collegedb doctor again; if it stays, it says why")
     end
   end
   return waits

@@ -144,20 +144,36 @@ local function open_shards(self)
   end
 end
 
--- Asks all of them at once, so that some that do not answer take no longer than one.
+-- One request, and one that SQLite can not answer without the file.
+local HERE <const> = "SELECT 'yes' || count(*) AS here FROM sqlite_schema"
+local TIMED <const> = 25 -- services whose latency is measured, one after the other
+
+-- How long each takes to answer, of those that do.
+local function time_shards(asked)
+  local far = 0
+  for _, each in ipairs(asked) do
+    if core.kind(each.shard.inner) == "d1" then far = far + 1 end
+  end
+  for _, each in ipairs(asked) do
+    if not each.error and (far <= TIMED or core.kind(each.shard.inner) ~= "d1") then
+      local answer, err = tried(each.shard.inner.run, each.shard.inner, HERE)
+      each.latency, each.error = answer and answer.meta.duration, err
+    end
+  end
+end
+
+-- Asks all of them at once first, so that many that do not answer take no longer than one.
 local function ask_shards(self)
   local calls, asked = {}, {}
   for _, each in ipairs(self.shards) do
     if each.shard.handle and not each.error then
       asked[#asked + 1] = each
-      calls[#calls + 1] = { each.shard.inner, "SELECT count(*) AS n FROM sqlite_schema" }
+      calls[#calls + 1] = { each.shard.inner, HERE }
     end
   end
-  local answers, failed = core.together(calls, "run")
-  for i, each in ipairs(asked) do
-    each.error = failed[i] or nil
-    each.latency = answers[i] and answers[i].meta.duration
-  end
+  local _, failed = core.together(calls, "first")
+  for i, each in ipairs(asked) do each.error = failed[i] or nil end
+  time_shards(asked)
 end
 
 -- --- the state ----------------------------------------------------------------------------------

@@ -4,6 +4,8 @@
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 
+local moves = require "collegedb.moves"
+
 local seen_moves = {}
 
 ---@class collegedb.SeenMove
@@ -76,17 +78,39 @@ local function journaled(state)
   return list, by_number
 end
 
+-- Of what shards told before the journal was read: what is not in there may have ended meanwhile, and counts only if a
+-- shard still tells it.
+local function confirmed(state, told, by_number)
+  local unknown = false
+  for _, each in ipairs(told) do unknown = unknown or not by_number[each.row.move] end
+  if not unknown then return told end
+  local still, list = {}, {}
+  for _, each in ipairs(told_by_shards(state)) do still[each.row.move] = true end
+  for _, each in ipairs(told) do
+    if by_number[each.row.move] or still[each.row.move] then list[#list + 1] = each end
+  end
+  return list
+end
+
+-- A move that this directory does not know may be another one's, which was there before it.
+local function date(move)
+  if move.begun == math.maxinteger then move.begun = nil end
+  if move.lease > math.mininteger then return end
+  move.lease = move.begun and move.begun + moves.lease - os.time() or -1
+  move.live = move.lease >= 0
+end
+
 --- The moves that are not over, by number.
 ---@param seen collegedb.Look
 ---@return collegedb.SeenMove[]
 function seen_moves.read(seen)
   local state = seen.state
   if not state.directory or not state.directory.keeps_journal or not state.epoch then return {} end
-  local told = told_by_shards(state) -- first: a move is in the journal for longer than in the shards
+  local told = told_by_shards(state)
   local list, by_number = journaled(state)
-  for _, each in ipairs(told) do add_told(list, by_number, each) end
+  for _, each in ipairs(confirmed(state, told, by_number)) do add_told(list, by_number, each) end
   for _, move in ipairs(list) do
-    if move.begun == math.maxinteger then move.begun = nil end
+    date(move)
     if not move.live then move.why = why_not(seen, move) end
   end
   table.sort(list, function(a, b) return a.number < b.number end)
