@@ -46,7 +46,7 @@ local function open(given, add)
   local settings = {}
   for field, value in pairs(given) do settings[field] = value end
   settings.auto_migrate = false
-  settings.on_event = function() end -- looked for elsewhere
+  settings.on_event, settings.statistics_dir, settings.slow_query_log = nil, nil, nil -- it is no program that works
   local db, err = look.tried(instance.open, settings)
   if db then return db end
   add(err.shard or "config", "fault", ("the database does not open: %s"):format(err.message),

@@ -87,12 +87,22 @@ local function check_folder(add, field, path, written)
   end
 end
 
+-- What programs make when it is not there.
+local function check_written(add, field, path, is_folder)
+  local facts = core.file_facts(path)
+  if is_folder and facts then return check_folder(add, field, path, true) end
+  if not facts then return check_folder(add, field, path:match "^(.*)/[^/]+/*$" or ".", true) end
+  if facts.kind == "file" and facts.writable then return end
+  add("config", "fault", ("%s: %s"):format(field, facts.kind == "file" and "this user may not write " .. path
+    or path .. " is no file"), "name a file that this user may write")
+end
+
 --- Checks values that are possible, and no good.
 function doctor_config.check_settings(add, settings)
   for _, shard in ipairs(settings.shards) do check_shard(add, shard) end
   for i, path in ipairs(settings.script_dirs) do check_folder(add, ("script_dirs[%d]"):format(i), path) end
-  if type(settings.statistics_dir) == "string" then
-    check_folder(add, "statistics_dir", settings.statistics_dir, true)
+  for _, field in ipairs { "statistics_dir", "slow_query_log" } do
+    if settings[field] then check_written(add, field, settings[field], field == "statistics_dir") end
   end
 end
 

@@ -125,6 +125,7 @@ local function open_shard(self, each)
   end
   shard.handle = value.handle or value.remote and value.remote:open(shard.name, SECONDS)
     or open_file(value.path, shard.name)
+  shard.file_id = shards.is_file(value.path) and core.file_id(value.path) or nil
   if not value.handle then self.owned[#self.owned + 1] = shard.handle end
   shard.inner, shard.single = core.inner(shard.handle), core.is_single(shard.handle)
   shard.is_empty = function() return stats.is_empty(shard.inner) end
@@ -162,6 +163,14 @@ local function time_shards(asked)
   end
 end
 
+-- A file that was removed or replaced can still be read by those who have it open.
+local function missing(shard)
+  local path = shard.value.path
+  if not shards.is_file(path) or core.file_id(path) == shard.file_id then return end
+  return errors.new("UNAVAILABLE", ("there is no file %s any more, or another one"):format(path),
+    { shard = shard.name })
+end
+
 -- Asks all of them at once first, so that many that do not answer take no longer than one.
 local function ask_shards(self)
   local calls, asked = {}, {}
@@ -172,7 +181,7 @@ local function ask_shards(self)
     end
   end
   local _, failed = core.together(calls, "first")
-  for i, each in ipairs(asked) do each.error = failed[i] or nil end
+  for i, each in ipairs(asked) do each.error = failed[i] or missing(each.shard) end
   time_shards(asked)
 end
 
@@ -238,16 +247,36 @@ function look.open(settings)
   error(err, 0)
 end
 
---- Looks again at what changes while programs run, but not at what was not reached.
+-- Were shards added while programs ran?
+local function has_more(self)
+  local known = {}
+  for _, each in ipairs(self.shards) do known[each.shard.name] = each.registered end
+  for _, row in ipairs(self.directory and self.directory.shard:all "SELECT name FROM _collegedb_shards" or {}) do
+    if known[row.name] == false then return true end
+  end
+  for _, shard in ipairs(self.directory and shards.added(self.directory) or {}) do
+    if known[shard.name] == nil then return true end
+  end
+  return false
+end
+
+--- Looks again, through what is open.
+---@return boolean # false when something came or went: then it must be opened anew
 function Look:refresh()
-  if self.directory then read(self, self.known) end
-  self.state:refresh_catalog()
+  ask_shards(self)
+  if not self:is_whole() then return false end
+  local answer, err = tried(function()
+    read(self, self.known)
+    self.state:refresh_catalog()
+    return not has_more(self)
+  end)
+  return not err and answer
 end
 
 --- Is every shard there, and the directory too?
 function Look:is_whole()
   for _, each in ipairs(self.shards) do
-    if not each.index then return false end
+    if not each.index or each.error then return false end
   end
   return self.state.epoch ~= nil
 end

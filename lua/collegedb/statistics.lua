@@ -22,7 +22,7 @@ local statistics = {}
 ---@field errors integer
 ---@field errors_by_code table<string, integer>
 ---@field slow integer statements that took longer than the config's slow_query
----@field forwarded integer writes that were refused because their key had moved, and done elsewhere
+---@field forwarded integer statements that met nothing, or were refused, because their key had moved: done elsewhere
 ---@field read collegedb.Histogram
 ---@field write collegedb.Histogram
 
@@ -110,7 +110,9 @@ end
 
 local function check_options(opts)
   if opts == nil then return false end
-  if type(opts) ~= "table" then errors.raise("USAGE", nil, "statistics take a table of options, not a %s", type(opts)) end
+  if type(opts) ~= "table" then
+    errors.raise("USAGE", nil, "statistics take a table of options, not a %s", type(opts))
+  end
   for name, value in pairs(opts) do
     if name ~= "all" then errors.raise("USAGE", nil, "statistics have no option %s: there is all", tostring(name)) end
     if type(value) ~= "boolean" then errors.raise("USAGE", nil, "the option all takes true or false, not a %s",
@@ -140,6 +142,27 @@ local function add_others(total, folder, own)
   end
 end
 
+local function finish(total)
+  local looks = total.cache.hits + total.cache.misses
+  total.cache.hit_rate = looks > 0 and total.cache.hits / looks or nil
+  for _, shard in ipairs(total.shards) do
+    add_quantiles(shard.read)
+    add_quantiles(shard.write)
+  end
+  return total
+end
+
+--- The numbers of all running programs that write them to a folder, for who has no database open.
+---@param folder string a `statistics_dir`
+---@param names string[] of shards, whose numbers come first
+---@return collegedb.Statistics
+function statistics.of_folder(folder, names)
+  local total = { cache = {}, shards = {} }
+  for i, name in ipairs(names) do total.shards[i] = { name = name } end
+  add_others(emptied(total), folder)
+  return finish(total)
+end
+
 --- The numbers of this instance; with `all` those of every running one whose config has the same `statistics_dir`.
 ---@param db userdata
 ---@param opts { all: boolean? }?
@@ -154,13 +177,7 @@ function statistics.of(db, opts)
     core.show_statistics(db)
     add_others(total, folder, own)
   end
-  local looks = total.cache.hits + total.cache.misses
-  total.cache.hit_rate = looks > 0 and total.cache.hits / looks or nil
-  for _, shard in ipairs(total.shards) do
-    add_quantiles(shard.read)
-    add_quantiles(shard.write)
-  end
-  return total
+  return finish(total)
 end
 
 --- This instance is one that only looks at the others: it shows its numbers to nobody, and they are not among those of
