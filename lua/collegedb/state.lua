@@ -112,7 +112,7 @@ function State:check_outside(...)
   local asked = { ... }
   for index, shard in ipairs(self.shards) do
     local is_asked = #asked == 0 or index == asked[1] or index == asked[2]
-    if is_asked and not shard.single then shard.handle:first "SELECT 1" end
+    if is_asked and not shard.single then core.check_outside(shard.handle) end
   end
 end
 

@@ -22,7 +22,7 @@ local statistics = {}
 ---@field errors integer
 ---@field errors_by_code table<string, integer>
 ---@field slow integer statements that took longer than the config's slow_query
----@field forwarded integer writes that were refused because their key had moved, and done elsewhere
+---@field forwarded integer statements that met nothing, or were refused, because their key had moved: done elsewhere
 ---@field read collegedb.Histogram
 ---@field write collegedb.Histogram
 
