@@ -40,12 +40,15 @@ local function watch(reader, ctx, interval, in_place)
   end
 end
 
+-- The terminal's other screen, without a cursor, and with lines that end at its edge; and back.
+local ENTER <const>, LEAVE <const> = "\27[?1049h\27[?25l\27[?7l", "\27[?7h\27[?25h\27[?1049l"
+
 -- Whatever ends it, the terminal is left as it was.
 local function watch_until_stopped(reader, ctx, interval)
   local in_place = not ctx.args.json and require("collegedb.terminal").is_terminal()
-  if in_place then io.write "\27[?1049h\27[?25l" end
+  if in_place then io.write(ENTER) end
   local _, err = pcall(watch, reader, ctx, interval, in_place)
-  if in_place then io.write "\27[?25h\27[?1049l" end
+  if in_place then io.write(LEAVE) end
   io.flush()
   if errors.is_interrupt(err) then return 0 end
   error(err, 0)

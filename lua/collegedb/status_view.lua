@@ -36,10 +36,10 @@ local function columns(rows)
     for c, cell in ipairs(row) do
       local right = cell.right or r == 1 and rows[2] and rows[2][c].right
       local text = padded(cell[1], widths[c], right)
-      local style = r == 1 and "bold" or cell.style
-      parts[c] = style and terminal.paint(text, style) or text
+      parts[c] = cell.style and terminal.paint(text, cell.style) or text
     end
     lines[r] = table.concat(parts, "  "):gsub(" +$", "")
+    if r == 1 then lines[r] = terminal.paint(lines[r], "bold") end
   end
   return lines
 end
@@ -172,8 +172,8 @@ local function add_directory(lines, report)
       open == 1 and "program" or "programs") or "")
   end
   if (directory.retiring or 0) > 0 then
-    lines[#lines + 1] = terminal.paint(("%d earlier %s of keys still counted: collegedb rebalance ends that"):format(
-      directory.retiring, directory.retiring == 1 and "placement is" or "placements are"), "yellow")
+    lines[#lines + 1] = terminal.paint(("keys are also looked for where %d earlier %s put them: collegedb rebalance "
+      .. "ends that"):format(directory.retiring, directory.retiring == 1 and "placement" or "placements"), "yellow")
   end
 end
 
