@@ -89,7 +89,7 @@ describe("a command", function()
 
     it("or not, and then the known ones are named", function()
       failed(2, collegedb { "nosuch" },
-        "there is no command 'nosuch'; there are: .*doctor, .*help, init, integrate, locate, move,")
+        "there is no command 'nosuch'; there are: .*doctor, .*help, init, integrate, locate, metrics, move,")
       assert.matches("^collegedb no such: there is no command 'no such'[^\n]+\n$", collegedb { "no\nsuch" }.stderr)
       write("program", "")
       failed(2, collegedb { "program" }, "to run the file, write %./program")
