@@ -5,6 +5,7 @@
  *   list(folder)        -> array of file names, sorted; nil and a message if it cannot be read
  *   make_folder(path)   -> true (also if it is there already), or nil and a message
  *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
+ *   usage               the text of `collegedb --help`
  *   columns("stdout" …) -> how wide that terminal is; nil if it does not say, or is none
  */
 #include "bin/host.h"
@@ -18,6 +19,7 @@
 
 #include <lauxlib.h>
 
+#include "bin/options.h"
 #include "embed.h"
 
 /* The descriptor that the first argument names. */
@@ -109,6 +111,8 @@ static int open_host(lua_State *L) {
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  lua_pushstring(L, cdb__usage);
+  lua_setfield(L, -2, "usage");
   return 1;
 }
 
