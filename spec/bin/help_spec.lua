@@ -29,7 +29,7 @@ describe("help", function()
     local list, inside = {}, false
     for line in text_of("help", name):gmatch "[^\n]*" do
       inside = inside and line ~= "" or line == "Examples:"
-      if inside then list[#list + 1] = line:match "^   (collegedb .*)$" end
+      if inside then list[#list + 1] = line:match "^   (%l.*collegedb .*)$" or line:match "^   (collegedb .*)$" end
     end
     return list
   end
@@ -44,7 +44,7 @@ describe("help", function()
         folder = process.new_folder()
         if name ~= "init" then shop.make(folder) end
         if line:find "%-%-resume" then text_of "integrate" end
-        local result = process.run({ "sh", "-c", line },
+        local result = process.run({ "bash", "-c", line },
           { folder = folder, env = { PATH = own .. ":" .. os.getenv "PATH" }, timeout = 30 })
         assert(result.status == 0 or result.status == 3,
           ("%s: status %d\n%s%s"):format(line, result.status, result.stdout, result.stderr))
