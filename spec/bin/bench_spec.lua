@@ -24,7 +24,7 @@ describe("bench", function()
   end)
 
   it("leaves nothing behind when it is interrupted", function()
-    local result = run("timeout", "-s", "INT", "0.3", process.collegedb, "bench")
+    local result = run("timeout", "--foreground", "-s", "INT", "0.3", process.collegedb, "bench")
     assert.matches("collegedb bench: interrupted", result.stderr)
   end)
 

@@ -111,7 +111,7 @@ describe("an interrupted command", function()
   end
 
   it("by SIGTERM does the same", function()
-    local result = interrupted(300, { "integrate", "east", "west" }, "kill -TERM PID")
+    local result = interrupted(300, { "integrate", "east", "west" }, "kill -TERM PID; sleep 0.05; kill -TERM PID")
     assert.equal(130, result.status)
     assert.matches("^interrupted; to go on: collegedb integrate [^\n]*west %-%-resume\n$", result.stderr)
     assert.equal(0, type_line(result.stderr:match "collegedb .*").status)

@@ -20,11 +20,11 @@ static void stop_hook(lua_State *L, lua_Debug *where) {
   luaL_error(L, "interrupted!");
 }
 
-/* Only sets a hook, which is what a signal handler may do to a state; a second
- * signal ends the process. */
+/* Only sets a hook, which is what a signal handler may do to a state. A second
+ * SIGINT ends the process; a second SIGTERM is nothing new: timeout(1) sends two. */
 static void on_signal(int signal_number) {
   int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-  signal(signal_number, SIG_DFL);
+  signal(signal_number, signal_number == SIGTERM ? SIG_IGN : SIG_DFL);
   lua_sethook(interrupted_state, stop_hook, mask, 1);
 }
 
