@@ -352,12 +352,12 @@ describe("the metrics of a database", function()
   end)
 
   it("satisfy promtool", function()
-    if not os.execute "command -v promtool >/dev/null" then
+    local promtool = core.file_id "build/tools/promtool" and "build/tools/promtool" or "promtool"
+    if process.run({ promtool, "--version" }).status ~= 0 then
       assert(not os.getenv "CI", "there is no promtool: scripts/bootstrap test installs it")
       return pending "there is no promtool"
     end
-    fixture.write("metrics.txt", used():metrics())
-    local done = process.run({ "promtool", "check", "metrics" }, { input = fixture.bytes "metrics.txt" })
+    local done = process.run({ promtool, "check", "metrics" }, { input = used():metrics() })
     assert.equal(0, done.status, done.stdout .. done.stderr)
   end)
 end)

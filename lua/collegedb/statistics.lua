@@ -110,7 +110,9 @@ end
 
 local function check_options(opts)
   if opts == nil then return false end
-  if type(opts) ~= "table" then errors.raise("USAGE", nil, "statistics take a table of options, not a %s", type(opts)) end
+  if type(opts) ~= "table" then
+    errors.raise("USAGE", nil, "statistics take a table of options, not a %s", type(opts))
+  end
   for name, value in pairs(opts) do
     if name ~= "all" then errors.raise("USAGE", nil, "statistics have no option %s: there is all", tostring(name)) end
     if type(value) ~= "boolean" then errors.raise("USAGE", nil, "the option all takes true or false, not a %s",
