@@ -241,10 +241,16 @@ function State:table(name)
   return self.catalog.tables[folded]
 end
 
-function State:emit(event, message)
+--- Tells the config's on_event of something. docs/monitoring.md lists the events.
+---@param event string
+---@param message string one sentence
+---@param fields table? further fields of the event
+function State:emit(event, message, fields)
   if not self.config.on_event then return end
+  local told = { event = event, message = message, time = os.time() }
+  for name, value in pairs(fields or {}) do told[name] = value end
   -- An observer that fails must not stop what it observes.
-  pcall(self.config.on_event, { event = event, message = message })
+  pcall(self.config.on_event, told)
 end
 
 return State
