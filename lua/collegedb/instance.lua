@@ -227,6 +227,7 @@ function instance.open(given)
     tell_unindexed(state)
     if state.directory.ask then require("collegedb.published_keys").begin(state) end
     integrate_all(state)
+    core.count_from_now(db)
   end)
   if opened then return db end
   if db then core.close_router(db) end

@@ -71,7 +71,7 @@ local function add_statements(metric, shards)
   add = metric("collegedb_slow_statements_total", "counter", "Statements that took longer than slow_query.")
   for _, shard in ipairs(shards) do add(shard.slow, { "shard", shard.name }) end
   add = metric("collegedb_forwarded_statements_total", "counter",
-    "Writes whose key had moved away, and that were done at its new shard.")
+    "Statements whose key had moved away, and that were done at its new shard.")
   for _, shard in ipairs(shards) do add(shard.forwarded, { "shard", shard.name }) end
 end
 

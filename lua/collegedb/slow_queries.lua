@@ -9,14 +9,20 @@ local slow_queries = {}
 ---@param state table of lua/collegedb/state.lua
 function slow_queries.tell(state)
   local db = state.weak.db
-  if not db or not state.config.slow_query or state.telling then return end
-  state.telling = true -- an observer may run statements, also slow ones
+  if not db or not state.config.slow_query then return end
+  if state.telling then -- an observer runs statements, also slow ones: the next call tells of them
+    state.telling = "again"
+    return
+  end
+  state.telling = "once"
   local list, more = core.slow_queries(db)
   for _, each in ipairs(list) do
     state:emit("slow", ("%.3f s on %s: %s"):format(each.seconds, each.shard, each.sql), each)
   end
   if more > 0 then state:emit("slow", ("%d more statements were slow"):format(more), { more = more }) end
-  state.telling = false
+  local again = state.telling == "again" and core.is_open(db)
+  state.telling = nil
+  if again then core.attention(db) end
 end
 
 return slow_queries

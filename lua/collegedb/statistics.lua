@@ -3,6 +3,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local json = require "collegedb.json"
 
 local statistics = {}
 
@@ -22,7 +23,7 @@ local statistics = {}
 ---@field errors integer
 ---@field errors_by_code table<string, integer>
 ---@field slow integer statements that took longer than the config's slow_query
----@field forwarded integer writes that were refused because their key had moved, and done elsewhere
+---@field forwarded integer statements that met nothing, or were refused, because their key had moved: done elsewhere
 ---@field read collegedb.Histogram
 ---@field write collegedb.Histogram
 
@@ -110,7 +111,9 @@ end
 
 local function check_options(opts)
   if opts == nil then return false end
-  if type(opts) ~= "table" then errors.raise("USAGE", nil, "statistics take a table of options, not a %s", type(opts)) end
+  if type(opts) ~= "table" then
+    errors.raise("USAGE", nil, "statistics take a table of options, not a %s", type(opts))
+  end
   for name, value in pairs(opts) do
     if name ~= "all" then errors.raise("USAGE", nil, "statistics have no option %s: there is all", tostring(name)) end
     if type(value) ~= "boolean" then errors.raise("USAGE", nil, "the option all takes true or false, not a %s",
@@ -157,6 +160,7 @@ function statistics.of(db, opts)
   local looks = total.cache.hits + total.cache.misses
   total.cache.hit_rate = looks > 0 and total.cache.hits / looks or nil
   for _, shard in ipairs(total.shards) do
+    json.object(shard.errors_by_code) -- {} also where it is empty
     add_quantiles(shard.read)
     add_quantiles(shard.write)
   end

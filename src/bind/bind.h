@@ -270,6 +270,8 @@ static inline cdb__lua_known_text *cdb__lua_known(cdb__lua_db *db, const void *s
 /* Gives a router's shard its meter, and takes it away. False: no memory. */
 bool cdb__lua_meter_begin(cdb__lua_shard *shard);
 void cdb__lua_meter_end(cdb__lua_shard *shard);
+/* Counts from nothing on. */
+void cdb__lua_meter_reset(cdb__lua_shard *shard);
 /* Ends a measurement. */
 void cdb__lua_meter_record(cdb__lua_shard *shard, cdb__stmt *stmt);
 /* A call on the shard that raises the code. */

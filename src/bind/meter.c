@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,15 +11,21 @@
 
 enum { SPACING_NS = 10000000, PERIOD_MAX = 64, WRITTEN_EVERY_NS = 1000000000 };
 
+void cdb__lua_meter_reset(cdb__lua_shard *shard) {
+  cdb__meter_counts *counts = &shard->meter->counts;
+  memset(counts, 0, sizeof *counts);
+  snprintf(counts->shard, sizeof counts->shard, "%s", shard->name);
+  shard->statements[0] = shard->statements[1] = 0;
+}
+
 bool cdb__lua_meter_begin(cdb__lua_shard *shard) {
   cdb__meter *meter = calloc(1, sizeof *meter);
   if (!meter) return false;
-  snprintf(meter->counts.shard, sizeof meter->counts.shard, "%s", shard->name);
   meter->weight = meter->period = 1;
   meter->random = cdb__random_seed() | 1;
   shard->meter = meter;
   shard->until_timed = 1;
-  shard->statements[0] = shard->statements[1] = 0;
+  cdb__lua_meter_reset(shard);
   return true;
 }
 

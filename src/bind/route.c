@@ -175,7 +175,9 @@ static bool ask_moved(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_
 
 bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
                      bool refused) {
-  return ask_moved(L, shard, call, method, refused ? "refused" : "nothing");
+  if (!ask_moved(L, shard, call, method, refused ? "refused" : "nothing")) return false;
+  if (shard->meter) shard->meter->counts.forwarded++;
+  return true;
 }
 
 static const char *method_of(cdb__lua_runner run) {

@@ -144,10 +144,7 @@ void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt) {
 /* Raises the fault; but what the fence refused is run where the key is now, and its result is this call's. */
 static int refuse(lua_State *L, cdb__lua_shard *shard, const cdb__fault *fault, const cdb__lua_call *call,
                   const char *method) {
-  if (fault->code == CDB_MOVED && call->key_arg && cdb__lua_follow(L, shard, call, method, true)) {
-    if (shard->meter) shard->meter->counts.forwarded++;
-    return 1;
-  }
+  if (fault->code == CDB_MOVED && call->key_arg && cdb__lua_follow(L, shard, call, method, true)) return 1;
   return fail_call(L, shard, fault, call);
 }
 

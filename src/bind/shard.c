@@ -253,6 +253,12 @@ static int base(lua_State *L) {
   return 1;
 }
 
+/* core.check_outside(shard): raises BUSY inside a transaction on it. */
+static int check_outside(lua_State *L) {
+  cdb__lua_check_free(L, cdb__lua_check_shard(L, 1));
+  return 0;
+}
+
 /* core.altered(shard): another number after each statement of this connection that may have changed the
  * schema */
 static int altered(lua_State *L) {
@@ -369,6 +375,7 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"has_batches", has_batches},
                                        {"kind", kind},
                                        {"base", base},
+                                       {"check_outside", check_outside},
                                        {"altered", altered},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);

@@ -151,9 +151,18 @@ static int slow_queries(lua_State *L) {
   return 2;
 }
 
+/* core.count_from_now(db): what opening did is not the program's. */
+static int count_from_now(lua_State *L) {
+  const cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  for (int i = 0; i < db->shard_count; i++) cdb__lua_meter_reset(db->shards[i]);
+  return 0;
+}
+
 void cdb__lua_open_statistics(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"statistics", statistics}, {"slow_queries", slow_queries}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"statistics", statistics},
+                                       {"slow_queries", slow_queries},
+                                       {"count_from_now", count_from_now},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
   cdb__lua_open_statistics_files(L);
 }
