@@ -1,0 +1,91 @@
+-- The documentation names what exists: its links lead somewhere, and methods, fields and codes are there.
+
+local pages = require "spec.support.pages"
+local process = require "spec.support.process"
+
+local collegedb = pages.build .. "/collegedb"
+
+describe("the documentation", function()
+  local folder
+
+  before_each(function() folder = process.new_folder() end)
+  after_each(function() process.remove(folder) end)
+
+  it("links to files that exist", function()
+    local missing = {}
+    for _, page in ipairs(pages.list()) do
+      local base = page:match "^(.*/)[^/]*$" or ""
+      for target in pages.prose(page):gmatch "%]%(([^)%s]+)%)" do
+        local path = target:gsub("#.*$", "")
+        local file <close> = io.open(base .. path) -- opens folders too
+        if path ~= "" and not path:find "^%a+:" and not file then missing[#missing + 1] = page .. " → " .. target end
+      end
+    end
+    assert.same({}, missing)
+  end)
+
+  it("names only methods, functions and fields that exist", function()
+    process.write(folder .. "/names.lua", [[
+      local collegedb = require "collegedb"
+      local core = require "collegedb.core"
+      local db <close> = collegedb.open { kv = "memory:", shards = { { name = "a", ":memory:" } } }
+      local objects = { db = db, collegedb = collegedb, tx = core.tx_methods }
+      for line in io.lines() do
+        local object, name = line:match "^(%w+)[.:]([%w_]+)$"
+        if object and objects[object][name] == nil then print(line) end
+      end
+    ]])
+    local unknown = {}
+    for _, page in ipairs(pages.list()) do
+      local text = pages.prose(page)
+      for _, block in ipairs(pages.blocks(page)) do
+        if block.info:find "^lua" then text = text .. "\n" .. block.text end
+      end
+      -- What is to come stands in a section of that name; files and modules are no functions.
+      text = text:gsub("\n#+ Not yet.-\n#", "\n#"):gsub("\n#+ Not yet.*$", "")
+      -- Keys of a table KV, and what a trigger says, are no methods.
+      for _, name in ipairs { "record", "users", "turn", "moved" } do text = text:gsub("`collegedb:" .. name, "") end
+      text = text:gsub('require "collegedb%.[%l_%d]+"', "require")
+      text = text:gsub("collegedb%.lua%f[^%w]", ""):gsub("collegedb[%w_]*%.h", ""):gsub("collegedb%.%l+%.", "")
+      local names = {}
+      for object, name in text:gmatch "%f[%w_](%l+)[.:]([%l_]+)%f[^%w_]" do
+        if object == "db" or object == "tx" or object == "collegedb" then names[#names + 1] = object .. ":" .. name end
+      end
+      local result = process.run({ collegedb, "./names.lua" },
+        { folder = folder, input = table.concat(names, "\n") .. "\n" })
+      assert.equal("", result.stderr)
+      for name in result.stdout:gmatch "[^\n]+" do unknown[#unknown + 1] = page .. ": " .. name end
+    end
+    assert.same({}, unknown)
+  end)
+
+  it("names every field of the config", function()
+    local text = assert(process.read "docs/config.md")
+    local source = assert(process.read "lua/collegedb/config.lua")
+    for _, list in ipairs { "fields", "shard_fields" } do
+      local body = assert(source:match("\nlocal " .. list .. " = (%b{})"), "config.lua has no table " .. list)
+      for field in body:gmatch "%f[%w_]([%l_]+) = " do
+        assert(text:find("\n| `" .. field .. "`", 1, true), "docs/config.md does not name " .. field)
+      end
+    end
+  end)
+
+  it("names every error code", function()
+    local text = assert(process.read "docs/errors.md")
+    for code in assert(process.read "include/collegedb.h"):gmatch "\n%s*X%(([%u_]+)," do
+      assert(text:find("`" .. code .. "`", 1, true), "docs/errors.md does not name " .. code)
+    end
+  end)
+end)
+
+
+describe("the manual's index", function()
+  it("has every page", function()
+    local index, missing = assert(process.read "docs/README.md"), {}
+    for _, page in ipairs(pages.list()) do
+      local name = page:match "^docs/(.+)$"
+      if name and name ~= "README.md" and not index:find("](" .. name, 1, true) then missing[#missing + 1] = page end
+    end
+    assert.same({}, missing)
+  end)
+end)
