@@ -10,18 +10,10 @@ local env <const> = {
   PATH = pages.build .. ":" .. os.getenv "PATH", CDB_ROOT = pages.root, CDB_BUILD = pages.build,
 }
 
--- What every shell block begins with: the folder and variables that the last one left, and a stop at the first
--- command that fails. Status 3 is no failure: the commands' "done, with findings". `git clone` takes this source
--- tree, with its build.
+-- What a shell block stands between.
 local before <const> = [[
-[ -e .session ] && . ./.session
-set -E -o pipefail
-trap 'code=$?; [ $code -eq 3 ] || { echo "status $code: $BASH_COMMAND" >&2; exit $code; }' ERR
-git() { command git clone --quiet "$CDB_ROOT" "$3" && mkdir "$3/build" &&
-  (cd "$CDB_BUILD" && cp -r collegedb lua obj gen flags lib* "$CDB_PAGE/$3/build") &&
-  find "$3/build" -exec touch -d "@$(date +%s)" {} +; } # all of one time: nothing is to be made
-unset MAKEFLAGS MAKELEVEL MFLAGS
-export CDB_PAGE="${CDB_PAGE:-$PWD}"
+export CDB_PORT=8787
+. "$CDB_ROOT/spec/support/page_session.sh"
 ]]
 local after <const> = [[
 
@@ -66,7 +58,7 @@ local function run_lua(folder, block, name)
 end
 
 local function run_shell(folder, block)
-  write(folder, ".block", before .. block.text .. after)
+  write(folder, ".block", block.before .. block.text .. after)
   return check_status(block, process.run({ "bash", "./.block" }, { folder = folder, env = env, timeout = 120 }))
 end
 
@@ -75,12 +67,20 @@ local function current(folder)
   return (process.read(folder .. "/.session") or ""):match "cd '([^'\n]+)'\n$" or folder
 end
 
-local function run(folder, block)
+-- A program that no later line for the shell runs.
+local function runs_by_itself(block, name, later)
+  if block.language ~= "lua" or not block.text:find 'require "collegedb"' then return false end
+  for _, other in ipairs(later) do
+    if other.info == "sh run" and other.text:find(name, 1, true) then return false end
+  end
+  return true
+end
+
+local function run(folder, block, later)
   local name = block.how:match "^file=(%S+)$"
   if name then
     write(current(folder), name, block.text)
-    local program = block.language == "lua" and block.text:find 'require "collegedb"'
-    return program and run_lua(current(folder), block, name) or nil
+    return runs_by_itself(block, name, later) and run_lua(current(folder), block, name) or nil
   elseif block.info == "lua run" then
     write(current(folder), "block.lua", block.text)
     return run_lua(current(folder), block, "block.lua")
@@ -95,25 +95,41 @@ function runner.runs(block)
   return block.how == "run" or block.how == "output" or block.how:find "^file=" ~= nil
 end
 
----Runs the blocks in their order. `change(text)` may replace what is an example's own, such as an address.
+---Runs the blocks in their order.
 ---@param blocks spec.Block[]
 ---@param folder string
----@param change? fun(text: string): string
-function runner.run(blocks, folder, change)
+---@param here table<string, string>? what is another word on this machine, such as an address
+function runner.run(blocks, folder, here)
   local printed
-  for _, block in ipairs(blocks) do
-    if change then block.text = change(block.text) end
+  for i, block in ipairs(blocks) do
+    block.before = before
+    for word, another in pairs(here or {}) do
+      block.text, block.before = block.text:gsub(word, another), block.before:gsub(word, another)
+    end
     if block.how == "output" then check_output(block, printed)
-    elseif runner.runs(block) then printed = run(folder, block) or printed end
+    elseif runner.runs(block) then printed = run(folder, block, { table.unpack(blocks, i + 1) }) or printed end
   end
+end
+
+local function end_family(pid)
+  local pipe <close> = assert(io.popen("ps -o pid= --ppid " .. pid))
+  for child in pipe:lines() do end_family(child:match "%d+") end
+  os.execute("kill " .. pid .. " 2>/dev/null")
 end
 
 ---Ends what a page's shell blocks have left running in the background.
 ---@param folder string
 function runner.stop(folder)
-  for pid in (process.read(folder .. "/.jobs") or ""):gmatch "%d+" do
-    os.execute("kill " .. pid .. " 2>/dev/null")
-  end
+  for pid in (process.read(folder .. "/.jobs") or ""):gmatch "%d+" do end_family(pid) end
+end
+
+---A port of this machine on which nobody answers.
+---@return integer
+function runner.free_port()
+  local port
+  repeat port = math.random(20000, 29999)
+  until not os.execute(("bash -c 'echo >/dev/tcp/127.0.0.1/%d' 2>/dev/null"):format(port))
+  return port
 end
 
 return runner
