@@ -7,10 +7,10 @@ unset MAKEFLAGS MAKELEVEL MFLAGS
 set -E -o pipefail
 trap 'code=$?; [ $code -eq 3 ] || { echo "status $code: $BASH_COMMAND" >&2; exit $code; }' ERR
 
-# git clone ADDRESS FOLDER: this source tree with its build, all of one time, so that nothing is to be made.
+# git clone ADDRESS FOLDER: this source tree as it is, with its build, all of one time, so that nothing is to be made.
 git() {
-  command git clone --quiet "$CDB_ROOT" "$3"
-  mkdir "$3/build"
+  mkdir -p "$3/build"
+  tar -C "$CDB_ROOT" --exclude=./.git --exclude=./build --exclude='*/node_modules' --exclude='*.db*' -c . | tar -C "$3" -x
   (cd "$CDB_BUILD" && cp -r collegedb lua obj gen flags lib* "$CDB_PAGE/$3/build")
   find "$3" -exec touch -d "@$(date +%s)" {} +
 }
