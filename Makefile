@@ -166,7 +166,7 @@ c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench)
+	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
@@ -175,6 +175,10 @@ lint:
 
 format:
 	clang-format -i $(c_files)
+
+# What of types/ is written by a program.
+types:
+	$(LUA) scripts/build/types.lua types/collegedb/database.lua >types/collegedb/default.lua
 
 # --- installing ----------------------------------------------------------------------------------------
 
@@ -212,5 +216,5 @@ docs:
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign spec_modules bench env lint format install uninstall docs clean FORCE
+.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types install uninstall docs clean FORCE
 FORCE:
