@@ -1,5 +1,5 @@
--- docs/reference.md is what the annotations and the headers say. That these name everything public, and nothing else, is
--- proved for Lua by spec/types_spec.lua, and for C here.
+-- docs/reference.md is what the annotations and the headers say. That these name everything public, and nothing else,
+-- is proved for Lua by spec/types_spec.lua, and for C here.
 
 local process = require "spec.support.process"
 
