@@ -29,7 +29,8 @@ local function check_c(block)
   if not text or not text:find "[%w_]+%(.-%) {" then
     text = c_frame:format(block.text:gsub("#include[^\n]*\n", ""))
   end
-  local flags = "-std=c11 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Wno-unused -Werror -Iinclude " .. pkg_config "--cflags lua5.4"
+  local flags = "-std=c11 -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Wno-unused -Werror -Iinclude "
+    .. pkg_config "--cflags lua5.4"
   local result = process.run({ "sh", "-c", (os.getenv "CC" or "cc") .. " " .. flags .. " -x c -" }, { input = text })
   return result.status == 0, result.stderr
 end
