@@ -111,3 +111,16 @@ describe("the manual's index", function()
     assert.same({}, missing)
   end)
 end)
+
+describe("the page on the architecture", function()
+  it("names every folder of the source, and none that is not there", function()
+    local section = assert(process.read "docs/architecture.md"):match "## Where it is in the source(.*)$"
+    for path in section:gmatch "`([%l_]+/[%l_/]*)`" do
+      assert(os.execute("test -d " .. path), path)
+    end
+    local pipe <close> = assert(io.popen "ls -d src/*/ lua/*/ */ | grep -v '^build/\\|^docs/\\|^packaging/'")
+    for folder in pipe:lines() do
+      assert(section:find("`" .. folder, 1, true), "docs/architecture.md does not say what is in " .. folder)
+    end
+  end)
+end)
