@@ -47,12 +47,15 @@ describe("the documentation", function()
       local collegedb = require "collegedb"
       local core = require "collegedb.core"
       local db <close> = collegedb.open { kv = "memory:", shards = { { name = "a", ":memory:" } } }
-      local objects = { db = db, collegedb = collegedb, tx = core.tx_methods }
+      local objects = { db = db, collegedb = collegedb, tx = core.tx_methods,
+        mapper = db:mapper(),
+        gateway = getmetatable(collegedb.gateway { url = "https://x", token = "t" }).__index }
       for line in io.lines() do
         local object, name = line:match "^(%w+)[.:]([%w_]+)$"
         if object and objects[object][name] == nil then print(line) end
       end
     ]])
+    local named = { db = true, tx = true, collegedb = true, mapper = true, gateway = true }
     local unknown, written = {}, "docs/reference.md" -- which spec/types_spec.lua looks after
     for _, page in ipairs(pages.list()) do
       local text = page == written and "" or pages.prose(page)
@@ -67,7 +70,7 @@ describe("the documentation", function()
       text = text:gsub("collegedb%.lua%f[^%w]", ""):gsub("collegedb[%w_]*%.h", ""):gsub("collegedb%.%l+%.", "")
       local names = {}
       for object, name in text:gmatch "%f[%w_](%l+)[.:]([%l_]+)%f[^%w_]" do
-        if object == "db" or object == "tx" or object == "collegedb" then names[#names + 1] = object .. ":" .. name end
+        if named[object] then names[#names + 1] = object .. ":" .. name end
       end
       local result = process.run({ collegedb, "./names.lua" },
         { folder = folder, input = table.concat(names, "\n") .. "\n" })
@@ -122,5 +125,44 @@ describe("the page on the architecture", function()
     for folder in pipe:lines() do
       assert(section:find("`" .. folder, 1, true), "docs/architecture.md does not say what is in " .. folder)
     end
+  end)
+end)
+
+describe("the page for who knows the TypeScript library", function()
+  -- All that its README names.
+  local there <const> = { "initialize", "createSchema", "insert", "selectByPrimaryKey", "updateByPrimaryKey",
+    "deleteByPrimaryKey", "reassignShard", "listKnownShards", "getShardStats", "autoDetectAndMigrate",
+    "checkMigrationNeeded", "validateTableForSharding", "discoverExistingPrimaryKeys", "integrateExistingDatabase",
+    "createMappingsForExistingKeys", "listTables", "clearMigrationCache", "KVShardMapper", "clearAllMappings",
+    "kv", "coordinator", "ShardCoordinator", "shards", "strategy", "hash", "round-robin", "random", "tables",
+    "primaryKeyColumn", "addShardMappingsTable", "dryRun", "success", "totalRecords", "tablesProcessed", "issues",
+    "isValid", "recordCount", "binding", "count" }
+  local text = assert(process.read "docs/typescript.md")
+
+  it("has everything that is there", function()
+    local missing = {}
+    for _, name in ipairs(there) do
+      if not text:find("%f[%w]" .. name:gsub("%-", "%%-") .. "%f[%W]") then missing[#missing + 1] = name end
+    end
+    assert.same({}, missing)
+  end)
+
+  it("names only what is here", function()
+    local files, types = require("spec.support.annotations").read_all()
+    local known = {}
+    for _, type in pairs(types) do
+      for _, field in ipairs(type.fields or {}) do known[field.name] = true end
+    end
+    for _, file in ipairs(files) do
+      for _, each in ipairs(file.functions) do known[each.name] = true end
+    end
+    local unknown = {}
+    for ours in text:gmatch "\n| [^|\n]+ | ([^|\n]+) |" do
+      for code in ours:gmatch "`([^`]+)`" do
+        local name = code:match "^%l+[:.]([%w_]+)" or code:match "^([%l_]+)$" or code:match "^([%l_]+) = "
+        if name and not known[name] then unknown[#unknown + 1] = code end
+      end
+    end
+    assert.same({}, unknown)
   end)
 end)
