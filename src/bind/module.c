@@ -71,6 +71,7 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_net(L);
   cdb__lua_open_d1(L);
   cdb__lua_open_together(L);
+  cdb__lua_open_statistics(L);
   push_codes(L);
   lua_setfield(L, -2, "codes");
   lua_pushstring(L, CDB_VERSION);
