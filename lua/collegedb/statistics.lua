@@ -3,6 +3,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local json = require "collegedb.json"
 
 local statistics = {}
 
@@ -146,6 +147,7 @@ local function finish(total)
   local looks = total.cache.hits + total.cache.misses
   total.cache.hit_rate = looks > 0 and total.cache.hits / looks or nil
   for _, shard in ipairs(total.shards) do
+    json.object(shard.errors_by_code) -- {} also where it is empty
     add_quantiles(shard.read)
     add_quantiles(shard.write)
   end

@@ -5,6 +5,8 @@
  *   list(folder)        -> array of file names, sorted; nil and a message if it cannot be read
  *   make_folder(path)   -> true (also if it is there already), or nil and a message
  *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
+ *   clock()             -> seconds, to measure how long something takes
+ *   usage               the text of `collegedb --help`
  *   columns("stdout" …) -> how wide that terminal is, and how high; nil if it does not say, or is none
  */
 #include "bin/host.h"
@@ -14,10 +16,12 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 
+#include "bin/options.h"
 #include "embed.h"
 
 /* The descriptor that the first argument names. */
@@ -28,6 +32,14 @@ static int check_stream(lua_State *L) {
 
 static int host_is_terminal(lua_State *L) {
   lua_pushboolean(L, isatty(check_stream(L)));
+  return 1;
+}
+
+/* Of CLOCK_MONOTONIC: only differences say something. */
+static int host_clock(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
   return 1;
 }
 
@@ -107,9 +119,12 @@ static int open_host(lua_State *L) {
       {"make_folder", host_make_folder},
       {"embedded", host_embedded},
       {"columns", host_columns},
+      {"clock", host_clock},
       {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  lua_pushstring(L, cdb__usage);
+  lua_setfield(L, -2, "usage");
   return 1;
 }
 
