@@ -34,13 +34,14 @@ return {
   summary = "Say whether the set-up is in order, and how to mend it.",
   usage = "doctor [--repair] [--dry-run]",
   description = "Looks at the config, its files and their permissions, at services and tokens, the directory, moves "
-    .. "that were left half way, and missing indexes. Changes nothing without --repair. Exit status 3: there are "
-    .. "faults.",
+    .. "that were left half way, and missing indexes. Changes nothing without --repair.",
+  group = "Looking after it",
   examples = {
-    { "collegedb doctor", "what is wrong, and how to mend it" },
-    { "collegedb doctor --repair", "ends what dead programs have left, and takes existing data over" },
-    { "collegedb doctor --json", "the same for a program: { success, diagnoses, repairs }" },
+    { "collegedb doctor", "Says what is wrong, and how to mend it." },
+    { "collegedb doctor --repair", "Ends what dead programs have left, and takes existing data over." },
+    { "collegedb doctor --json", "Writes it as { success, diagnoses, repairs }." },
   },
+  exits = { [3] = "there are faults" },
   auto_migrate = false,
   options = function(parser)
     parser:flag("--repair", "End what dead programs have left, and take over what awaits it.")

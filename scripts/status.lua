@@ -72,13 +72,14 @@ return {
   summary = "Show the shards, their keys and sizes, the balance, and what goes on.",
   usage = "status [--watch [SECONDS]]",
   description = "It only looks: nothing is changed, and programs go on. Latencies and errors are those that running "
-    .. "programs measure, if the config has a statistics_dir. Exit status 3: something is not reached, or a move was "
-    .. "left half way.",
+    .. "programs measure, if the config has a statistics_dir.",
+  group = "Looking after it",
   examples = {
-    { "collegedb status", "shards, keys, bytes, balance, moves and latencies" },
-    { "collegedb status --watch 5", "the same, drawn anew every 5 seconds until Ctrl-C" },
-    { "collegedb status --json", "the same for a program, one line of JSON" },
+    { "collegedb status", "Shows shards, keys, bytes, balance, moves and latencies." },
+    { "collegedb status --watch 5", "Draws it anew every 5 seconds, until Ctrl-C." },
+    { "collegedb status --json", "Writes it as one line for a program." },
   },
+  exits = { [3] = "a shard or the directory is not reached, or a move was left half way" },
   auto_migrate = false,
   options = function(parser)
     parser:option("--watch", "Draw it anew every SECONDS (2).", nil, nil, "?"):argname "SECONDS"
