@@ -97,7 +97,8 @@ describe("status", function()
     fixture.write("b.db", ("no database "):rep(500))
     assert.equal("CORRUPT", shard(read(given), "b").error.code)
     os.rename(fixture.path "away.db", fixture.path "b.db")
-    given.shards[3] = { name = "c", collegedb.gateway { url = "http://127.0.0.1:1", token = "secret-token" }:shard "C" }
+    local gone = collegedb.gateway { url = "http://127.0.0.1:1", token = "secret-token", deadline = 1 }
+    given.shards[3] = { name = "c", gone:shard "C" }
     os.remove(fixture.path "directory.db")
     local began = core.now()
     report = read(given)

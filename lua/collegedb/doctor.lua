@@ -124,17 +124,29 @@ local function add_problems(add, settings, seen)
   end
 end
 
+-- Shards that are not reached, and of which nothing else has said so: such as those that the directory alone knows.
+local function add_unreached(list, add, seen)
+  local told = {}
+  for _, each in ipairs(list) do told[each.about] = told[each.about] or each.state == "fault" end
+  for _, each in ipairs(seen.shards) do
+    if each.error and not told[each.shard.name] then
+      add(each.shard.name, "fault", each.error.message, "see that it is where the config, or the directory, says")
+    end
+  end
+end
+
 -- Whether an opening by the way would do no harm, and take no time: all is there and answers, and nothing waits for it.
-local function examine(seen, add, settings)
-  local waits = false
+local function examine(seen, add, settings, list)
+  local waits = not (seen.state.epoch or seen.is_new)
   services.check(add "services", settings, seen)
   if seen.state.epoch then
-    waits = directory.check(add, settings, seen)
+    waits = directory.check(add, settings, seen) or waits
   else
     add_problems(add "directory", settings, seen)
   end
   waits = shards.check(add, seen, waits) or waits
   doctor_config.check_scripts(add "scripts", settings, seen)
+  add_unreached(list, add "shards", seen)
   for _, each in ipairs(seen.shards) do waits = waits or (each.error ~= nil and each.shard.value.remote ~= nil) end
   return not waits
 end
@@ -159,7 +171,8 @@ function doctor.run(given, mend, options)
     local all = files.check(add, settings)
     check_secret(add "permissions", options or {})
     doctor_config.check_settings(add "settings", settings)
-    if with_look(settings, examine, add, settings) and all and not mend then try_opening(usable, add "opening") end
+    local fine = with_look(settings, examine, add, settings, report.diagnoses)
+    if fine and all and not mend then try_opening(usable, add "opening") end
     doctor_config.check_versions(add "versions", settings)
   end
   for _, each in ipairs(report.diagnoses) do report.success = report.success and each.state ~= "fault" end
