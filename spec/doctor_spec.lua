@@ -51,11 +51,11 @@ describe("doctor", function()
   it("is content with what is in order, and leaves every byte as it was", function()
     local given = make()
     local before = {}
-    for _, name in ipairs(fixture.files()) do before[name] = fixture.bytes(name) end
+    for _, name in ipairs(fixture.files()) do before[name] = ("%q"):format(core.sha256(fixture.bytes(name))) end
     local report = doctor.run(given)
     assert.is_true(report.success, texts(report))
     local after = {}
-    for _, name in ipairs(fixture.files()) do after[name] = fixture.bytes(name) end
+    for _, name in ipairs(fixture.files()) do after[name] = ("%q"):format(core.sha256(fixture.bytes(name))) end
     assert.same(before, after)
     assert.matches("program: CollegeDB [%d.]+, Lua 5%.4, SQLite 3", texts(report))
   end)
