@@ -2,6 +2,7 @@
 -- moves, and what programs measure. It only looks (lua/collegedb/look.lua): nothing is changed, and programs go on.
 
 local core = require "collegedb.core"
+local json = require "collegedb.json"
 local look = require "collegedb.look"
 local programs = require "collegedb.seen_programs"
 local seen_moves = require "collegedb.seen_moves"
@@ -224,7 +225,7 @@ function Reader:read()
     out.shards[i] = describe(self, each)
     out.keys, out.size = out.keys + (out.shards[i].count or 0), out.size + (out.shards[i].size or 0)
   end
-  out.balance = { keys = balance(out.shards, "count"), bytes = balance(out.shards, "size") }
+  out.balance = json.object { keys = balance(out.shards, "count"), bytes = balance(out.shards, "size") }
   add_directory(self, out)
   add_moves(self, out)
   add_programs(self, out)

@@ -10,6 +10,9 @@ local STYLES <const> = { open = "green", unreachable = "red", full = "yellow", d
 
 -- --- columns ------------------------------------------------------------------------------------
 
+-- Services may say anything, and a terminal obeys what it is sent.
+local function plain(text) return (text:gsub("%c+", " ")) end
+
 local function width_of(text) return utf8.len(text) or #text end
 
 local function padded(text, width, right)
@@ -110,7 +113,7 @@ local function add_shards(lines, report, width)
   for _, line in ipairs(columns(shard_rows(report, cells_of(report, width)))) do lines[#lines + 1] = line end
   for _, each in ipairs(report.shards) do
     if each.error then
-      lines[#lines + 1] = terminal.paint(("%s: %s"):format(each.binding, each.error.message), "red")
+      lines[#lines + 1] = terminal.paint(("%s: %s"):format(each.binding, plain(each.error.message)), "red")
     end
   end
 end
@@ -162,7 +165,7 @@ end
 local function add_directory(lines, report)
   local directory = report.directory
   if directory.error then
-    lines[#lines + 1] = terminal.paint("directory: " .. directory.error.message, "red")
+    lines[#lines + 1] = terminal.paint("directory: " .. plain(directory.error.message), "red")
   elseif directory.new then
     lines[#lines + 1] = "directory: none yet; the first program that opens the database makes it"
   else
