@@ -42,7 +42,7 @@ describe("help", function()
       for _, line in ipairs(lines) do
         process.remove(folder)
         folder = process.new_folder()
-        if name ~= "init" then shop.make(folder) end
+        if name ~= "init" then shop.make(folder, nil, name == "metrics" and ' statistics_dir = "."' or nil) end
         if line:find "%-%-resume" then text_of "integrate" end
         local result = process.run({ "bash", "-c", line },
           { folder = folder, env = { PATH = own .. ":" .. os.getenv "PATH" }, timeout = 30 })
