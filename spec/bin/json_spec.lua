@@ -7,9 +7,10 @@ local shop = require "spec.support.shop"
 
 -- Commands that write what other pages describe, or no JSON.
 local ELSEWHERE <const> = { completion = true, metrics = true }
--- Fields that need a D1 database, a program that is just looking, or a shard that is away.
+-- Fields that need a D1 database, a program at work, or a fault.
 local UNSEEN <const> = { rows_read = true, rows_written = true, cancelled = true, resolved = true, move = true,
-  dangling = true, file = true }
+  dangling = true, file = true, read = true, write = true, errors = true, error = true, region = true, keys = true,
+  external_writers = true, new = true, begun = true, why = true, names = true, measured = true, statistics = true }
 
 -- --- the page ----------------------------------------------------------------------------
 
@@ -213,6 +214,25 @@ describe("docs/commands.md", function()
       sqlite("directory", "DELETE FROM _collegedb_entries")
       check()
       check "--repair"
+    end,
+    status = function(check)
+      check()
+      ready()
+      shop.move_half_way(folder)
+      check()
+    end,
+    doctor = function(check)
+      check()
+      check "--repair"
+    end,
+    report = function(check)
+      ready()
+      check()
+      check "--no-verify"
+      sqlite("west", "INSERT INTO customers VALUES ('ada@example.com', 'again')")
+      check()
+      process.write(folder .. "/west.db", "no database")
+      check()
     end,
     bench = function(check) check("--rows", "200", "--seconds", "0.1") end,
     help = function(check) check() end,
