@@ -34,8 +34,10 @@ return {
   summary = "Say whether the set-up is in order, and how to mend it.",
   usage = "doctor [--repair] [--dry-run]",
   description = "Looks at the config, its files and their permissions, at services and tokens, the directory, moves "
-    .. "that were left half way, and missing indexes. Changes nothing without --repair. Exit status 3: there are "
-    .. "faults.",
+    .. "that were left half way, and missing indexes. Changes nothing without --repair.",
+  group = "Looking after it",
+  exits = { [3] = "there are faults" },
+  resume = true,
   examples = {
     { "collegedb doctor", "what is wrong, and how to mend it" },
     { "collegedb doctor --repair", "ends what dead programs have left, and takes existing data over" },

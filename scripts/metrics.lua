@@ -4,6 +4,7 @@ return {
   summary = "Print counters and latencies of all running programs for Prometheus.",
   usage = "metrics",
   description = "It needs the same statistics_dir in the config of the programs and in this one.",
+  group = "Looking after it",
   auto_migrate = false,
   examples = { { "collegedb metrics", "what the programs of the config's statistics_dir did" } },
   run = function(ctx)

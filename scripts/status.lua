@@ -69,8 +69,9 @@ return {
   summary = "Show the shards, their keys and sizes, the balance, and what goes on.",
   usage = "status [--watch [SECONDS]]",
   description = "It only looks: nothing is changed, and programs go on. Latencies and errors are those that running "
-    .. "programs measure, if the config has a statistics_dir. Exit status 3: something is not reached, or a move was "
-    .. "left half way.",
+    .. "programs measure, if the config has a statistics_dir.",
+  group = "Looking after it",
+  exits = { [3] = "something is not reached, or a move was left half way" },
   examples = {
     { "collegedb status", "shards, keys, bytes, balance, moves and latencies" },
     { "collegedb status --watch 5", "the same, drawn anew every 5 seconds until Ctrl-C" },

@@ -188,9 +188,9 @@ describe("the command report", function()
     sound(0)
     for _, words in ipairs { {}, { "-o" }, { "-o", "-", "--json" }, { "-o", "x.html", "--limit", "-1" } } do
       local result = command(words)
-      local error_json = words[3] == "--json" and '{"error":{"code":"USAGE","message":"%-o [^"]*","retryable":false}}\n' or ""
       assert.equal(2, result.status, table.concat(words, " "))
-      assert.matches("^" .. error_json .. "$", result.stdout)
+      local error_object = '{"error":{"code":"USAGE","message":"%-o [^"]*","retryable":false}}\n'
+      assert.matches("^" .. (words[3] == "--json" and error_object or "") .. "$", result.stdout)
       assert.matches("%-o", result.stderr)
     end
   end)

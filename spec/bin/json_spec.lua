@@ -257,6 +257,11 @@ describe("docs/commands.md", function()
       for option in text:gmatch "\n| `(%-%-[%l-]+)" do
         assert(options:find(option, 1, true), "there is no option " .. option)
       end
+      for status, means in help:match "\nExit status: ([^\n]*)%.\n$":gmatch "(%d+) ([^;]+)" do
+        local common = means == "done" or means == "failed" or means == "wrong usage" or means == "interrupted"
+        local found = text:find(("\nExit status %s: %s"):format(status, means), 1, true)
+        assert(common or found, "it does not have the exit status " .. status)
+      end
       if ELSEWHERE[name] then return end
       assert(runs[name], "this spec does not run it")
       local check, finish = checker(name, shape_of(text))

@@ -10,8 +10,8 @@ describe("regression 351:", function()
       CREATE TABLE posts (id INTEGER PRIMARY KEY, owner REFERENCES users ON DELETE CASCADE)]] }, { folder = folder })
     local result = process.run({ process.collegedb, "validate" }, { folder = folder })
     process.remove(folder)
-    assert.matches("\n  posts: key id, follows users, 0 records\n    issue: the column by which it follows users, owner has "
-      .. "no index", result.stdout)
+    assert.matches("\n  posts: key id, follows users, 0 records\n    issue: the column by which it follows users, "
+      .. "owner has no index", result.stdout)
     assert.matches("\n  users: key id, 0 records\n", result.stdout)
     assert.equal(3, result.status)
   end)
