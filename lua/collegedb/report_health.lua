@@ -10,7 +10,7 @@ local report_health = {}
 ---@field section "shards"|"latency"|"errors"|"directory"|"verify"|"rebalance"|"doctor" where the report says more
 
 -- Of failed statements, more than which is worth a look.
-local ERROR_SHARE <const> = 0.01
+report_health.ERROR_SHARE = 0.01
 
 local function plural(n, one, many) return ("%d %s"):format(n, n == 1 and one or many) end
 
@@ -31,7 +31,7 @@ end
 local function of_errors(add, self)
   for _, shard in ipairs(self.shards) do
     local share = report_health.error_share(shard.measured)
-    if share and share > ERROR_SHARE then
+    if share and share > report_health.ERROR_SHARE then
       add("attention", "errors", ("%s: %.1f %% of its statements failed"):format(shard.name, share * 100))
     end
   end

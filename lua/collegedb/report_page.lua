@@ -3,6 +3,7 @@
 
 local charts = require "collegedb.report_charts"
 local core = require "collegedb.core"
+local failures = require "collegedb.report_failures"
 local health = require "collegedb.report_health"
 local latency = require "collegedb.report_latency"
 local outlook = require "collegedb.report_outlook"
@@ -125,7 +126,7 @@ local function tiles(report)
       cache and "of " .. plural(cache.hits + cache.misses, "look-up")),
     tile("Reads, p99", text.duration(all.read.p99), told and plural(all.reads, "read")),
     tile("Writes, p99", text.duration(all.write.p99), told and plural(all.writes, "write")),
-    tile("Failed", percent(share), told and plural(all.errors, "statement")),
+    tile("Failed", text.rate(share), told and plural(all.errors, "statement")),
     tile("Epoch", count(report.directory.epoch), plural(report.directory.entries, "entry", "entries")),
   } .. "</dl>\n"
 end
@@ -178,46 +179,6 @@ the share that the shard's weight gives it</li></ul></section>
       show = size }))
 end
 
--- --- errors ----------------------------------------------------------------------------------------------
-
-local function codes_of(measured)
-  local codes = {}
-  for code, n in pairs(measured.errors_by_code or {}) do codes[#codes + 1] = { code = code, n = n } end
-  table.sort(codes, function(a, b) return a.n ~= b.n and a.n > b.n or a.n == b.n and a.code < b.code end)
-  for i, each in ipairs(codes) do codes[i] = text.escape(each.code) .. "&nbsp;" .. count(each.n) end
-  return table.concat(codes, ", ")
-end
-
-local function error_rows(report)
-  local rows, full = {}, 0
-  for _, shard in ipairs(report.shards) do full = math.max(full, health.error_share(shard.measured) or 0) end
-  for _, shard in ipairs(report.shards) do
-    local share = health.error_share(shard.measured)
-    if shard.measured and shard.measured.errors > 0 then
-      local bar = charts.bar { value = share, full = full, class = "fail",
-        title = ("%s: %s failed"):format(shard.name, percent(share)) }
-      rows[#rows + 1] = ('<tr><th scope="row">%s<small>%s</small></th><td class="chart">%s</td>'
-        .. '<td class="number">%s</td><td class="number">%s</td></tr>'):format(user(shard.name),
-        codes_of(shard.measured), bar, count(shard.measured.errors), percent(share))
-    end
-  end
-  return rows
-end
-
-local function failures(report)
-  if not report.statistics then return "" end
-  local rows, slow = error_rows(report), 0
-  for _, shard in ipairs(report.shards) do slow = slow + (shard.measured and shard.measured.slow or 0) end
-  local quiet = #report.shards - #rows
-  local lead = #rows == 0 and "No statement failed."
-    or quiet > 0 and ("On %s no statement failed."):format(plural(quiet, "other shard")) or "By shard, and by code."
-  if slow > 0 then lead = lead .. (" %s slow."):format(plural(slow, "statement was", "statements were")) end
-  return ('<section id="errors"><h2>Errors</h2><p class="lead">%s</p>%s</section>\n'):format(lead, #rows == 0 and ""
-    or '<table class="shares failures"><caption>Failed statements</caption>'
-    .. text.heading({ "shard", "rate" }, { "failed", "of all" }) .. "<tbody>" .. table.concat(rows, "\n")
-    .. "</tbody></table>")
-end
-
 -- --- the doctor's word --------------------------------------------------------------------------------------
 
 local function diagnoses(report)
@@ -242,7 +203,7 @@ local FOOT <const> = "</main>\n<footer>Made by <code>collegedb report</code>. It
 function page.html(report)
   local parts = { head(report), header(report), banner(report) }
   if report.opened then
-    for _, section in ipairs { tiles, shards, latency.section, failures, outlook.directory, outlook.verify,
+    for _, section in ipairs { tiles, shards, latency.section, failures.section, outlook.directory, outlook.verify,
       outlook.rebalance } do
       parts[#parts + 1] = section(report)
     end
