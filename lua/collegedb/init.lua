@@ -13,6 +13,7 @@ local instance = require "collegedb.instance"
 
 local collegedb = {
   _VERSION = core.version,
+  version = core.version,
   null = core.null,
   blob = core.blob,
   sqlite = config.sqlite,
