@@ -12,7 +12,7 @@ local count, plural, rate, user = text.count, text.plural, text.rate, text.user
 local function codes_of(shards)
   local counts, list = {}, {}
   for _, shard in ipairs(shards) do
-    for code, n in pairs(shard.measured and shard.measured.errors_by_code or {}) do
+    for code, n in pairs(shard.errors_by_code or {}) do
       counts[code] = (counts[code] or 0) + n
     end
   end
@@ -29,14 +29,14 @@ end
 
 local function by_shard(shards)
   local rows, full = {}, health.ERROR_SHARE * 1.25
-  for _, shard in ipairs(shards) do full = math.max(full, health.error_share(shard.measured)) end
+  for _, shard in ipairs(shards) do full = math.max(full, health.error_share(shard)) end
   for i, shard in ipairs(shards) do
-    local share = health.error_share(shard.measured)
+    local share = health.error_share(shard)
     local bar = charts.bar { value = share, full = full, mark = health.ERROR_SHARE, class = "fail",
-      title = ("%s: %s failed"):format(shard.name, rate(share)) }
+      title = ("%s: %s failed"):format(shard.binding, rate(share)) }
     rows[i] = ('<tr><th scope="row">%s<small>%s</small></th><td class="chart">%s</td><td class="number">%s</td>'
-      .. '<td class="number">%s</td></tr>'):format(user(shard.name, 40), codes_text(shard), bar,
-      count(shard.measured.errors), rate(share))
+      .. '<td class="number">%s</td></tr>'):format(user(shard.binding, 40), codes_text(shard), bar,
+      count(shard.errors), rate(share))
   end
   return '<table class="shares"><caption>Failed statements by shard</caption>'
     .. text.heading({ "shard", "rate" }, { "failed", "of all" }) .. "<tbody>" .. table.concat(rows, "\n")
@@ -54,12 +54,12 @@ local function by_code(shards)
     .. text.heading({ "code", "share" }, { "failed" }) .. "<tbody>" .. table.concat(rows, "\n") .. "</tbody></table>"
 end
 
-local LEGEND <const> = '<ul class="legend"><li><svg viewBox="0 0 14 14" aria-hidden="true"><path class="mark" d="M7 0v14"'
-  .. "/></svg>%s: more than that is worth a look</li></ul>"
+local LEGEND <const> = [[<ul class="legend"><li><svg viewBox="0 0 14 14" aria-hidden="true"><path class="mark"
+ d="M7 0v14"/></svg>%s: more than that is worth a look</li></ul>]]
 
 local function lead(shards, failed)
   local quiet, slow = #shards - #failed, 0
-  for _, shard in ipairs(shards) do slow = slow + (shard.measured and shard.measured.slow or 0) end
+  for _, shard in ipairs(shards) do slow = slow + (shard.slow or 0) end
   local what = #failed == 0 and "No statement failed."
     or quiet > 0 and ("On %s no statement failed."):format(plural(quiet, "other shard"))
     or "Statements failed on every shard."
@@ -69,15 +69,15 @@ end
 ---@param report collegedb.Report
 ---@return string html
 function failures.section(report)
-  if not report.statistics or report.statistics.programs == 0 then return "" end
+  if report.statistics.programs == 0 then return "" end
   local failed = {}
   for _, shard in ipairs(report.shards) do
-    if shard.measured and shard.measured.errors > 0 then failed[#failed + 1] = shard end
+    if (shard.errors or 0) > 0 then failed[#failed + 1] = shard end
   end
   local tables = #failed == 0 and "" or '<div class="pair"><div>' .. by_shard(failed)
     .. LEGEND:format(rate(health.ERROR_SHARE)) .. "</div>" .. by_code(failed) .. "</div>"
-  return ('<section id="errors"><h2>Errors</h2><p class="lead">%s</p>%s</section>\n'):format(lead(report.shards, failed),
-    tables)
+  return ('<section id="errors"><h2>Errors</h2><p class="lead">%s</p>%s</section>\n'):format(
+    lead(report.shards, failed), tables)
 end
 
 return failures

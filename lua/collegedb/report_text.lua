@@ -63,6 +63,11 @@ function report_text.rate(share)
   return share < 0.00005 and "< 0.01" .. THIN .. "%" or ("%.2f"):format(share * 100) .. THIN .. "%"
 end
 
+--- 1.234 → "1.23×"
+---@param ratio number
+---@return string
+function report_text.ratio(ratio) return (("%.2f"):format(ratio):gsub("%.?0+$", "")) .. "×" end
+
 -- "38 µs" must not be torn at the end of a line.
 local function together(text) return (text:gsub(" ", "\u{a0}")) end
 
