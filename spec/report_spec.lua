@@ -292,7 +292,7 @@ describe("the page of a report", function()
 
   local ALLOWED <const> = {}
   for name in ([[a bdi body caption circle code dd desc details div dl dt footer h1 h2 h3 head header html li line main
-      meta p path rect section small span strong style summary svg table tbody td text th thead time title tr ul
+      meta p path rect section small span strong style summary svg table tbody td text th thead time title tr ul wbr
       ]]):gmatch "%S+" do
     ALLOWED[name] = true
   end

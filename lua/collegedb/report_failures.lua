@@ -21,9 +21,12 @@ local function codes_of(shards)
   return list
 end
 
+-- Where there is no room for "OUTCOME_UNKNOWN" on a line, it has two.
+local function code_text(code) return (text.user(code):gsub("_", "_<wbr>")) end
+
 local function codes_text(shard)
   local list = codes_of { shard }
-  for i, each in ipairs(list) do list[i] = text.escape(each.code) .. "&nbsp;" .. count(each.n) end
+  for i, each in ipairs(list) do list[i] = code_text(each.code) .. "&nbsp;" .. count(each.n) end
   return table.concat(list, ", ")
 end
 
@@ -38,7 +41,7 @@ local function by_shard(shards)
       .. '<td class="number">%s</td></tr>'):format(user(shard.binding, 40), codes_text(shard), bar,
       count(shard.errors), rate(share))
   end
-  return '<table class="shares"><caption>Failed statements by shard</caption>'
+  return '<table class="shares failed"><caption>Failed statements by shard</caption>'
     .. text.heading({ "shard", "rate" }, { "failed", "of all" }) .. "<tbody>" .. table.concat(rows, "\n")
     .. "</tbody></table>"
 end
@@ -47,10 +50,10 @@ local function by_code(shards)
   local rows, list = {}, codes_of(shards)
   for i, each in ipairs(list) do
     rows[i] = ('<tr><th scope="row">%s</th><td class="chart">%s</td><td class="number">%s</td></tr>'):format(
-      user(each.code), charts.bar { value = each.n, full = list[1].n, class = "fail",
+      code_text(each.code), charts.bar { value = each.n, full = list[1].n, class = "fail",
       title = ("%s: %d"):format(each.code, each.n) }, count(each.n))
   end
-  return '<table class="shares"><caption>Failed statements by code</caption>'
+  return '<table class="shares failed"><caption>Failed statements by code</caption>'
     .. text.heading({ "code", "share" }, { "failed" }) .. "<tbody>" .. table.concat(rows, "\n") .. "</tbody></table>"
 end
 
@@ -61,7 +64,7 @@ local function lead(shards, failed)
   local quiet, slow = #shards - #failed, 0
   for _, shard in ipairs(shards) do slow = slow + (shard.slow or 0) end
   local what = #failed == 0 and "No statement failed."
-    or quiet > 0 and ("On %s no statement failed."):format(plural(quiet, "other shard"))
+    or quiet > 0 and ("No statement failed on %s."):format(plural(quiet, "other shard"))
     or "Statements failed on every shard."
   return what .. (slow > 0 and (" %s slow."):format(plural(slow, "statement was", "statements were")) or "")
 end

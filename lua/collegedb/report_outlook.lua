@@ -52,7 +52,7 @@ local function directory_facts(report)
     { "moves under way", moves.live == 0 and "none" or count(moves.live) },
     { "recovery", moves.waiting == 0 and "not needed" or ("needed by %s"):format(plural(moves.waiting, "move")) },
     { "programs", report.programs.count and count(report.programs.count) .. (report.programs.names
-      and " (" .. user(report.programs.names) .. ")" or "") or "–" },
+      and ": " .. user(report.programs.names) or "") or "–" },
   })
 end
 
@@ -163,8 +163,8 @@ end
 function outlook.evenness(balance, shards)
   if not balance or shards < 2 then return "There is one place for every key." end
   if balance.ratio <= 1.005 then return "No shard has more keys than its weight gives it." end
-  return ("%s has %s the keys that its weight gives it; no shard has more."):format(user(balance.shard),
-    text.ratio(balance.ratio))
+  return ("%s has %s times the keys that its weight gives it; no shard has more."):format(user(balance.shard),
+    text.number(balance.ratio))
 end
 
 local function shares_of(list)
@@ -223,8 +223,8 @@ function outlook.rebalance(report)
   local lead = ("<code>collegedb rebalance</code> would move %s, about %s."):format(plural(plan.keys, "key"),
     size(bytes))
   if plan.balance and report.balance.keys then
-    lead = lead .. (" The fullest shard has %s the keys that its weight gives it; then it would have %s."):format(
-      text.ratio(report.balance.keys.ratio), text.ratio(plan.balance.ratio))
+    local form = " Now one shard has %s times the keys that its weight gives it; then none would have more than %s."
+    lead = lead .. form:format(text.number(report.balance.keys.ratio), text.number(plan.balance.ratio))
   end
   return section("rebalance", "Rebalancing", lead, '<div class="pair"><div>' .. changes(report) .. LEGEND .. "</div>"
     .. flows(plan) .. "</div>")

@@ -117,7 +117,7 @@ end
 local function balance_tile(report)
   local balance = report.balance.keys
   if not balance or #report.shards < 2 then return tile("Balance", "–") end
-  return tile("Balance", text.ratio(balance.ratio), "times its part has " .. user(balance.shard, NAME))
+  return tile("Balance", text.number(balance.ratio) .. "×", user(balance.shard, NAME) .. " has most for its weight")
 end
 
 local function tiles(report)

@@ -63,10 +63,10 @@ function report_text.rate(share)
   return share < 0.00005 and "< 0.01" .. THIN .. "%" or ("%.2f"):format(share * 100) .. THIN .. "%"
 end
 
---- 1.234 → "1.23×"
----@param ratio number
+--- 1.234 → "1.23", 1.0 → "1"
+---@param n number
 ---@return string
-function report_text.ratio(ratio) return (("%.2f"):format(ratio):gsub("%.?0+$", "")) .. "×" end
+function report_text.number(n) return (("%.2f"):format(n):gsub("%.?0+$", "")) end
 
 -- "38 µs" must not be torn at the end of a line.
 local function together(text) return (text:gsub(" ", "\u{a0}")) end

@@ -1,7 +1,8 @@
 -- Makes the picture of a report in the docs: build/collegedb scripts/build/report_example.lua [FOLDER]
 --
--- A shop on five shards, of which the last came late; three programs work on it at once, and a copy that somebody made by
--- hand has doubled some keys. Leaves FOLDER/report.html (build/report-example) and, where there is Chromium, docs/report-example.png.
+-- A shop on five shards, of which the last came late; three programs work on it at once, and copies that somebody made
+-- by hand have doubled some keys. Leaves FOLDER/report.html (build/report-example) and docs/report-example.png, which
+-- takes Chromium.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
@@ -34,7 +35,8 @@ local tasks = {
   function(db, key) db:first(key, "SELECT * FROM customers WHERE id = ?", { key }) end,
   function(db, key) db:all(key, "SELECT * FROM orders WHERE customer = ? ORDER BY id", { key }) end,
   function(db, key)
-    db:insert(key, "INSERT INTO orders (customer, total) VALUES (?, ?)", { key, math.random(5, 500) })
+    local order = ("O-%016x"):format(core.random())
+    db:insert(key, "INSERT INTO orders VALUES (?, ?, ?)", { order, key, math.random(5, 500) })
   end,
   function(db, key) db:run(key, "UPDATE customers SET seen = unixepoch() WHERE id = ?", { key }) end,
 }
@@ -45,9 +47,13 @@ local function work()
   local n = 0
   repeat
     n = n + 1
-    local key = key_of(math.floor(math.random() ^ 2 * CUSTOMERS))
+    local key = key_of(math.floor(math.random() ^ 5 * CUSTOMERS))
     local kind = n % 20 == 0 and 3 or n % 9 == 0 and 4 or n % 3 == 0 and 2 or 1
     pcall(tasks[kind], db, key)
+    if n % 400 == 0 then
+      local new = ("C-%08d"):format(math.random(0, 99999999))
+      db:insert(new, "INSERT OR IGNORE INTO customers VALUES (?, 'A new one', 0)", { new })
+    end
     if n % 997 == 0 then pcall(db.insert, db, key, "INSERT INTO customers VALUES (?, 'again', 0)", { key }) end
   until core.now() > ends
   db:statistics { all = true }
@@ -58,7 +64,7 @@ end
 
 local SCHEMA <const> = [[
   CREATE TABLE customers (id TEXT PRIMARY KEY, name TEXT, seen INTEGER);
-  CREATE TABLE orders (id INTEGER PRIMARY KEY, customer TEXT REFERENCES customers ON DELETE CASCADE, total INTEGER);
+  CREATE TABLE orders (id TEXT PRIMARY KEY, customer TEXT REFERENCES customers ON DELETE CASCADE, total INTEGER);
   CREATE INDEX orders_customer ON orders (customer);
 ]]
 
@@ -83,7 +89,7 @@ local function double(db)
   for i = 1, 18 do
     local key = key_of(i * 31)
     local other = db:locate(key, "customers") == "iad-2" and "fra-2" or "iad-2"
-    pcall(db.run, db:shard(other), "INSERT INTO customers VALUES (?, 'a copy', 0)", { key })
+    db:shard(other):run("INSERT OR IGNORE INTO customers VALUES (?, 'a copy', 0)", { key })
   end
 end
 
@@ -95,11 +101,11 @@ local function main()
   local programs = {}
   for i = 1, 3 do programs[i] = run(arg[-1], arg[0], folder, "work") end
   os.execute("sleep " .. SECONDS + 1)
-  local db <close> = collegedb.open(config(#places))
+  local db = collegedb.open(config(#places))
   double(db)
-  require("collegedb.statistics").only_look(db)
-  local data = require("collegedb.report").collect(db, { config = "/srv/shop/collegedb.lua" })
-  data.directory.where = "/srv/shop/directory.db"
+  db:close()
+  local data = require("collegedb.report").collect(config(#places), { config = "/srv/shop/collegedb.lua" })
+  data.directory.name = "/srv/shop/directory.db"
   local html = require("collegedb.report_page").html(data)
   require("collegedb.report_file").write(folder .. "/report.html", html)
   for _, program in ipairs(programs) do program:close() end
