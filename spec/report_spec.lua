@@ -287,8 +287,71 @@ end)
 describe("the page of a report", function()
   if browser.skips(it, function(why) pending(why) end) then return end
 
-  before_each(fixture.start)
-  after_each(fixture.stop)
+  local data, seen = {}, nil
+  local EVIL <const> = "<script>alert(1)</script>"
+
+  local function evil()
+    local config = fixture.config({ kv = fixture.path "evil.db" }, { "ea", "eb", "ec" })
+    local names = { EVIL, [["><img src=x onerror=alert(2)>' & co]], "\u{202e}turned" }
+    for i, name in ipairs(names) do config.shards[i].name = name end
+    local db <close> = collegedb.open(config)
+    db:ensure_schema('CREATE TABLE "<b>t</b>" (id TEXT PRIMARY KEY)')
+    for _, name in ipairs(names) do
+      db:shard(name):run('INSERT INTO "<b>t</b>" VALUES (?)', { "<script>alert(3)</script>" })
+    end
+    db:shard(EVIL):run('INSERT INTO "<b>t</b>" VALUES (?)', { "\xff<i>" })
+    local all = with_figures(report.collect(config, { config = "</title><script>alert(4)</script>" }))
+    all.shards[3].state, all.shards[3].error = "unreachable", { code = "SQL", message = "<script>alert(5)</script>" }
+    all.shards[1].errors, all.shards[1].errors_by_code = 2, { ["<u>"] = 2 }
+    all.health = require("collegedb.report_health").of(all)
+    return all
+  end
+
+  local function nothing()
+    local config = fixture.config({ kv = fixture.path "empty.db" }, { "only" })
+    collegedb.open(config):close()
+    return report.collect(config)
+  end
+
+  local function unopened()
+    local none = report.collect(fixture.config { kv = fixture.path "none.db" })
+    none.diagnoses = { { about = "west", state = "fault", what = "it is not there", mend = "put it back" } }
+    none.health = require("collegedb.report_health").of(none)
+    return none
+  end
+
+  local function hundred()
+    local many = nothing()
+    for i = 1, 100 do
+      local weight = i % 7 == 0 and 2 or 1
+      many.shards[i] = { binding = "shard-" .. i, weight = weight, state = "open", integrated = true, count = i * 1000,
+        size = i << 20, share = i / 5050, size_share = i / 5050, ideal = weight / 114 }
+      many.rebalance.after[i] = { binding = "shard-" .. i, count = 50500, weight = weight, state = "open" }
+    end
+    many.rebalance.moves = { { from = "shard-100", to = "shard-1", keys = 4, bytes = 100 } }
+    with_figures(many)
+    for i = 1, 100 do
+      many.shards[i].read, many.shards[i].reads = histogram { { 1e-5, i }, { 1e-4, 3 } }, i + 3
+    end
+    return many
+  end
+
+  -- Chromium is started once, for all.
+  setup(function()
+    fixture.start()
+    local config, db = uneven()
+    data.usual = with_figures(report.collect(config, { config = "here.lua" }))
+    db:close()
+    data.evil, data.nothing, data.unopened, data.hundred = evil(), nothing(), unopened(), hundred()
+    local paths = {}
+    for name, each in pairs(data) do
+      fixture.write(name .. ".html", page.html(each))
+      paths[#paths + 1] = fixture.path(name .. ".html")
+    end
+    seen = browser.look(paths)
+    for name in pairs(data) do seen[name] = seen[fixture.path(name .. ".html")] end
+  end)
+  teardown(fixture.stop)
 
   local ALLOWED <const> = {}
   for name in ([[a bdi body caption circle code dd desc details div dl dt footer h1 h2 h3 head header html li line main
@@ -297,74 +360,76 @@ describe("the page of a report", function()
     ALLOWED[name] = true
   end
 
-  -- Whatever it shows, on every screen and in both themes.
-  local function is_sound(views)
-    for name, view in pairs(views) do
-      if name ~= "paper" then
-        assert.same({}, view.requests, name)
-        assert.same({}, view.messages, name)
-        assert.same({}, view.pale, name)
-        assert.same({ 0, 0 }, { view.untitled, view.clipped }, name)
-        assert.equal(tonumber(name:match "%d+"), view.width)
-        for _, element in ipairs(view.elements) do assert.is_true(ALLOWED[element], element) end
-      end
-    end
-    assert.equal("rgb(255, 255, 255)", views.paper)
-  end
-
-  local function look(pages)
-    local paths = {}
-    for name, data in pairs(pages) do
-      fixture.write(name .. ".html", page.html(data))
-      paths[#paths + 1] = fixture.path(name .. ".html")
-    end
-    local seen, views = browser.look(paths), {}
-    for name in pairs(pages) do
-      views[name] = seen[fixture.path(name .. ".html")]
-      is_sound(views[name])
-    end
-    return views
-  end
-
   local function near(expected, given, what)
     assert.is_true(math.abs(expected - given) < 0.01, ("%s: %s, not %s"):format(what or "", given, expected))
   end
 
+  for _, name in ipairs { "usual", "evil", "nothing", "unopened", "hundred" } do
+    it("loads nothing, fits and can be read in both themes: " .. name, function()
+      for _, theme in ipairs { "light 1200", "light 360", "dark 1200", "dark 360" } do
+        local view = seen[name][theme]
+        assert.same({}, view.requests, theme)
+        assert.same({}, view.messages, theme)
+        assert.same({}, view.pale, theme)
+        assert.same({ 0, 0 }, { view.untitled, view.clipped }, theme)
+        assert.equal(tonumber(theme:match "%d+"), view.width)
+        for _, element in ipairs(view.elements) do assert.is_true(ALLOWED[element], element) end
+      end
+      assert.equal("rgb(255, 255, 255)", seen[name].paper)
+    end)
+  end
+
   it("shows the numbers, and bars as long as they are", function()
-    local data = with_figures(report.collect((uneven()), { config = "here.lua" }))
-    local views = look { page = data }
-    for _, view in ipairs { views.page["light 1200"], views.page["dark 360"] } do
+    for _, view in ipairs { seen.usual["light 1200"], seen.usual["dark 360"] } do
       local full = { keys = 0.5, bytes = 0.5 }
-      for _, shard in ipairs(data.shards) do
+      for _, shard in ipairs(data.usual.shards) do
         full.keys, full.bytes = math.max(full.keys, shard.share), math.max(full.bytes, shard.size_share)
       end
-      for i, shard in ipairs(data.shards) do
-        local keys, bytes, change = view.tables.Keys[i], view.tables.Bytes[i], view.tables["Keys, now and then"][i]
+      for i, shard in ipairs(data.usual.shards) do
+        local keys, bytes = view.tables.Keys[i], view.tables.Bytes[i]
         assert.equal(shard.binding, keys.texts[1]:match "^%S+")
         assert.same({ tostring(shard.count), percent(shard.share) }, { keys.texts[2], keys.texts[3] })
         assert.equal(percent(shard.size_share), bytes.texts[3])
         near(shard.share / full.keys, keys.fill, "keys of " .. shard.binding)
         near(shard.size_share / full.bytes, bytes.fill, "bytes of " .. shard.binding)
         near(shard.ideal / full.keys, keys.mark, "ideal of " .. shard.binding)
-        local then_ = data.rebalance.after[i].count
-        assert.same({ tostring(shard.count), tostring(then_) }, { change.texts[2], change.texts[3] })
-        near((change.after - change.before) * full.keys, (then_ - shard.count) / data.keys, "its change")
-      end
-      assert.same({ "b\nBUSY\u{a0}3, CONSTRAINT\u{a0}1", "4", percent(0.02) },
-        view.tables["Failed statements by shard"][1].texts)
-      assert.equal("950", view.facts[2].hits)
-      assert.equal(percent(0.95), view.facts[2]["hit rate"])
-      assert.matches("1 earlier placement retiring", view.facts[1].epoch)
-      assert.is_string(view.sections.verify:match "\n3 doubled\n")
-      for i, move in ipairs(data.rebalance.moves) do
-        assert.equal(move.from .. " → " .. move.to, view.tables["What would move"][i].texts[1])
       end
     end
   end)
 
+  it("shows what failed, what the directory says and what verify found", function()
+    local view = seen.usual["light 360"]
+    assert.same({ "b\nBUSY\u{a0}3, CONSTRAINT\u{a0}1", "4", percent(0.02) },
+      view.tables["Failed statements by shard"][1].texts)
+    assert.same({ "BUSY", "3" }, view.tables["Failed statements by code"][1].texts)
+    near(1 / 3, view.tables["Failed statements by code"][2].fill)
+    near(0.5, view.tables["Failed statements by shard"][1].mark)
+    assert.matches("1 earlier placement retiring", view.facts[1].epoch)
+    assert.equal("950", view.facts[2].hits)
+    assert.equal(percent(0.95), view.facts[2]["hit rate"])
+    assert.is_string(view.sections.verify:match "\n3 doubled\n")
+    assert.equal(#data.usual.health.findings, #view.findings)
+    for i, each in ipairs(data.usual.health.findings) do assert.equal(each.text, view.findings[i]) end
+  end)
+
+  it("shows what a rebalance would do", function()
+    local usual, view = data.usual, seen.usual["light 1200"]
+    local full = 0.5
+    for _, shard in ipairs(usual.shards) do full = math.max(full, shard.share) end
+    for i, shard in ipairs(usual.shards) do
+      local change, after = view.tables["Keys, now and then"][i], usual.rebalance.after[i].count
+      assert.same({ tostring(shard.count), tostring(after) }, { change.texts[2], change.texts[3] })
+      near(shard.share / full, change.before, "now")
+      near(after / usual.keys / full, change.after, "then")
+    end
+    for i, move in ipairs(usual.rebalance.moves) do
+      local texts = view.tables["What would move"][i].texts
+      assert.same({ move.from .. " → " .. move.to, tostring(move.keys) }, { texts[1], texts[2] })
+    end
+  end)
+
   it("shows how long statements took, on a logarithmic axis", function()
-    local data = with_figures(report.collect((uneven()), { verify = false }))
-    local view = look({ page = data }).page["light 1200"]
+    local view = seen.usual["light 1200"]
     assert.equal(1, #view.cards)
     local card = view.cards[1]
     assert.same({ "10 µs", "100 µs", "1 ms", "10 ms" }, card.ticks)
@@ -381,52 +446,23 @@ describe("the page of a report", function()
   end)
 
   it("obeys nothing that users have written", function()
-    local evil = "<script>alert(1)</script>"
-    local names = { evil, [["><img src=x onerror=alert(2)>' & co]], "\u{202e}turned" }
-    local config = fixture.config(nil, { "a", "b", "c" })
-    for i, name in ipairs(names) do config.shards[i].name = name end
-    local db = fixture.open(config)
-    db:ensure_schema('CREATE TABLE "<b>t</b>" (id TEXT PRIMARY KEY)')
-    local key = "<script>alert(3)</script>"
-    for _, name in ipairs(names) do db:shard(name):run('INSERT INTO "<b>t</b>" VALUES (?)', { key }) end
-    db:shard(evil):run('INSERT INTO "<b>t</b>" VALUES (?)', { "\xff<i>" })
-    local data = with_figures(report.collect(config, { config = "</title><script>alert(4)</script>" }))
-    data.shards[3].state, data.shards[3].error = "unreachable", { code = "SQL", message = "<script>alert(5)</script>" }
-    data.shards[1].errors, data.shards[1].errors_by_code = 2, { ["<u>"] = 2 }
-    data.health = require("collegedb.report_health").of(data)
-    local html = page.html(data)
+    local html = fixture.bytes "evil.html"
     assert.is_nil(html:find "<script")
     assert.is_nil(html:find "<img")
     assert.is_nil(html:find("<b>", 1, true))
-    local view = look({ evil = data }).evil["light 1200"]
-    assert.equal(evil, view.tables.Keys[1].texts[1]:match "^[^\n]+")
-    assert.equal(evil, view.cards[1].name)
+    local view = seen.evil["light 1200"]
+    assert.equal(EVIL, view.tables.Keys[1].texts[1]:match "^[^\n]+")
+    assert.equal(EVIL, view.cards[1].name)
     assert.is_string(view.sections.verify:match "<script>alert%(3%)</script>")
+    assert.is_string(table.concat(view.findings, "\n"):match "<script>alert%(5%)</script>")
   end)
 
-  it("stands with nothing, with one shard and with a hundred", function()
-    fixture.database(nil, nil, { "only" }):close()
-    local empty = report.collect(fixture.config(nil, { "only" }))
-    local none = report.collect(fixture.config { kv = fixture.path "none.db" })
-    none.diagnoses = { { about = "west", state = "fault", what = "it is not there", mend = "put it back" } }
-    local many = report.collect(fixture.config(nil, { "only" }))
-    for i = 1, 100 do
-      local weight = i % 7 == 0 and 2 or 1
-      many.shards[i] = { binding = "shard-" .. i, weight = weight, state = "open", integrated = true, count = i * 1000,
-        size = i << 20, share = i / 5050, size_share = i / 5050, ideal = weight / 114 }
-      many.rebalance.after[i] = { binding = "shard-" .. i, count = 50500, weight = weight, state = "open" }
-    end
-    many.rebalance.moves = { { from = "shard-100", to = "shard-1", keys = 4, bytes = 100 } }
-    with_figures(many)
-    for i = 1, 100 do
-      many.shards[i].read, many.shards[i].reads = histogram { { 1e-5, i }, { 1e-4, 3 } }, i + 3
-    end
-    local views = look { empty = empty, none = none, many = many }
-    assert.matches("^All is well", views.empty["light 1200"].health)
-    assert.matches("There are no keys yet", views.empty["light 1200"].sections.shards)
-    assert.equal("The database does not open.", views.none["light 360"].health)
-    assert.matches("put it back", views.none["light 360"].sections.doctor)
-    local view = views.many["dark 360"]
+  it("stands with nothing, with a database that does not open, and with a hundred shards", function()
+    assert.matches("^All is well", seen.nothing["light 1200"].health)
+    assert.matches("There are no keys yet", seen.nothing["light 1200"].sections.shards)
+    assert.equal("The database does not open.", seen.unopened["light 360"].health)
+    assert.matches("put it back", seen.unopened["light 360"].sections.doctor)
+    local view = seen.hundred["dark 360"]
     assert.same({ 100, 12, 88 }, { #view.tables.Keys, #view.cards, #view.tables["The other shards, p50 / p99"] })
     assert.equal("shard-100", view.cards[1].name)
   end)
