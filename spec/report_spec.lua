@@ -276,7 +276,7 @@ describe("the command report", function()
     local files = fixture.files()
     local result = command { "-o", "report.html" }
     assert.equal(130, result.status)
-    assert.matches("interrupted", result.stderr)
+    assert.equal("interrupted; to go on: collegedb report -o report.html\n", result.stderr)
     assert.equal("an old one", fixture.bytes "report.html")
     assert.same(files, fixture.files())
     fixture.write("policies/home.lua", "return ...")
