@@ -19,7 +19,7 @@ local report = {}
 ---@class collegedb.ReportShard: collegedb.ShardStatus
 ---@field share number? of all keys, 0 to 1
 ---@field size_share number? of all bytes
----@field ideal number the share that its weight gives it
+---@field ideal number the share that its weight gives it, among the shards that answer
 ---@field reads integer? statements that running programs ran; nil where none tells, as the fields that follow
 ---@field writes integer?
 ---@field errors_by_code table<string, integer>?
@@ -49,8 +49,8 @@ end
 
 local TAKES_NONE <const> = { ["no new keys"] = true, draining = true, closed = true }
 
--- A shard that takes no new keys is to have none.
-local function weight_of(shard) return TAKES_NONE[shard.state] and 0 or shard.weight end
+-- A shard that takes no new keys is to have none. Shares are those of the keys that could be counted.
+local function weight_of(shard) return (TAKES_NONE[shard.state] or not shard.count) and 0 or shard.weight end
 
 local function add_shares(self)
   local weights = 0

@@ -75,14 +75,18 @@ local function of_verify(add, self)
   end
 end
 
--- Why nothing could be verified is said here, unless that is said already.
+-- Why the database does not open, or else why nothing could be verified; unless that is said already.
 local function of_opening(add, self)
+  local told = false
   for _, each in ipairs(self.diagnoses or {}) do
-    if each.state == "fault" then add("bad", "doctor", ("%s: %s"):format(each.about, each.what)) end
+    if each.state == "fault" then
+      add("bad", "doctor", ("%s: %s"):format(each.about, each.what))
+      told = true
+    end
   end
-  if self.diagnoses or self.verify.error and not self.verify.error:find "does not answer$" then
-    add(self.diagnoses and "bad" or "attention", "verify", self.verify.error or self.rebalance.error)
-  end
+  local why = self.diagnoses and self.rebalance.error or self.verify.error
+  if told or not why or why:find "does not answer$" then return end
+  add(self.diagnoses and "bad" or "attention", "verify", why)
 end
 
 --- The health of what a report has collected.

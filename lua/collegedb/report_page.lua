@@ -166,9 +166,10 @@ local function shares_table(report, what)
     local value, share = shard[what.value], shard[what.share]
     local title = ("%s: %s of the %s; its weight gives it %s"):format(shard.binding, percent(share), what.name,
       percent(shard.ideal))
+    local bar = charts.bar { value = share or 0, full = full, mark = share and shard.ideal, class = what.class,
+      title = title }
     rows[i] = ('<tr><th scope="row">%s</th><td class="chart">%s</td><td class="number">%s</td>'
-      .. '<td class="number">%s</td></tr>'):format(about(shard), charts.bar { value = share or 0, full = full,
-      mark = shard.ideal, class = what.class, title = title }, value and what.show(value) or "–", percent(share))
+      .. '<td class="number">%s</td></tr>'):format(about(shard), bar, value and what.show(value) or "–", percent(share))
   end
   local form = '<table class="shares %s%s"><caption>%s</caption>%s<tbody>%s</tbody></table>'
   return form:format(what.name, #rows > DENSE and " dense" or "", what.caption,

@@ -98,6 +98,7 @@ local function run(...) return assert(io.popen(table.concat({ ... }, " "), "w"))
 local function main()
   os.execute(("rm -rf %s && mkdir -p %s"):format(folder, folder))
   fill()
+  collegedb.open(config(#places)):close() -- the last shard comes
   local programs = {}
   for i = 1, 3 do programs[i] = run(arg[-1], arg[0], folder, "work") end
   os.execute("sleep " .. SECONDS + 1)
