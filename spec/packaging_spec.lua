@@ -44,18 +44,6 @@ local PROGRAM <const> = [[
   print(collegedb.version, db:first("ada", "SELECT name FROM users WHERE id = ?", { "ada" }).name)
 ]]
 
-local HOST_OF_LUA <const> = [[
-  #include <collegedb_lua.h>
-  #include <lauxlib.h>
-  #include <lualib.h>
-  int main(void) {
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    luaL_requiref(L, "collegedb", luaopen_collegedb, 0);
-    return luaL_dostring(L, "print(require 'collegedb'.version)");
-  }
-]]
-
 describe("the version", function()
   it("is that of include/collegedb.h everywhere", function()
     assert.matches("^%d+%.%d+%.%d+$", version)
@@ -123,17 +111,19 @@ describe("make install", function()
   for kind, package in pairs { shared = "collegedb", static = "collegedb-static" } do
     it("brings what programs in C are built with: the " .. kind .. " library", function()
       assert.equal(version, pkg_config("--modversion " .. package))
-      process.write(folder .. "/lua_host.c", HOST_OF_LUA)
-      local flags = pkg_config("--cflags --libs " .. package)
-      for source, extra in pairs { [root .. "/examples/c/host.c"] = "", [folder .. "/lua_host.c"] = " -llua5.4" } do
-        shell(("%s -o %s/host %s %s%s"):format(compiler, folder, source, flags, extra))
+      local words = { host = "config.lua", lua_host = "visits.lua ada" }
+      local printed_by = { host = "name = Ada Lovelace", lua_host = "ada was here 1 times" }
+      for name, arguments in pairs(words) do
+        local source = ("%s/examples/c/%s.c"):format(root, name)
+        shell(("%s -o %s/host %s %s"):format(compiler, folder, source,
+          pkg_config(("--cflags --libs %s %s"):format(package, name == "host" and "" or "lua5.4"))))
         local linked = shell("ldd " .. folder .. "/host", { env = { LD_LIBRARY_PATH = prefix .. "/lib" } })
         assert.equal(kind == "shared", linked:find("libcollegedb.so.0 =>", 1, true) ~= nil)
         local work = process.new_folder()
-        local printed = shell(("%s/host %s/examples/c/config.lua"):format(folder, root), { folder = work,
+        local printed = shell(("%s/host %s/examples/c/%s"):format(folder, root, arguments), { folder = work,
           env = { LD_LIBRARY_PATH = kind == "shared" and prefix .. "/lib" or "", LUA_PATH = "", LUA_CPATH = "" } })
         process.remove(work)
-        assert.matches(extra == "" and "name = Ada Lovelace" or "^" .. version .. "\n$", printed)
+        assert.matches(printed_by[name], printed)
       end
     end)
   end
