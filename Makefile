@@ -66,7 +66,7 @@ bin_obj := $(bin_src:%.c=$(B)/obj/%.o)
 lua_files := $(sort $(shell find lua/collegedb -name '*.lua'))
 commands := $(sort $(wildcard scripts/*.lua))
 
-all: $(B)/collegedb $(B)/libcollegedb.a $(B)/libcollegedb.so $(B)/lua/collegedb/core.so
+all: $(B)/collegedb $(B)/libcollegedb.a $(B)/libcollegedb.so $(B)/lua/collegedb/core.so $(B)/collegedb.1
 
 # Lua's symbols come from the program that loads the module.
 $(B)/lua/collegedb/core.so: $(core_obj)
@@ -93,6 +93,11 @@ $(B)/collegedb: $(bin_obj) $(B)/libcollegedb.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -Wl,-E -o $@ $(bin_obj) $(B)/libcollegedb.a \
 	  -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive $(PKG_LIBS) -ldl
+
+# The manual page, from the same tables as --help.
+$(B)/collegedb.1: $(B)/collegedb
+	$(call say,MAN,$@)
+	$(Q)$< help --man >$@.new && mv $@.new $@
 
 $(B)/obj/%.o: %.c $(B)/flags
 	@mkdir -p $(@D)

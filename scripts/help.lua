@@ -2,36 +2,61 @@
 
 local command = require "collegedb.command"
 local command_file = require "collegedb.command_file"
+local command_help = require "collegedb.command_help"
+local terminal = require "collegedb.terminal"
+local text_table = require "collegedb.text_table"
 
--- A user's file is looked at, not loaded: a plain script would do its work.
-local function row_of(name, path)
-  if not path then return { command = name, does = require("collegedb.commands." .. name).summary } end
-  local file = command_file.look(path)
-  return { command = name, does = file.problem and "broken: " .. file.problem or file.summary, file = path }
+local YOURS <const> = "Yours"
+
+-- One table, so that all columns stand below one another, with a title above each group.
+local function print_list(rows)
+  local columns = { "command", "does" }
+  if #rows > 0 and rows[#rows].file then columns[3] = "file" end
+  local i, group = 0, nil
+  for line in text_table.format(rows, columns):gmatch "[^\n]+" do
+    local title = i > 0 and (rows[i].group or YOURS)
+    if i > 0 and title ~= group then print("\n" .. terminal.paint(title .. ":", "bold")) end
+    group = title
+    print(line)
+    i = i + 1
+  end
+  print "\ncollegedb help COMMAND tells more of one."
+end
+
+local function print_script(name, path, file)
+  print(("%s: a script without options of its own, %s"):format(name, path))
+  if file.summary ~= "" then print(file.summary) end
 end
 
 return {
   summary = "List the commands, or describe one.",
-  usage = "help [NAME]",
+  usage = "help [COMMAND] [--man]",
+  group = "The program",
+  examples = {
+    { "collegedb help", "The commands, in groups." },
+    { "collegedb help integrate", "The options of one, with examples." },
+    { "collegedb help --man >collegedb.1", "The manual page, for man -l." },
+  },
   options = function(parser)
-    parser:argument("name", "A command."):args "?"
+    parser:argument("command", "A command."):args "?"
+    parser:flag("--man", "Write the manual page.")
   end,
   run = function(ctx)
-    local commands, names = command.list(ctx.args.config)
-    local path = ctx.args.name and commands[ctx.args.name]
-    local file = path and command_file.look(path)
-    if file and file.plain then
-      print(("%s: a script without options of its own, %s"):format(ctx.args.name, path))
-      if file.summary ~= "" then print(file.summary) end
+    if ctx.args.man then
+      io.write(command_help.man())
       return 0
     end
-    if ctx.args.name then return command.main(ctx.args.name, "--config", ctx.args.config, "--help") end
-    local rows, columns = {}, { "command", "does" }
-    for i, name in ipairs(names) do
-      rows[i] = row_of(name, commands[name])
-      if commands[name] then columns[3] = "file" end
+    local commands, names = command.list(ctx.args.config)
+    local name = ctx.args.command
+    local path = name and commands[name]
+    local file = path and command_file.look(path)
+    if file and file.plain then
+      print_script(name, path, file)
+      return 0
     end
-    ctx.print_table(rows, columns)
+    if name then return command.main(name, "--config", ctx.args.config, "--help") end
+    local rows = command_help.rows(commands, names)
+    if ctx.args.json then ctx.print_json(rows) else print_list(rows) end
     return 0
   end,
 }

@@ -18,7 +18,13 @@ end
 
 return {
   summary = "Write a config and empty shards.",
-  usage = "init [--shards N] [DIR]",
+  usage = "init [--shards N] [--dry-run] [DIR]",
+  group = "Set up",
+  examples = {
+    { "collegedb init", "A config and two empty shards in this folder." },
+    { "collegedb init --shards 4 data", "A config and four of them in the folder data." },
+    { "collegedb init --dry-run", "Only the names of the files that would be written." },
+  },
   options = function(parser)
     parser:argument("dir", "The folder to write them to; this one, if none is named."):args "?"
     parser:option("--shards", "How many shards."):argname "N":default "2":convert(math.tointeger)

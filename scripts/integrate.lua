@@ -25,46 +25,41 @@ local function print_report(report)
   end
 end
 
-local function show_progress(ctx, name)
-  return function(done, total, label, info)
-    local pace = info.remaining and (" (%.0f keys/s, %.0f s left)"):format(info.rate, info.remaining) or ""
-    ctx.progress(done, total, ("%s %s%s"):format(name, label or "", pace))
-  end
-end
-
--- The report; nil when it was interrupted.
 local function integrate(ctx, name)
-  local done, report = pcall(ctx.db.integrate, ctx.db, name, {
+  local report = ctx.db:integrate(name, {
     tables = split(ctx.args.tables), dry_run = ctx.args.dry_run or false, resume = ctx.args.resume or false,
-    on_progress = show_progress(ctx, name),
+    on_progress = function(done, total, label)
+      ctx.progress(done, total, label and label ~= "" and name .. " " .. label or name)
+    end,
   })
   ctx.progress()
-  if done then return report end
-  if type(report) == "string" and report:find "interrupted!$" then return nil end
-  error(report, 0)
+  return report
 end
 
--- A word of a command line, for a shell.
-local function word(text)
-  if text:find "^[%w_./,@%%+=:-]+$" then return text end
-  return "'" .. text:gsub("'", [['\'']]) .. "'"
-end
-
--- What to type to go on, with this shard and those that were to come. Of a dry run nothing is noted.
-local function tell_how_to_resume(ctx, names, i)
-  local words = { "collegedb integrate" }
-  for k = i, #names do words[#words + 1] = word(names[k]) end
-  words[#words + 1] = ctx.args.dry_run and "--dry-run" or "--resume"
-  if ctx.args.tables then words[#words + 1] = "--tables " .. word(ctx.args.tables) end
-  if ctx.args.config ~= "./collegedb.lua" then words[#words + 1] = "--config " .. word(ctx.args.config) end
-  if ctx.args.json then words[#words + 1] = "--json" end
-  io.stderr:write("interrupted; to go on: ", table.concat(words, " "), "\n")
+-- After Ctrl-C: this shard and those that were to come. Of a dry run nothing is noted.
+local function arguments_left(ctx)
+  local words = table.move(ctx.left or ctx.args.shards, 1, #(ctx.left or ctx.args.shards), 1, {})
+  local function add(...) table.move({ ... }, 1, select("#", ...), #words + 1, words) end
+  add(ctx.args.dry_run and "--dry-run" or "--resume")
+  if ctx.args.tables then add("--tables", ctx.args.tables) end
+  if ctx.args.config ~= "./collegedb.lua" then add("--config", ctx.args.config) end
+  if ctx.args.json then add "--json" end
+  return words
 end
 
 return {
   summary = "Take the existing rows of shards over.",
   usage = "integrate [SHARD…] [--tables a,b] [--resume] [--dry-run]",
+  group = "Set up",
+  examples = {
+    { "collegedb integrate", "All rows of all shards are taken over." },
+    { "collegedb integrate east --tables customers,orders", "Two tables of one shard." },
+    { "collegedb integrate --dry-run", "Only what would be done, and what conflicts." },
+    { "collegedb integrate --resume", "Goes on where an integration was interrupted." },
+  },
+  exits = { [3] = "there are conflicts or other findings" },
   auto_migrate = false,
+  resume = arguments_left,
   options = function(parser)
     parser:argument("shards", "The shards; every one, if none is named."):args "*"
     parser:option("--tables", "Only these tables."):argname "a,b"
@@ -75,11 +70,8 @@ return {
     local names = #ctx.args.shards > 0 and ctx.args.shards or ctx.db:list_known_shards()
     local reports, status = {}, 0
     for i, name in ipairs(names) do
+      ctx.left = table.move(names, i, #names, 1, {})
       local report = integrate(ctx, name)
-      if not report then
-        tell_how_to_resume(ctx, names, i)
-        return 130
-      end
       reports[i] = report
       if not report.success then status = 3 end
       if not ctx.args.json then print_report(report) end

@@ -26,6 +26,12 @@ end
 return {
   summary = "Say on which shard a key lives, and how that is known.",
   usage = "locate KEY [--table T [--keyspace K]]",
+  group = "Keys and rows",
+  examples = {
+    { "collegedb locate ada@example.com", "The shard of a key." },
+    { "collegedb locate 17 --table orders", "The shard of an integer key, of this table." },
+  },
+  exits = { [1] = "failed, or no shard has the key" },
   auto_migrate = false,
   options = function(parser)
     parser:argument("key", "The key.")

@@ -12,6 +12,12 @@ end
 return {
   summary = "Move a key, with all rows of its group, to another shard.",
   usage = "move KEY SHARD [--table T [--keyspace K]] [--dry-run]",
+  group = "Keys and rows",
+  examples = {
+    { "collegedb move ada@example.com west", "The customer goes to west, and every row of its group." },
+    { "collegedb move 17 west --table orders --dry-run", "Only what would go there with order 17." },
+  },
+  resume = true,
   auto_migrate = false,
   options = function(parser)
     key_argument.options(parser)

@@ -67,6 +67,15 @@ end
 return {
   summary = "Run a statement on the shard of a key, on a named shard, or on all.",
   usage = "query [KEY] SQL [PARAM…] [--shard NAME | --all] [--keyspace K] [--text]",
+  group = "Keys and rows",
+  examples = {
+    { "collegedb query ada@example.com 'SELECT * FROM customers WHERE email = ?' ada@example.com",
+      "On the shard of the key." },
+    { "collegedb query ada@example.com 'UPDATE customers SET name = ? WHERE email = ?' Ada ada@example.com",
+      "The same with parameters." },
+    { "collegedb query --shard west 'SELECT count(*) AS n FROM customers'", "On one shard, past the router." },
+    { "collegedb query --all 'SELECT count(*) AS n FROM orders'", "On every shard." },
+  },
   auto_migrate = false,
   description = "A PARAM `null` is NULL, an integer is one; with --text each is text. "
     .. "Write -- before a PARAM that begins with a dash.",
@@ -82,6 +91,7 @@ return {
     if ctx.args.all then
       local done, answer = pcall(ctx.db.run_all_shards, ctx.db, sql, params)
       local results = done and answer or type(answer) == "table" and answer.results
+      if not done and ctx.args.json then error(answer, 0) end -- which has the results
       if results and next(results) then
         if ctx.args.json then ctx.print_json(results) else print_results(ctx, results) end
       end

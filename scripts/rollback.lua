@@ -13,6 +13,12 @@ end
 return {
   summary = "Take the integration of shards back; their rows stay.",
   usage = "rollback SHARD… [--dry-run]",
+  group = "Set up",
+  examples = {
+    { "collegedb rollback east", "The entries of one shard's rows go; its rows stay." },
+    { "collegedb rollback east west --dry-run", "Only how many entries would go." },
+  },
+  resume = true,
   auto_migrate = false,
   options = function(parser)
     parser:argument("shards", "The shards."):args "+"

@@ -57,6 +57,13 @@ end
 return {
   summary = "Say what integration would find.",
   usage = "validate [SHARD…]",
+  group = "Set up",
+  examples = {
+    { "collegedb validate", "What integration would find on all shards." },
+    { "collegedb validate west --json", "The same of one shard, for a program." },
+  },
+  exits = { [3] = "there are findings" },
+  resume = true,
   options = function(parser)
     parser:argument("shards", "The shards; every one, if none is named."):args "*"
   end,

@@ -39,6 +39,14 @@ end
 return {
   summary = "Compare every row with where its key is looked for, and repair.",
   usage = "verify [--repair] [--rate N] [--dry-run]",
+  group = "Looking after it",
+  examples = {
+    { "collegedb verify", "Compares every row with where its key is looked for." },
+    { "collegedb verify --rate 10000", "The same, 10,000 rows a second at most." },
+    { "collegedb verify --repair", "Repairs what has one right answer." },
+  },
+  exits = { [3] = "there are findings; with --repair, some that are left" },
+  resume = true,
   auto_migrate = false,
   options = function(parser)
     parser:flag("--repair", "Repair what has one right answer.")

@@ -88,7 +88,8 @@ describe("make install", function()
       "share/lua/5.4/collegedb/strategies/hash.lua", "share/lua/5.4/collegedb/commands/status.lua",
       "share/collegedb/types/collegedb.lua", "share/collegedb/worker/src/index.js",
       "share/collegedb/worker/wrangler.jsonc", "share/doc/collegedb/README.md", "share/doc/collegedb/docs/concepts.md",
-      "share/doc/collegedb/examples/c/host.c", "share/doc/collegedb/LICENSE",
+      "share/doc/collegedb/examples/c/host.c", "share/doc/collegedb/LICENSE", "share/man/man1/collegedb.1",
+      "share/bash-completion/completions/collegedb", "share/zsh/site-functions/_collegedb",
     } do
       assert(there[path], path .. " is not there")
     end

@@ -156,7 +156,8 @@ function background.report(state, name)
   if not done then error(answer, 0) end
   if answer then
     state.reports[name] = answer
-    state:emit("integrated", ("%s: %d keys, %d conflicts"):format(name, answer.total_records, answer.conflict_count))
+    state:emit("integrated", ("%s: %d keys, %d conflicts"):format(name, answer.total_records, answer.conflict_count),
+      { shard = name })
   end
   return answer
 end
@@ -170,7 +171,8 @@ local function fail(state, name, part, err)
   pass_interrupt(err)
   part.state, part.error = "failed", err
   state.background.left[name] = true
-  state:emit("integration_failed", ("%s: %s"):format(name, errors.is_error(err) and err.message or tostring(err)))
+  state:emit("integration_failed", ("%s: %s"):format(name, errors.is_error(err) and err.message or tostring(err)),
+      { shard = name, error = err })
 end
 
 -- The plan names tables that are not there any more, or others.
@@ -253,8 +255,6 @@ function background.attend(state)
   if again and core.is_open(state.weak.db) then core.attention(state.weak.db) end
   if not busy then error(err, 0) end
 end
-
-core.on_attention(background.attend)
 
 -- --- asking and stopping ----------------------------------------------------------------------------
 

@@ -5,21 +5,26 @@
 -- done its work by then. It is looked for in the config's script_dirs, in the folders of COLLEGEDB_PATH (DIR/NAME.lua,
 -- DIR/commands/NAME.lua and DIR/scripts/NAME.lua), and then among the commands that came with CollegeDB.
 
-local argparse = require "argparse"
+local command_line = require "collegedb.command_line"
 local host = require "collegedb.host"
 local json = require "collegedb.json"
+local progress = require "collegedb.command_progress"
+local terminal = require "collegedb.terminal"
 local text_table = require "collegedb.text_table"
 
 local command = {}
 
 local shipped_prefix <const> = "collegedb.commands."
-local default_config <const> = "./collegedb.lua"
 
 ---@class collegedb.Command
 ---@field summary string one line for `collegedb help`
 ---@field usage? string the arguments, as a user would write them
 ---@field description? string for --help, after the summary
+---@field group? string the title under which `collegedb help` lists it
+---@field examples? { [1]: string, [2]: string }[] command lines, and what they do
+---@field exits? table<integer, string> exit statuses of its own, and what they mean
 ---@field auto_migrate? boolean false: opening the database takes no existing data over
+---@field resume? true|fun(ctx: collegedb.CommandContext): string[]? what goes on after Ctrl-C: the same words, or these
 ---@field options? fun(parser: table) adds arguments to an argparse parser
 ---@field run fun(ctx: collegedb.CommandContext): integer? returns the exit status, 0 if nothing
 
@@ -33,23 +38,18 @@ local default_config <const> = "./collegedb.lua"
 ---@field print_json fun(value: any) one line of JSON
 ---@field usage_error fun(message: string) ends the command with exit status 2; does not return
 
--- Errors that are an answer of their own, not a failure inside a command: { status = …, message = … }.
+-- Errors that are an answer of their own, not a failure inside a command: { status = …, message = …, told = … }.
 local exit_meta = { __tostring = function(e) return e.message end }
 
-local function exit_with(status, message)
-  error(setmetatable({ status = status, message = message }, exit_meta), 0)
+local function exit_with(status, message, told)
+  error(setmetatable({ status = status, message = message, told = told }, exit_meta), 0)
 end
 
 local function one_line(value)
   return (tostring(value):gsub("%s*[\r\n]+%s*", " "))
 end
 
-local progress_shown = false
-
-local function clear_progress()
-  if progress_shown then io.stderr:write "\r\27[K" end
-  progress_shown = false
-end
+local line <const> = progress.new(function(text) io.stderr:write(text) end)
 
 local function misused(...) require "collegedb.errors".raise("USAGE", nil, ...) end
 
@@ -58,13 +58,6 @@ local function check_progress(done, total, label)
   local fits = (done == nil or type(done) == "number") and (total == nil or type(total) == "number")
     and (label == nil or type(label) == "string")
   if not fits then misused "ctx.progress takes (done, total, label): two numbers and a string, or nothing to end it" end
-end
-
-local function show_progress(done, total, label)
-  if not done then return clear_progress() end
-  local share = total and total > 0 and (" of %.0f (%.0f %%)"):format(total, done * 100 // total) or ""
-  io.stderr:write(("\r\27[K%s%.0f%s"):format(label and one_line(label) .. " " or "", done, share))
-  progress_shown = true
 end
 
 local function check_rows(rows)
@@ -76,17 +69,6 @@ end
 
 local function complain(name, message)
   io.stderr:write("collegedb ", name and one_line(name) .. ": " or "", one_line(message), "\n")
-end
-
----The value of --config among arguments that are not parsed yet: which command they belong to may depend on it.
-local function config_path_of(arguments)
-  local path = default_config
-  for i, argument in ipairs(arguments) do
-    if argument == "--" then break end
-    if argument == "--config" then path = arguments[i + 1] or path end
-    path = argument:match "^%-%-config=(.*)$" or path
-  end
-  return path
 end
 
 -- Instructions: a config that loops without end is stopped, not waited for.
@@ -120,6 +102,7 @@ local function script_folders(config_path)
   local folders, problem = {}, nil
   if host.exists(config_path) then
     local ok, config = pcall(command.load_config, config_path)
+    if not ok and require("collegedb.errors").is_interrupt(config) then error(config, 0) end
     if not ok then
       problem = config
     elseif type(config.script_dirs) == "table" then
@@ -156,7 +139,7 @@ end
 ---@return table<string, string|false> commands, string[] names sorted
 function command.list(config_path)
   local commands, names = {}, {}
-  local own = (config_path or default_config):gsub("^%./", "")
+  local own = (config_path or command_line.default_config):gsub("^%./", "")
   local function is_config(path) return path:gsub("^%./", "") == own end
   local function add(name, path)
     if commands[name] == nil then
@@ -164,7 +147,7 @@ function command.list(config_path)
       names[#names + 1] = name
     end
   end
-  for _, folder in ipairs((script_folders(config_path or default_config))) do
+  for _, folder in ipairs((script_folders(config_path or command_line.default_config))) do
     for _, inner in ipairs(places) do
       for _, file in ipairs(host.list(folder .. inner) or {}) do
         local name = file:match "^([%w_-]+)%.lua$"
@@ -180,13 +163,17 @@ end
 ---The command's table, or nil if it is a plain script, which has run by then.
 ---@return collegedb.Command?
 local function load_command(name, arguments)
-  local folders, problem = script_folders(config_path_of(arguments))
+  -- Each press of Tab runs it, and a shell reads what it prints: no file of a user's comes before it.
+  if name == "completion" then return require(shipped_prefix .. name) end
+  local folders, problem = script_folders(command_line.config_path(arguments))
   local valid = name:find "^[%w_-]+$"
   local path = valid and find_file(name, folders)
   if not path then
     if valid and is_shipped(name) then return require(shipped_prefix .. name) end
-    local _, names = command.list(config_path_of(arguments))
-    local message = ("there is no command '%s'; there are: %s"):format(name, table.concat(names, ", "))
+    local _, names = command.list(command_line.config_path(arguments))
+    local meant = require("collegedb.command_help").closest(name, names)
+    local message = ("there is no command '%s'; %sthere are: %s"):format(name,
+      meant and ("did you mean %s? "):format(meant) or "", table.concat(names, ", "))
     if host.exists(name) then message = message .. (" (to run the file, write ./%s)"):format(name) end
     if problem then message = message .. ("; the config could not be asked: %s"):format(one_line(problem)) end
     exit_with(2, message)
@@ -204,17 +191,10 @@ end
 
 ---@return table args
 local function parse(name, cmd, arguments)
-  local parser = argparse("collegedb " .. name)
-  if cmd.summary then
-    parser:description(cmd.description and cmd.summary .. "\n" .. cmd.description or cmd.summary)
-  end
-  if cmd.usage then parser:usage("Usage: collegedb " .. cmd.usage) end
-  parser:option("--config", "A Lua file that returns the config."):argname("FILE"):default(default_config)
-  parser:flag("--json", "Write the result as JSON.")
-  if cmd.options then cmd.options(parser) end
+  local parser = command_line.parser(name, cmd)
   function parser:error(message)
     io.stderr:write(("collegedb %s: %s\n%s\n"):format(name, message, self:get_usage()))
-    exit_with(2, "")
+    exit_with(2, message, true)
   end
   return parser:parse(arguments)
 end
@@ -228,13 +208,15 @@ local function new_context(name, args, cmd)
       local config = {}
       for field, value in pairs(ctx.config) do config[field] = value end
       if cmd.auto_migrate ~= nil then config.auto_migrate = cmd.auto_migrate end
+      if args.dry_run then config.auto_migrate = false end
       return require("collegedb").open(config)
     end,
   }
-  local terminal = host.is_terminal "stderr"
+  local is_seen = terminal.is_terminal "stderr"
   function ctx.progress(done, total, label)
     check_progress(done, total, label)
-    if terminal then show_progress(done, total, label) end
+    if not done then return line:clear() end
+    if is_seen then line:show(done, total, label and one_line(label)) end
   end
   function ctx.print_json(value)
     io.write(json.encode(value), "\n")
@@ -244,7 +226,8 @@ local function new_context(name, args, cmd)
     if args.json then
       ctx.print_json(rows)
     else
-      io.write(text_table.format(rows, columns))
+      local head, rest = text_table.format(rows, columns):match "^([^\n]*)(.*)$"
+      io.write(terminal.paint(head, "bold"), rest)
     end
   end
   function ctx.usage_error(message) exit_with(2, message) end
@@ -275,29 +258,64 @@ local function run(cmd, ctx)
   return status
 end
 
----Runs a command. Whatever fails is told on standard error in one line.
+-- The line that goes on after an interrupt; nil where there is nothing to go on with.
+local function line_to_resume(name, cmd, ctx, arguments)
+  if not cmd or not cmd.resume then return nil end
+  local words = arguments
+  if type(cmd.resume) == "function" then words = ctx and cmd.resume(ctx) or arguments end
+  return command_line.join { "collegedb", name, table.unpack(words) }
+end
+
+-- Tells people what went wrong.
+---@return integer status, string code, string message, string? resume
+local function tell(name, failure, how_to_resume)
+  if getmetatable(failure) == exit_meta then
+    if not failure.told then complain(name, failure.message) end
+    return failure.status, "USAGE", failure.message
+  end
+  local errors = require "collegedb.errors"
+  if errors.is_interrupt(failure) then
+    local resume = how_to_resume()
+    if resume then io.stderr:write("interrupted; to go on: ", resume, "\n") else complain(name, "interrupted") end
+    return 130, "INTERRUPTED", "interrupted", resume
+  end
+  complain(name, failure)
+  if errors.is_error(failure) then return 1, failure.code, failure.message end
+  return 1, "SCRIPT", one_line(failure)
+end
+
+-- What a program is told of an error, beside its code and message.
+local told_fields <const> = { "where", "retryable", "shard", "key", "table", "sql", "sqlite_code", "field", "results" }
+
+local function print_error(failure, code, message, resume)
+  local object = { code = code, message = message, resume = resume, retryable = false }
+  if require("collegedb.errors").is_error(failure) then
+    for _, field in ipairs(told_fields) do object[field] = failure[field] end
+  end
+  io.write(json.encode { error = object }, "\n")
+end
+
+---Runs a command. Whatever fails is told on standard error in one line, with --json also on standard output.
 ---@param name string
 ---@param ... string its arguments
 ---@return integer status for the process
 function command.main(name, ...)
   local arguments = { ... }
+  local cmd, ctx
   local ok, result = pcall(function()
-    local cmd = load_command(name, arguments)
-    return cmd and run(cmd, new_context(name, parse(name, cmd, arguments), cmd)) or 0
+    cmd = load_command(name, arguments)
+    if not cmd then return 0 end
+    ctx = new_context(name, parse(name, cmd, arguments), cmd)
+    return run(cmd, ctx)
   end)
+  line:clear()
   io.stdout:flush()
-  clear_progress()
   if ok then return result end
-  if getmetatable(result) == exit_meta then
-    if result.message ~= "" then complain(name, result.message) end
-    return result.status
-  end
-  if require("collegedb.errors").is_interrupt(result) then
-    complain(name, "interrupted; the same command goes on from here")
-    return 130
-  end
-  complain(name, result)
-  return 1
+  local function how_to_resume() return line_to_resume(name, cmd, ctx, arguments) end
+  local status, code, message, resume = tell(name, result, how_to_resume)
+  local is_ours = cmd or getmetatable(result) == exit_meta -- a plain script's arguments are its own
+  if is_ours and command_line.wants_json(arguments) then print_error(result, code, message, resume) end
+  return status
 end
 
 return command

@@ -60,9 +60,15 @@ end
 
 check.seconds = number("seconds, a number from 0 to 1,000,000", 0, 1e6)
 check.bytes = number("bytes, a whole number from 0 to 2^53", 0, 2 ^ 53, true)
+check.slowness = number("seconds, a number from 0.000001 to 1,000,000", 1e-6, 1e6)
 check.life = number("seconds, a number of at least 0", 0, math.maxinteger)
 check.entries = number("a whole number of at least 1", 1, math.maxinteger, true)
 check.integer = number("a whole number", -2 ^ 31, 2 ^ 31, true)
+
+function check.path(field, value)
+  if type(value) == "string" and value ~= "" and not value:find "\0" then return value end
+  fail(field, "takes a path, not %s", describe(value))
+end
 
 function check.weight(field, value)
   if type(value) ~= "number" or not (value > 0 and value <= 1e6) then
@@ -173,6 +179,7 @@ local fields = {
   on_event = check["function"], kv = true, shards = true, hash_shard_mappings = check.boolean,
   keyspaces = check.boolean, move_deadline = check.life, forward_retention = check.life,
   consistency = check.consistency, publish = check.publish, coordinator = check.coordinator,
+  statistics_dir = check.path, slow_query = check.slowness, slow_query_log = check.path,
 }
 
 local defaults = {
@@ -416,6 +423,9 @@ function config.normalize(given)
   add_locations(out)
   check_distinct(out.shards, out.kv)
   check_keyspaces(out)
+  if out.slow_query_log and not out.slow_query then
+    fail("slow_query", "is missing: the seconds from which a statement is written to slow_query_log")
+  end
   return out
 end
 

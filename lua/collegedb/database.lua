@@ -5,11 +5,14 @@ local background = require "collegedb.background"
 local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local health = require "collegedb.health"
 local instance = require "collegedb.instance"
 local integration = require "collegedb.integration"
+local metrics = require "collegedb.metrics"
 local quote = require "collegedb.quote"
 local rollback = require "collegedb.workflows.rollback"
 local schema = require "collegedb.schema"
+local statistics = require "collegedb.statistics"
 local stats = require "collegedb.stats"
 local transaction = require "collegedb.transaction"
 
@@ -56,6 +59,21 @@ function methods:get_shard_stats()
   state:refresh_catalog()
   return stats.shards(state)
 end
+
+--- Counts and durations of the statements of this program, or with `all` of every running one whose config has the
+-- same `statistics_dir`.
+---@param opts { all: boolean? }?
+---@return collegedb.Statistics
+function methods:statistics(opts) return statistics.of(self, opts) end
+
+--- The same as text in the format of Prometheus.
+---@param opts { all: boolean? }?
+---@return string
+function methods:metrics(opts) return metrics.of(self, opts) end
+
+--- Whether each shard is reachable, and how quick it is: { [shard] = { reachable, latency, errors, … } }.
+---@return table<string, collegedb.Health>
+function methods:health() return health.of(self) end
 
 -- The state, with the shards that were added meanwhile.
 local function current(db)

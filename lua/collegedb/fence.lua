@@ -5,6 +5,7 @@
 -- Staged rows wait in tables of their own, numbered by their move. `_collegedb_open` has a row for each move that is
 -- not over here: one UPDATE of it moves the staged rows in, another one clears the source, all keys of a move at once.
 
+local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
@@ -434,7 +435,7 @@ local EXTRA <const> = 3 -- of PRAGMA synchronous: as FULL, and the end of a roll
 --- Runs a step of the protocol: a transaction that no power cut takes back once it has returned, whatever the shard's
 -- `synchronous` is. The next step, in another file, relies on it.
 function fence.step(shard, f)
-  shard.handle:first "SELECT 1" -- BUSY inside a transaction, where the pragma fails
+  core.check_outside(shard.handle) -- BUSY inside a transaction, where the pragma fails
   if shard.inner:first("PRAGMA synchronous").synchronous >= EXTRA then return shard.handle:transaction(f) end
   local _ <close> = set(shard, "synchronous", EXTRA)
   return shard.handle:transaction(f)

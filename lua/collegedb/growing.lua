@@ -144,12 +144,8 @@ local function check_new(state, shard)
     same and "" or ", with another file or database")
 end
 
---- Adds a shard while programs run. Those that have the directory open take it up by themselves; a config may name it
--- from now on, and need not.
----@param state table of lua/collegedb/state.lua
----@param given table a shard table
----@return table report { shard, retiring }
-function growing.add(state, given)
+-- What can be told before anything is changed. The shard, and the same one if it is known and closed.
+local function check_adding(state, given)
   local shard = config.shard(given)
   check_directory(state, "adding a shard")
   check_lasting(state, shard)
@@ -158,6 +154,26 @@ function growing.add(state, given)
   state:refresh_catalog()
   local known = check_new(state, shard)
   if shard.allocate then check_fences(state) end
+  return shard, known
+end
+
+--- Whether a shard could be added, as far as that can be told without its file; raises what growing.add would.
+---@param state table of lua/collegedb/state.lua
+---@param given table a shard table
+---@return table report { shard, retiring, dry_run }
+function growing.preview(state, given)
+  local shard = check_adding(state, given)
+  shards.check_folder(shard.name, shard.value.path)
+  return { shard = shard.name, retiring = growing.is_retiring(state), dry_run = true }
+end
+
+--- Adds a shard while programs run. Those that have the directory open take it up by themselves; a config may name it
+-- from now on, and need not.
+---@param state table of lua/collegedb/state.lua
+---@param given table a shard table
+---@return table report { shard, retiring }
+function growing.add(state, given)
+  local shard, known = check_adding(state, given)
   if known then
     known.weight, known.allocate = shard.weight, shard.allocate
     shard = known

@@ -17,6 +17,7 @@ local reports = require "collegedb.integration_report"
 local router = require "collegedb.router"
 local schema = require "collegedb.schema"
 local shards = require "collegedb.shards"
+local slow_queries = require "collegedb.slow_queries"
 local State = require "collegedb.state"
 
 local instance = {}
@@ -117,7 +118,8 @@ local function check_identity(state)
   local strangers = {}
   for _, index in ipairs(identity.check(state)) do
     strangers[#strangers + 1] = state.shards[index]
-    state:emit("strangers", ("%s has rows that the directory does not know of"):format(state.shards[index].name))
+    local name = state.shards[index].name
+    state:emit("strangers", ("%s has rows that the directory does not know of"):format(name), { shard = name })
   end
   if #strangers == 0 then return end
   epochs.distrust(state.directory, strangers)
@@ -158,7 +160,7 @@ local function integrate_now(state, queue)
       local report = integration.run(state, index, { resume = true })
       state.reports[shard.name] = report
       state:emit("integrated", ("%s: %d keys, %d conflicts"):format(shard.name, report.total_records,
-        report.conflict_count))
+        report.conflict_count), { shard = shard.name })
     end
   end
 end
@@ -180,7 +182,7 @@ local function tell_unindexed(state)
   for index, shard in ipairs(state.shards) do
     for _, found in ipairs(catalog.key_columns(state.catalog, index)) do
       local note = reports.unindexed(shard, found)
-      if note then state:emit("unindexed", ("shard %s, %s"):format(shard.name, note)) end
+      if note then state:emit("unindexed", ("shard %s, %s"):format(shard.name, note), { shard = shard.name }) end
     end
   end
 end
@@ -207,9 +209,12 @@ function instance.open(given)
       cache_size = settings.mapping_cache_size,
       life_ms = cache_life(settings, state.directory), check_keys = settings.check_keys,
       strict = settings.consistency == "strict",
+      slow_ns = settings.slow_query and math.ceil(settings.slow_query * 1e9),
       moved = moved.run,
     })
     state.weak.db = db
+    if settings.slow_query_log then core.write_slow_queries(db, settings.slow_query_log) end
+    if settings.statistics_dir then core.write_statistics(db, settings.statistics_dir) end
     state:publish_catalog(db)
     state:read_epoch()
     if state.directory.keeps_journal then
@@ -222,6 +227,7 @@ function instance.open(given)
     tell_unindexed(state)
     if state.directory.ask then require("collegedb.published_keys").begin(state) end
     integrate_all(state)
+    core.count_from_now(db)
   end)
   if opened then return db end
   if db then core.close_router(db) end
@@ -229,10 +235,17 @@ function instance.open(given)
   error(err, 0)
 end
 
+core.on_attention(function(state)
+  slow_queries.tell(state)
+  background.attend(state)
+end)
+
 --- Closes the database; open loops over it end with CLOSED. Closing twice is allowed.
 ---@param db userdata
 function instance.close(db)
   if not core.is_open(db) then return end
+  slow_queries.tell(core.state(db))
+  if not core.is_open(db) then return end -- an observer has closed it
   close_parts(core.close_router(db)) -- news of the background are for the next open: nothing is begun here
 end
 

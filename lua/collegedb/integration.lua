@@ -385,7 +385,7 @@ end
 function integration.run(state, index, opts)
   opts = opts or {}
   check_options(opts)
-  state.shards[index].handle:first "SELECT 1" -- BUSY inside a transaction, whose rows may yet be rolled back
+  core.check_outside(state.shards[index].handle) -- BUSY inside a transaction, whose rows may yet be rolled back
   local script, own = workflow.load(state.config, "integrate")
   local run = integration.prepare(state, index, opts, script.steps)
   local ctx = context(run)

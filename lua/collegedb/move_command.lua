@@ -1,6 +1,6 @@
 --- What the commands rebalance and drain share: their options, and how they tell what was done.
 
-local errors = require "collegedb.errors"
+local terminal = require "collegedb.terminal"
 
 local move_command = {}
 
@@ -13,17 +13,10 @@ function move_command.options(parser)
   parser:flag("--dry-run", "Only say what would be moved.")
 end
 
-local function size_text(bytes)
-  for _, unit in ipairs { { 1 << 30, "GiB" }, { 1 << 20, "MiB" }, { 1 << 10, "KiB" } } do
-    if bytes >= unit[1] then return ("%.1f %s"):format(bytes / unit[1], unit[2]) end
-  end
-  return bytes .. " B"
-end
-
 local function print_plan(ctx, report)
   local rows = {}
   for i, each in ipairs(report.moves) do
-    rows[i] = { from = each.from, to = each.to, keys = each.keys, size = "about " .. size_text(each.bytes) }
+    rows[i] = { from = each.from, to = each.to, keys = each.keys, size = "about " .. terminal.size_text(each.bytes) }
   end
   if #rows > 0 then ctx.print_table(rows, { "from", "to", "keys", "size" }) end
 end
@@ -50,40 +43,14 @@ end
 
 --- Runs it, and prints the report.
 ---@param ctx collegedb.CommandContext
----@param how_to_resume string the command line
 ---@param work fun(opts: table): collegedb.RebalanceReport
 ---@return integer status
-function move_command.run(ctx, how_to_resume, work)
-  local done, report = pcall(work, {
-    policy = ctx.args.policy, rate = ctx.args.rate, dry_run = ctx.args.dry_run or false,
-    on_progress = function(moved, total, label, info)
-      local pace = info.remaining and (" (%.0f keys/s, %.0f s left)"):format(info.rate, info.remaining) or ""
-      ctx.progress(moved, total, label .. pace)
-    end,
-  })
+function move_command.run(ctx, work)
+  local report = work { policy = ctx.args.policy, rate = ctx.args.rate, dry_run = ctx.args.dry_run or false,
+    on_progress = function(...) ctx.progress(...) end }
   ctx.progress()
-  if not done and errors.is_interrupt(report) then
-    io.stderr:write("interrupted; to go on: ", how_to_resume, "\n")
-    return 130
-  end
-  if not done then error(report, 0) end
   if ctx.args.json then ctx.print_json(report) else print_report(ctx, report) end
   return report.success and 0 or report.dry_run and 0 or 3
-end
-
---- The command line that does the same again.
----@param words string[] the command and its arguments
-function move_command.line(ctx, words)
-  local line = { "collegedb", table.unpack(words) }
-  local function add(...)
-    for _, word in ipairs { ... } do
-      line[#line + 1] = word:find "^[%w_./,@%%+=:-]+$" and word or "'" .. word:gsub("'", [['\'']]) .. "'"
-    end
-  end
-  if ctx.args.policy then add("--policy", ctx.args.policy) end
-  if ctx.args.rate then add("--rate", ("%.14g"):format(ctx.args.rate)) end
-  if ctx.args.config ~= "./collegedb.lua" then add("--config", ctx.args.config) end
-  return table.concat(line, " ")
 end
 
 return move_command

@@ -301,8 +301,11 @@ function recovery.run(state, all)
       local how, why = recover(state, number, each)
       how = how or "stuck"
       if report[how] then report[how] = report[how] + 1 end
-      list[#list + 1] = { number = number, how = how, from = each.source and each.source.name,
+      local told = { number = number, how = how, from = each.source and each.source.name,
         to = each.target and each.target.name, why = why }
+      list[#list + 1] = told
+      state:emit("recovered", ("move %d from %s to %s, which a program had left: %s%s"):format(number, told.from or "?",
+        told.to or "?", how, why and ", " .. why or ""), told)
     end
   end
   close_dead(state)

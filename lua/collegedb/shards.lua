@@ -106,7 +106,8 @@ function shards.take_up(state)
         any = true
       elseif not state.absent[shard.name] then
         state.absent[shard.name] = tostring(err)
-        state:emit("absent", ("shard %s was added, and can not be opened here: %s"):format(shard.name, tostring(err)))
+        state:emit("absent", ("shard %s was added, and can not be opened here: %s"):format(shard.name, tostring(err)),
+          { shard = shard.name, error = err })
       end
     end
   end

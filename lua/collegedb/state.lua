@@ -112,7 +112,7 @@ function State:check_outside(...)
   local asked = { ... }
   for index, shard in ipairs(self.shards) do
     local is_asked = #asked == 0 or index == asked[1] or index == asked[2]
-    if is_asked and not shard.single then shard.handle:first "SELECT 1" end
+    if is_asked and not shard.single then core.check_outside(shard.handle) end
   end
 end
 
@@ -218,7 +218,10 @@ end
 function State:read_epoch()
   local before = self.epoch
   local more = read_epoch(self)
-  if before and before.number ~= self.epoch.number then self.scripts_due = true end
+  if before and before.number ~= self.epoch.number then
+    self.scripts_due = true
+    self:emit("epoch", ("epoch %d, after %d"):format(self.epoch.number, before.number), { number = self.epoch.number })
+  end
   -- First, so that nothing that fails later leaves homes of an older placement in the cache.
   local placed = before and before.placement == self.epoch.placement and before.oldest == self.epoch.oldest
   if self.weak.db and not placed then self.weak.db:flush_cache() end
@@ -241,10 +244,16 @@ function State:table(name)
   return self.catalog.tables[folded]
 end
 
-function State:emit(event, message)
+--- Tells the config's on_event of something. docs/monitoring.md lists the events.
+---@param event string
+---@param message string one sentence
+---@param fields table? further fields of the event
+function State:emit(event, message, fields)
   if not self.config.on_event then return end
+  local told = { event = event, message = message, time = os.time() }
+  for name, value in pairs(fields or {}) do told[name] = value end
   -- An observer that fails must not stop what it observes.
-  pcall(self.config.on_event, { event = event, message = message })
+  pcall(self.config.on_event, told)
 end
 
 return State

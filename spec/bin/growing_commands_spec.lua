@@ -90,6 +90,20 @@ describe("the command", function()
     assert.equal(60, count "north" + count "east" + count "west")
   end)
 
+  it("add --dry-run says whether a shard could be added, and adds none", function()
+    assert.equal("north would be a shard, in north.db\n", exits(0, "add", "north", "north.db", "--dry-run"))
+    assert.equal('{"dry_run":true,"retiring":false,"shard":"north"}\n',
+      exits(0, "add", "north", "north.db", "--dry-run", "--json"))
+    assert.is_nil(process.read(folder .. "/north.db"))
+    for file, message in pairs { ["west.db"] = "a shard east is there already", ["no/east.db"] = "no" } do
+      local name = file == "west.db" and "east" or "north"
+      local result = process.run({ process.collegedb, "add", name, file, "--dry-run" }, { folder = folder })
+      assert.equal(1, result.status, result.stdout)
+      assert.matches(message, result.stderr)
+    end
+    assert.matches("north is a shard now", exits(0, "add", "north", "north.db"))
+  end)
+
   it("refuses what it does not know", function()
     for _, words in ipairs { { "drain" }, { "rebalance", "--rate", "fast" }, { "add", "north" } } do
       assert.equal(2, process.run({ process.collegedb, table.unpack(words) }, { folder = folder }).status)

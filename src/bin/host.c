@@ -5,23 +5,50 @@
  *   list(folder)        -> array of file names, sorted; nil and a message if it cannot be read
  *   make_folder(path)   -> true (also if it is there already), or nil and a message
  *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
+ *   clock()             -> seconds, to measure how long something takes
+ *   usage               the text of `collegedb --help`
+ *   columns("stdout" …) -> how wide that terminal is, and how high; nil if it does not say, or is none
  */
 #include "bin/host.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
 
+#include "bin/options.h"
 #include "embed.h"
 
-static int host_is_terminal(lua_State *L) {
+/* The descriptor that the first argument names. */
+static int check_stream(lua_State *L) {
   static const char *const names[] = {"stdin", "stdout", "stderr", NULL};
-  lua_pushboolean(L, isatty(luaL_checkoption(L, 1, NULL, names)));
+  return luaL_checkoption(L, 1, NULL, names);
+}
+
+static int host_is_terminal(lua_State *L) {
+  lua_pushboolean(L, isatty(check_stream(L)));
   return 1;
+}
+
+/* Of CLOCK_MONOTONIC: only differences say something. */
+static int host_clock(lua_State *L) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+  return 1;
+}
+
+static int host_columns(lua_State *L) {
+  struct winsize size;
+  if (ioctl(check_stream(L), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 0;
+  lua_pushinteger(L, size.ws_col);
+  lua_pushinteger(L, size.ws_row);
+  return 2;
 }
 
 static int host_exists(lua_State *L) {
@@ -86,10 +113,18 @@ static int host_embedded(lua_State *L) {
 
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"is_terminal", host_is_terminal}, {"exists", host_exists},     {"list", host_list},
-      {"make_folder", host_make_folder}, {"embedded", host_embedded}, {NULL, NULL},
+      {"is_terminal", host_is_terminal},
+      {"exists", host_exists},
+      {"list", host_list},
+      {"make_folder", host_make_folder},
+      {"embedded", host_embedded},
+      {"columns", host_columns},
+      {"clock", host_clock},
+      {NULL, NULL},
   };
   luaL_newlib(L, functions);
+  lua_pushstring(L, cdb__usage);
+  lua_setfield(L, -2, "usage");
   return 1;
 }
 

@@ -16,23 +16,6 @@
 #include "collegedb.h"
 #include "embed.h"
 
-static const char usage[] =
-    "usage: collegedb [OPTION…] [SCRIPT.lua [ARGUMENT…]]   run a Lua script\n"
-    "       collegedb COMMAND [ARGUMENT…]      run a command; `collegedb help` lists them\n"
-    "       collegedb                          on a terminal: be asked for statements\n"
-    "options:\n"
-    "  -e STAT         execute the string STAT\n"
-    "  -l MOD          require the library MOD into the global MOD\n"
-    "  -l G=MOD        require the library MOD into the global G\n"
-    "  -i              ask for statements after the script\n"
-    "  -v, --version   say the version\n"
-    "  -E              ignore environment variables\n"
-    "  -W              turn warnings on\n"
-    "  --config FILE   open the database of this config as the global db\n"
-    "  --help          say this\n"
-    "  --              stop handling options; what follows is a script\n"
-    "  -               stop handling options; the script is standard input\n";
-
 static int is_command(const char *name) {
   size_t length = strlen(name);
   int is_file = length >= 4 && strcmp(name + length - 4, ".lua") == 0;
@@ -43,7 +26,7 @@ static int print_usage(const cdb__options *options) {
   const char *form =
       options->needs_argument ? "collegedb: '%s' needs argument\n" : "collegedb: unknown option '%s'\n";
   lua_writestringerror(form, options->unknown);
-  lua_writestringerror("%s", usage);
+  lua_writestringerror("%s", cdb__usage);
   return 2;
 }
 
@@ -100,7 +83,7 @@ static int protected_main(lua_State *L) {
   if (options.unknown != NULL) {
     status = print_usage(&options);
   } else if (options.help) {
-    lua_writestring(usage, sizeof usage - 1);
+    lua_writestring(cdb__usage, strlen(cdb__usage));
   } else {
     if (options.version) print_version();
     open_state(L, &options);

@@ -8,6 +8,23 @@
 
 #include "bin/run.h"
 
+const char cdb__usage[] =
+    "usage: collegedb [OPTION…] [SCRIPT.lua [ARGUMENT…]]   run a Lua script\n"
+    "       collegedb COMMAND [ARGUMENT…]      run a command; `collegedb help` lists them\n"
+    "       collegedb                          on a terminal: be asked for statements\n"
+    "options:\n"
+    "  -e STAT         execute the string STAT\n"
+    "  -l MOD          require the library MOD into the global MOD\n"
+    "  -l G=MOD        require the library MOD into the global G\n"
+    "  -i              ask for statements after the script\n"
+    "  -v, --version   say the version\n"
+    "  -E              ignore environment variables\n"
+    "  -W              turn warnings on\n"
+    "  --config FILE   open the database of this config as the global db\n"
+    "  --help          say this\n"
+    "  --              stop handling options; what follows is a script\n"
+    "  -               stop handling options; the script is standard input\n";
+
 /* The value that stands behind an option, in the same word or in the next. */
 static char *value_of(char **argv, int *i) {
   char *rest = argv[*i] + 2;

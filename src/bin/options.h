@@ -17,6 +17,9 @@ typedef struct {
   int needs_argument;  /* it is a known one, and what should follow it is missing */
 } cdb__options;
 
+/* What `collegedb --help` prints. */
+extern const char cdb__usage[];
+
 void cdb__parse_options(cdb__options *options, int argc, char **argv);
 
 /* Does what -e, -l and -W say, in their order, up to the first failure. Returns an exit status. */

@@ -20,11 +20,11 @@ static void stop_hook(lua_State *L, lua_Debug *where) {
   luaL_error(L, "interrupted!");
 }
 
-/* Only sets a hook, which is what a signal handler may do to a state; a second
- * signal ends the process. */
-static void on_sigint(int signal_number) {
+/* Only sets a hook, which is what a signal handler may do to a state. A second
+ * SIGINT ends the process; a second SIGTERM is nothing new: timeout(1) sends two. */
+static void on_signal(int signal_number) {
   int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-  signal(signal_number, SIG_DFL);
+  signal(signal_number, signal_number == SIGTERM ? SIG_IGN : SIG_DFL);
   lua_sethook(interrupted_state, stop_hook, mask, 1);
 }
 
@@ -42,7 +42,7 @@ int cdb__protected_call(lua_State *L, int arguments, int results) {
   int base = lua_gettop(L) - arguments;
   struct sigaction action, before;
   memset(&action, 0, sizeof action);
-  action.sa_handler = on_sigint;
+  action.sa_handler = on_signal;
   sigemptyset(&action.sa_mask);
   lua_pushcfunction(L, add_traceback);
   lua_insert(L, base);
@@ -130,11 +130,21 @@ int cdb__run_stdin(lua_State *L) {
   return finish(L, failed);
 }
 
+/* As finish, for what fails around a command: before its own care for interrupts begins, or after it. */
+static int finish_command(lua_State *L, int failed) {
+  const char *message = lua_tostring(L, -1);
+  int interrupted = message != NULL && strstr(message, "interrupted!") != NULL;
+  if (!interrupted) return finish(L, failed);
+  cdb__report("interrupted");
+  lua_pop(L, 1);
+  return 128 + SIGINT;
+}
+
 int cdb__run_command(lua_State *L, char **words, const char *config) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "collegedb.command");
   int failed = cdb__protected_call(L, 1, 1);
-  if (failed != LUA_OK) return finish(L, failed);
+  if (failed != LUA_OK) return finish_command(L, failed);
   lua_getfield(L, -1, "main");
   lua_pushstring(L, words[0]);
   int count = 1;
@@ -147,7 +157,9 @@ int cdb__run_command(lua_State *L, char **words, const char *config) {
     luaL_checkstack(L, 2, "too many arguments");
     lua_pushstring(L, *word);
   }
+  signal(SIGTERM, on_signal); /* as Ctrl-C: a command says how to go on */
   failed = cdb__protected_call(L, count, 1);
-  if (failed != LUA_OK) return finish(L, failed);
+  signal(SIGTERM, SIG_DFL);
+  if (failed != LUA_OK) return finish_command(L, failed);
   return (int)lua_tointeger(L, -1);
 }

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "bind/meter.h"
 #include "core/cache.h"
 #include "core/clock.h"
 #include "core/key.h"
@@ -43,6 +44,9 @@ typedef struct {
   int tx_depth;             /* open transactions and savepoints of tx objects */
   unsigned altered;         /* counts what may have changed the schema through this connection */
   bool fence;               /* keys may have left it: a statement that met nothing must look */
+  uint64_t statements[2];   /* writes and reads, while there is a meter */
+  int64_t until_timed;      /* statements until one is timed; never where there is no meter */
+  cdb__meter *meter;        /* of a router's shard (meter.c), or NULL */
   char name[128];
 } cdb__lua_shard;
 
@@ -110,7 +114,15 @@ typedef struct cdb__lua_plan {
   char sql[];
 } cdb__lua_plan;
 
-enum { CDB__PLAN_BUCKETS = 512, CDB__PLAN_LIMIT = 1000, CDB__PLAN_GUESSES = 64 };
+enum { CDB__PLAN_BUCKETS = 512, CDB__PLAN_LIMIT = 1000, CDB__TEXTS = 64 };
+
+/* A Lua string that is a plan's text. The router keeps it alive (user value 7), so that no other string can
+ * come to have its address. */
+typedef struct {
+  const void *string;
+  const char *sql; /* its bytes */
+  cdb__lua_plan *plan;
+} cdb__lua_known_text;
 
 /* Where one placement puts keys without a tag. */
 typedef struct {
@@ -137,7 +149,8 @@ enum { CDB__DB_CLOSED, CDB__DB_OPEN, CDB__DB_ATTENTION };
 
 /* The router. User value 1: the Lua state, 2: the array of shards,
  * 3: resolve(state, keyspace, text, table, insert), 4: describe(state, table),
- * 5: what `homes` points to, 6: moved(state, db, method, key, sql, params, index, why). */
+ * 5: what `homes` points to, 6: moved(state, db, method, key, sql, params, index, why), 7: the strings of
+ * `texts`. */
 struct cdb__lua_db {
   const void *magic; /* see test_db in route.c */
   atomic_int open;   /* CDB__DB_…: another thread may ask for attention */
@@ -159,9 +172,10 @@ struct cdb__lua_db {
   cdb__lua_homes homes;
   struct cdb__lua_background *background; /* or NULL */
   struct cdb__lua_check_table *checked;   /* tables to look at, for check_keys */
+  cdb__watch watch;
   int plan_count;
   cdb__lua_plan *plans[CDB__PLAN_BUCKETS];
-  cdb__lua_plan *guesses[CDB__PLAN_GUESSES]; /* by the text's address, which saves its hash */
+  cdb__lua_known_text texts[CDB__TEXTS]; /* by the string's address */
 };
 
 struct cdb__lua_call;
@@ -214,6 +228,7 @@ typedef struct cdb__lua_call {
   cdb__sql_kind kind; /* of routed calls only, as is: */
   cdb__hash key;      /* the hash of the key it was routed by */
   int why;            /* that key is where it was routed to */
+  bool inner;         /* one of CollegeDB's own reads, which is not counted */
 } cdb__lua_call;
 
 typedef int (*cdb__lua_runner)(lua_State *, cdb__lua_shard *, const cdb__lua_call *);
@@ -245,27 +260,50 @@ void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault);
 /* Ends the cursors of transactions from `depth` on. */
 void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth);
 
+/* Where what is known of a string would stand. */
+static inline cdb__lua_known_text *cdb__lua_known(cdb__lua_db *db, const void *string) {
+  return &db->texts[(uintptr_t)string / 16 % CDB__TEXTS];
+}
+
+/* --- counting (meter.c, statistics.c) -------------------------------------- */
+
+/* Gives a router's shard its meter, and takes it away. False: no memory. */
+bool cdb__lua_meter_begin(cdb__lua_shard *shard);
+void cdb__lua_meter_end(cdb__lua_shard *shard);
+/* Counts from nothing on. */
+void cdb__lua_meter_reset(cdb__lua_shard *shard);
+/* Ends a measurement. */
+void cdb__lua_meter_record(cdb__lua_shard *shard, cdb__stmt *stmt);
+/* A call on the shard that raises the code. */
+void cdb__lua_meter_error(const cdb__lua_shard *shard, int code);
+/* On the hot path: a statement begins. */
+static inline void cdb__lua_meter_count(cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
+  if (call->inner) return;
+  shard->statements[stmt->readonly]++;
+  if (--shard->until_timed == 0) stmt->started = cdb__clock_ticks();
+}
+/* Writes the counts to the router's file. */
+void cdb__lua_statistics_write(cdb__lua_db *db, int64_t now);
+void cdb__lua_statistics_end(cdb__lua_db *db);
+
 /* --- plans and keys (plan.c, key.c) --------------------------------------- */
 
-static inline bool cdb__lua_plan_is(const cdb__lua_plan *plan, const cdb__lua_call *call) {
-  return plan->size == call->size && memcmp(plan->sql, call->sql, call->size) == 0;
-}
-
-/* A program's text mostly is at the same address, so its plan is guessed by that. */
-static inline cdb__lua_plan **cdb__lua_plan_guess(cdb__lua_db *db, const cdb__lua_call *call) {
-  return &db->guesses[(uintptr_t)call->sql / 16 % CDB__PLAN_GUESSES];
-}
-
-cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call);
-
 /* The plan of call->sql, and its hash into call->hash; asks Lua's describe for what the catalog says. */
-static inline cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index,
-                                               cdb__lua_call *call) {
-  cdb__lua_plan *plan = *cdb__lua_plan_guess(db, call);
-  if (!plan || plan->catalog != db->catalog || !cdb__lua_plan_is(plan, call))
-    return cdb__lua_plan_look_up(L, db, db_index, call);
-  call->hash = plan->hash;
-  return plan;
+cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call);
+
+/* The same of a routed call, whose database is at 1 and SQL text at 3; fills in the text. */
+cdb__lua_plan *cdb__lua_plan_meet(lua_State *L, cdb__lua_db *db, cdb__lua_call *call);
+
+/* On the hot path: a program's text mostly is the same Lua string as before, which tells its plan. */
+static inline cdb__lua_plan *cdb__lua_plan_at(lua_State *L, cdb__lua_db *db, cdb__lua_call *call) {
+  const void *string = lua_topointer(L, 3);
+  const cdb__lua_known_text *known = cdb__lua_known(db, string);
+  if (known->string != string || !known->plan || known->plan->catalog != db->catalog)
+    return cdb__lua_plan_meet(L, db, call);
+  call->sql = known->sql;
+  call->size = known->plan->size;
+  call->hash = known->plan->hash;
+  return known->plan;
 }
 void cdb__lua_plans_free(cdb__lua_db *db);
 
@@ -316,6 +354,8 @@ void cdb__lua_adopt_shard(lua_State *L, cdb__lua_shard *shard);
 /* The shard of a shard, a transaction or core.inner at `arg`; its own index in *index, pushed where it is
  * none. */
 cdb__lua_shard *cdb__lua_shard_of(lua_State *L, int arg, int *index);
+/* Of what that gave the shard for: is it core.inner? */
+bool cdb__lua_is_inner(lua_State *L, int arg, const cdb__lua_shard *shard);
 cdb__lua_directory *cdb__lua_check_directory(lua_State *L, int arg);
 
 /* --- homes (home.c) -------------------------------------------------------- */
@@ -376,6 +416,7 @@ void cdb__lua_open_router(lua_State *L);
 void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
+void cdb__lua_open_file_facts(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
 void cdb__lua_open_copy(lua_State *L);
 void cdb__lua_open_encode(lua_State *L);
@@ -384,5 +425,6 @@ void cdb__lua_open_background(lua_State *L);
 void cdb__lua_open_net(lua_State *L);
 void cdb__lua_open_d1(lua_State *L);
 void cdb__lua_open_together(lua_State *L);
+void cdb__lua_open_statistics(lua_State *L);
 
 #endif

@@ -15,7 +15,7 @@ void cdb__lua_plans_free(cdb__lua_db *db) {
     }
     db->plans[i] = NULL;
   }
-  memset(db->guesses, 0, sizeof db->guesses);
+  memset(db->texts, 0, sizeof db->texts);
   db->plan_count = 0;
 }
 
@@ -84,13 +84,18 @@ static void describe(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_plan 
   lua_settop(L, top);
 }
 
+static bool is_of(const cdb__lua_plan *plan, const cdb__lua_call *call) {
+  return plan->hash == call->hash && plan->size == call->size &&
+         memcmp(plan->sql, call->sql, call->size) == 0;
+}
+
 static cdb__lua_plan *find(const cdb__lua_db *db, const cdb__lua_call *call) {
   cdb__lua_plan *plan = db->plans[call->hash % CDB__PLAN_BUCKETS];
-  while (plan && !(plan->hash == call->hash && cdb__lua_plan_is(plan, call))) plan = plan->next;
+  while (plan && !is_of(plan, call)) plan = plan->next;
   return plan;
 }
 
-cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call) {
+cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cdb__lua_call *call) {
   call->hash = cdb__sql_hash(call->sql, call->size);
   cdb__lua_plan *plan = find(db, call);
   if (!plan) plan = new_plan(L, db, call);
@@ -104,6 +109,19 @@ cdb__lua_plan *cdb__lua_plan_look_up(lua_State *L, cdb__lua_db *db, int db_index
     if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
     if (!plan) return cdb__lua_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
   }
-  *cdb__lua_plan_guess(db, call) = plan;
+  return plan;
+}
+
+cdb__lua_plan *cdb__lua_plan_meet(lua_State *L, cdb__lua_db *db, cdb__lua_call *call) {
+  const void *string = lua_topointer(L, 3);
+  call->sql = cdb__lua_check_string(L, 3, "the SQL text", &call->size);
+  cdb__lua_plan *plan = cdb__lua_plan_for(L, db, 1, call);
+  /* Only now: what Lua was asked may have routed other texts. */
+  cdb__lua_known_text *known = cdb__lua_known(db, string);
+  lua_getiuservalue(L, 1, 7);
+  lua_pushvalue(L, 3);
+  lua_rawseti(L, -2, known - db->texts + 1); /* its table has room: nothing is allocated, nothing raises */
+  lua_pop(L, 1);
+  *known = (cdb__lua_known_text){string, call->sql, plan};
   return plan;
 }

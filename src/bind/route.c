@@ -133,10 +133,10 @@ static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *
 /* Reads key, SQL and params at 2, 3 and 4, and finds the shard. */
 static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call *call, unsigned found) {
   cdb__lua_key_arg key;
-  call->sql = cdb__lua_check_string(L, 3, "the SQL text", &call->size);
   call->params = 4;
   call->key_arg = 2;
-  cdb__lua_plan *plan = cdb__lua_plan_for(L, db, 1, call);
+  call->inner = false;
+  cdb__lua_plan *plan = cdb__lua_plan_at(L, db, call);
   call->kind = plan->kind;
   read_key(L, db, plan, &key);
   call->key = cdb__key_cache_hash(&key.key);
@@ -175,7 +175,9 @@ static bool ask_moved(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_
 
 bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
                      bool refused) {
-  return ask_moved(L, shard, call, method, refused ? "refused" : "nothing");
+  if (!ask_moved(L, shard, call, method, refused ? "refused" : "nothing")) return false;
+  if (shard->meter) shard->meter->counts.forwarded++;
+  return true;
 }
 
 static const char *method_of(cdb__lua_runner run) {

@@ -2,6 +2,7 @@
  * that it routes are in route.c. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bind/bind.h"
 
@@ -12,8 +13,9 @@ static int new_router(lua_State *L) {
   luaL_checktype(L, 2, LUA_TTABLE);
   luaL_checktype(L, 5, LUA_TTABLE);
   const int count = (int)lua_rawlen(L, 2);
-  cdb__lua_db *db = lua_newuserdatauv(L, sizeof *db, 6);
+  cdb__lua_db *db = lua_newuserdatauv(L, sizeof *db, 7);
   memset(db, 0, sizeof *db);
+  db->watch = (cdb__watch){.opened = time(NULL), .log = -1, .file = -1};
   db->magic = &cdb__lua_db_magic;
   luaL_setmetatable(L, CDB__DB_CLASS);
   for (int i = 1; i <= 4; i++) {
@@ -22,11 +24,14 @@ static int new_router(lua_State *L) {
   }
   lua_getfield(L, 5, "moved");
   lua_setiuservalue(L, -2, 6);
+  lua_createtable(L, CDB__TEXTS, 0);
+  lua_setiuservalue(L, -2, 7);
   db->check_keys = cdb__lua_boolean_field(L, 5, "check_keys");
   db->strict = cdb__lua_boolean_field(L, 5, "strict");
   db->careful = db->check_keys || db->strict;
   db->seed = cdb__random_seed();
   db->clock = cdb__clock_system();
+  db->watch.slow_ns = cdb__lua_integer_field(L, 5, "slow_ns", 0);
   db->life_ms = cdb__lua_integer_field(L, 5, "life_ms", 0);
   db->global = cdb__keyspace_make("", 0, db->seed);
   db->catalog = 1;
@@ -37,10 +42,11 @@ static int new_router(lua_State *L) {
     lua_rawgeti(L, 2, i + 1);
     db->shards[i] = cdb__lua_check_shard(L, -1);
     db->shards[i]->db = db;
+    db->shard_count = i + 1;
+    if (!cdb__lua_meter_begin(db->shards[i])) return cdb__lua_fail(L, CDB_NOMEM, "no memory to count");
     db->careful = db->careful || db->shards[i]->handle->replicas;
     lua_pop(L, 1);
   }
-  db->shard_count = count;
   atomic_store(&db->open, CDB__DB_OPEN);
   return 1;
 }
@@ -51,8 +57,12 @@ static void free_router(cdb__lua_db *db) {
   cdb__lua_plans_free(db);
   cdb__cache_free(db->cache);
   db->cache = NULL;
-  for (int i = 0; i < db->shard_count; i++)
-    if (db->shards[i]->db == db) db->shards[i]->db = NULL;
+  cdb__lua_statistics_end(db);
+  for (int i = 0; i < db->shard_count; i++) {
+    if (db->shards[i]->db != db) continue;
+    db->shards[i]->db = NULL;
+    cdb__lua_meter_end(db->shards[i]);
+  }
   db->shard_count = 0;
   free(db->shards);
   db->shards = NULL;
@@ -95,6 +105,7 @@ static int add_shard(lua_State *L) {
   cdb__lua_shard **more = realloc(db->shards, ((size_t)db->shard_count + 2) * sizeof(cdb__lua_shard *));
   if (!more) return cdb__lua_fail(L, CDB_NOMEM, "no memory for a shard");
   db->shards = more;
+  if (!cdb__lua_meter_begin(shard)) return cdb__lua_fail(L, CDB_NOMEM, "no memory to count");
   db->shards[db->shard_count++] = shard;
   shard->db = db;
   return 0;

@@ -24,6 +24,7 @@ static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *
     break;
   }
   const int code = cdb__reset(stmt, fault);
+  if (stmt->started) cdb__lua_meter_record(shard, stmt);
   cdb__lua_note_schema(shard, stmt);
   cdb__stmt_give(stmt);
   cdb__lua_settle_shard(shard, CDB__FRAME);
@@ -33,7 +34,10 @@ static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *
 static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
   cdb__fault ignored;
   if (shard->stepping <= frame) shard->stepping = 0;
-  while (shard->running && shard->running->running_frame <= frame) take_back(shard, shard->running, &ignored);
+  while (shard->running && shard->running->running_frame <= frame) {
+    shard->running->started = 0; /* it ended at another time */
+    take_back(shard, shard->running, &ignored);
+  }
 }
 
 void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame) {
@@ -84,6 +88,12 @@ static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__st
   return kind_code;
 }
 
+static int fail_call(lua_State *L, const cdb__lua_shard *shard, const cdb__fault *fault,
+                     const cdb__lua_call *call) {
+  if (!call->inner) cdb__lua_meter_error(shard, fault->code);
+  return cdb__lua_raise(L, fault, shard->name, call);
+}
+
 static inline cdb__stmt *begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
                                       uintptr_t frame) {
   cdb__fault fault;
@@ -94,11 +104,14 @@ static inline cdb__stmt *begin_beside(lua_State *L, cdb__lua_shard *shard, const
     stmt->running_next = shard->running;
     shard->running = stmt;
     code = cdb__lua_params(L, call->params, stmt, &fault);
-    if (code == CDB_OK) return stmt;
+    if (code == CDB_OK) {
+      cdb__lua_meter_count(shard, stmt, call);
+      return stmt;
+    }
     cdb__fault ignored;
     take_back(shard, stmt, &ignored);
   }
-  cdb__lua_raise(L, &fault, shard->name, call);
+  fail_call(L, shard, &fault, call);
   return NULL;
 }
 
@@ -132,7 +145,7 @@ void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt) {
 static int refuse(lua_State *L, cdb__lua_shard *shard, const cdb__fault *fault, const cdb__lua_call *call,
                   const char *method) {
   if (fault->code == CDB_MOVED && call->key_arg && cdb__lua_follow(L, shard, call, method, true)) return 1;
-  return cdb__lua_raise(L, fault, shard->name, call);
+  return fail_call(L, shard, fault, call);
 }
 
 /* Ends a statement that failed in step: its own fault stands, not the reset's. */

@@ -11,6 +11,7 @@ cdb__lua_shard *cdb__lua_new_shard(lua_State *L, const char *name, int user_valu
   cdb__lua_shard *shard = lua_newuserdatauv(L, sizeof *shard, user_values);
   memset(shard, 0, sizeof *shard);
   snprintf(shard->name, sizeof shard->name, "%s", name);
+  shard->until_timed = INT64_MAX;
   luaL_setmetatable(L, CDB__SHARD_CLASS);
   return shard;
 }
@@ -115,6 +116,11 @@ cdb__lua_shard *cdb__lua_shard_of(lua_State *L, int arg, int *index) {
   return shard;
 }
 
+bool cdb__lua_is_inner(lua_State *L, int arg, const cdb__lua_shard *shard) {
+  const void *object = lua_touserdata(L, arg);
+  return object != shard && ((const cdb__lua_tx *)object)->inner;
+}
+
 /* The shard of `shard:run(…)` or `tx:run(…)`. */
 static cdb__lua_shard *target(lua_State *L, int *index) { return cdb__lua_shard_of(L, 1, index); }
 
@@ -127,6 +133,7 @@ static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index)
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 3;
   call->key_arg = 0;
+  call->inner = cdb__lua_is_inner(L, 1, shard);
   return shard;
 }
 
@@ -246,6 +253,12 @@ static int base(lua_State *L) {
   return 1;
 }
 
+/* core.check_outside(shard): raises BUSY inside a transaction on it. */
+static int check_outside(lua_State *L) {
+  cdb__lua_check_free(L, cdb__lua_check_shard(L, 1));
+  return 0;
+}
+
 /* core.altered(shard): another number after each statement of this connection that may have changed the
  * schema */
 static int altered(lua_State *L) {
@@ -362,6 +375,7 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"has_batches", has_batches},
                                        {"kind", kind},
                                        {"base", base},
+                                       {"check_outside", check_outside},
                                        {"altered", altered},
                                        {NULL, NULL}};
   luaL_newmetatable(L, CDB__SHARD_CLASS);

@@ -30,7 +30,7 @@ static int begin_one(lua_State *L) {
   luaL_checktype(L, 4, LUA_TTABLE);
   for (int i = 1; i <= 3; i++) lua_rawgeti(L, 4, i); /* 5: shard, 6: sql, 7: params */
   each->shard = cdb__lua_shard_of(L, 5, &ignored);
-  each->call = (cdb__lua_call){.params = 7};
+  each->call = (cdb__lua_call){.params = 7, .inner = cdb__lua_is_inner(L, 5, each->shard)};
   each->call.sql = cdb__lua_check_string(L, 6, "the SQL text", &each->call.size);
   each->call.hash = cdb__sql_hash(each->call.sql, each->call.size);
   each->shard->handle->routed = false;

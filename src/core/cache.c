@@ -127,6 +127,7 @@ void cdb__cache_clear(cdb__cache *cache) {
 cdb__cache_stats cdb__cache_get_stats(const cdb__cache *cache) {
   cdb__cache_stats stats = cache->stats;
   stats.entries = cache->count;
+  stats.capacity = cache->max_size / 5 * 4;
   stats.bytes = (cache->size + WINDOW) * sizeof(slot) + sizeof *cache;
   return stats;
 }

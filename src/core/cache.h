@@ -12,7 +12,7 @@
 typedef struct cdb__cache cdb__cache;
 
 typedef struct {
-  uint64_t entries, bytes, hits, misses, evictions;
+  uint64_t entries, capacity, bytes, hits, misses, evictions;
 } cdb__cache_stats;
 
 /* Room for max_entries, allocated as it fills. NULL when memory ran out. */

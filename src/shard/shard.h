@@ -101,6 +101,7 @@ struct cdb__stmt {
   /* Of the host, while the statement is out; see src/bind/run.c. */
   cdb__stmt *running_next;
   uintptr_t running_frame;
+  int64_t started; /* when it was begun, while it is timed; else 0 */
 };
 
 /* For backends: sets up and tears down the common part. */
