@@ -197,8 +197,14 @@ describe("the Debian packages", function()
   it("install, run and go on a Debian that has nothing else", function()
     if shell "id -u" ~= "0\n" then pending "only root can make a system of its own" end
     needs "mmdebstrap"
-    local log = shell(("spec/packaging/clean_root %s/examples/c %s"):format(root, table.concat(packages, " ")),
-      { folder = root, timeout = 280 })
+    local result = process.run({ "spec/packaging/clean_root", root .. "/examples/c", table.unpack(packages) },
+      { timeout = 280 })
+    if result.status == 77 then
+      assert.is_nil(os.getenv "CI", "Debian's packages can not be reached")
+      pending "Debian's packages can not be reached"
+    end
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    local log = result.stdout
     assert.matches("\ncollegedb " .. version:gsub("%.", "%%."), log)
     assert.matches("\nquery: one\n%s+1\n", log)
     assert.matches("\nlua5%.4: " .. version:gsub("%.", "%%.") .. "\n", log)
