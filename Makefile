@@ -195,12 +195,16 @@ format:
 types:
 	$(LUA) scripts/build/types.lua types/collegedb/database.lua >types/collegedb/default.lua
 
+# docs/reference.md, from types/ and include/.
+reference: types
+	$(LUA) scripts/build/reference.lua >docs/reference.md
+
 # --- installing ----------------------------------------------------------------------------------------
 
 include packaging/install.mk
 
 # ldoc does not know LuaCATS' classes and overloads: it reads a copy without them.
-docs:
+docs: reference
 	@$(BOOTSTRAP) docs
 	@rm -rf build/docs && mkdir -p build/docs && cp -r lua/collegedb build/docs/source
 	@find build/docs/source -name '*.lua' -exec \
@@ -212,5 +216,5 @@ docs:
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types docs clean FORCE
+.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types reference docs clean FORCE
 FORCE:

@@ -72,7 +72,7 @@ mode, again for both in one process; they hardly scatter.
 local tail = [[
 ## How to repeat
 
-```sh
+```sh not run: measures for minutes
 make bench              # all of it, some three minutes; writes this file
 bench/run quick         # fewer rounds and rows, under a minute; prints only
 bench/run first cold    # some figures only, by their name in bench/figures

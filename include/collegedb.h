@@ -59,6 +59,7 @@ enum cdb_code {
 #undef CDB_CODE_ENUM
 };
 
+/* What a value is; SQLite's five. */
 enum cdb_type { CDB_NULL = 0, CDB_INTEGER = 1, CDB_REAL = 2, CDB_TEXT = 3, CDB_BLOB = 4 };
 
 typedef struct cdb cdb;           /* a router; one thread at a time */
@@ -74,6 +75,8 @@ typedef struct {
   size_t size;
 } cdb_value;
 
+/* What failed: a negative code, and one sentence that says what would be
+ * right. */
 typedef struct {
   int code;
   char message[512];
@@ -87,9 +90,13 @@ CDB_API int cdb_open(cdb **out, const char *config_path, cdb_error *err);
 CDB_API int cdb_query(cdb *db, const cdb_value *key, const char *sql, const cdb_value *params, size_t count,
                       cdb_rows **out, cdb_error *err);
 
-/* 1: a row is ready; 0: the end; < 0: an error code. */
+/* Steps to the next row. 1: a row is ready; 0: the end; < 0: an error code. */
 CDB_API int cdb_rows_next(cdb_rows *rows, cdb_error *err);
+
+/* How many columns the rows have; 0 for a statement without rows. */
 CDB_API size_t cdb_rows_columns(const cdb_rows *rows);
+
+/* The name of a column, counted from 0. It lives as long as the rows. */
 CDB_API const char *cdb_rows_name(const cdb_rows *rows, size_t column);
 
 /* A value of the current row; its data lives until the next step or close. */
@@ -97,13 +104,18 @@ CDB_API cdb_value cdb_rows_value(const cdb_rows *rows, size_t column);
 
 /* Rows changed by the statement, once it has ended. */
 CDB_API int64_t cdb_rows_changes(const cdb_rows *rows);
+
+/* Closes the rows, also after cdb_close. NULL is allowed. */
 CDB_API void cdb_rows_close(cdb_rows *rows);
 
 /* Writes the name of the shard where `key` lives, or would live, to `shard`. */
 CDB_API int cdb_locate(cdb *db, const cdb_value *key, char *shard, size_t size, cdb_error *err);
+
+/* Closes the router. Rows that are open end, and still have to be closed. NULL
+ * is allowed. */
 CDB_API void cdb_close(cdb *db);
 
-/* "BUSY" for CDB_BUSY; "UNKNOWN" for a number that is no code. */
+/* The name of a code: "BUSY" for CDB_BUSY; "UNKNOWN" for a number that is no code. */
 CDB_API const char *cdb_code_name(int code);
 
 #ifdef __cplusplus
