@@ -62,7 +62,7 @@ install-data:
 	$(call copy_tree,examples,$(doc)/examples,! -path '*/data/*' ! -name '*.db*')
 	find $(doc)/examples -type f -exec grep -lI '^#!' {} + | xargs -r chmod 755
 	$(call copy_tree,docs,$(doc)/docs,! -name next.md)
-	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard SECURITY.md) $(doc)/
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE $(doc)/
 	ln -sfn $(shell realpath -m --relative-to=$(DOCDIR) $(DATADIR)/collegedb/worker) $(doc)/worker
 	ln -sfn $(shell realpath -m --relative-to=$(DOCDIR) $(DATADIR)/collegedb/types) $(doc)/types
 

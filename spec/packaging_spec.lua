@@ -56,7 +56,9 @@ describe("the version", function()
     local fields = {}
     assert(loadfile(rockspec, "t", fields))()
     assert.equal(version .. "-1", fields.version)
-    assert.matches("\n## %[?" .. version:gsub("%.", "%%."), process.read "CHANGELOG.md")
+    local changes, plain = process.read "CHANGELOG.md", version:gsub("%.", "%%.")
+    assert(changes:find("\n## %[" .. plain .. "%] %- %d%d%d%d%-%d%d%-%d%d\n") or
+      changes:find("\n## %[Unreleased%]\n\nThis becomes " .. plain), "CHANGELOG.md does not name " .. version)
   end)
 end)
 
