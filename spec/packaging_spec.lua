@@ -17,6 +17,14 @@ local function needs(program)
   pending(program .. " is not installed")
 end
 
+---A test of what is made of the plain build.
+local function plain(f)
+  return function()
+    if not is_plain then return pending "packages are of the plain build" end
+    f()
+  end
+end
+
 ---Runs a line of the shell; the test fails with what it printed if it fails.
 local function shell(line, options)
   options = options or {}
@@ -56,9 +64,9 @@ describe("the version", function()
     local fields = {}
     assert(loadfile(rockspec, "t", fields))()
     assert.equal(version .. "-1", fields.version)
-    local changes, plain = process.read "CHANGELOG.md", version:gsub("%.", "%%.")
-    assert(changes:find("\n## %[" .. plain .. "%] %- %d%d%d%d%-%d%d%-%d%d\n") or
-      changes:find("\n## %[Unreleased%]\n\nThis becomes " .. plain), "CHANGELOG.md does not name " .. version)
+    local changes, escaped = process.read "CHANGELOG.md", version:gsub("%.", "%%.")
+    assert(changes:find("\n## %[" .. escaped .. "%] %- %d%d%d%d%-%d%d%-%d%d\n") or
+      changes:find("\n## %[Unreleased%]\n\nThis becomes " .. escaped), "CHANGELOG.md does not name " .. version)
   end)
 end)
 
@@ -71,15 +79,12 @@ describe("make install", function()
     if is_plain then make("install PREFIX=" .. prefix) end
   end)
   teardown(function() process.remove(folder) end)
-  before_each(function()
-    if not is_plain then pending "what is installed is the plain build" end
-  end)
 
   local function pkg_config(words)
     return shell(("PKG_CONFIG_PATH=%s/lib/pkgconfig pkg-config %s"):format(prefix, words)):gsub("\n$", "")
   end
 
-  it("puts each kind of file where it is looked for", function()
+  it("puts each kind of file where it is looked for", plain(function()
     local there = {}
     local list = shell("cd " .. prefix .. " && find . ! -type d -printf '%P\n'")
     for _, path in ipairs(lines(list)) do there[path] = true end
@@ -99,20 +104,20 @@ describe("make install", function()
     assert.equal("", shell("cd " .. prefix .. " && " .. odd))
     local soname = shell("objdump -p " .. prefix .. "/lib/libcollegedb.so"):match "SONAME%s+(%S+)"
     assert.equal("libcollegedb.so.0", soname)
-  end)
+  end))
 
-  it("brings a program, and a module for lua5.4, that work", function()
+  it("brings a program, and a module for lua5.4, that work", plain(function()
     process.write(folder .. "/program.lua", PROGRAM)
-    local plain = { folder = folder, env = { LUA_PATH = "", LUA_CPATH = "" } }
-    assert.equal(version .. "\tAda\n", shell(prefix .. "/bin/collegedb program.lua", plain))
+    local bare = { folder = folder, env = { LUA_PATH = "", LUA_CPATH = "" } }
+    assert.equal(version .. "\tAda\n", shell(prefix .. "/bin/collegedb program.lua", bare))
     assert.equal(version .. "\tAda\n", shell("lua5.4 program.lua", { folder = folder, env = {
       LUA_PATH = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua"):format(prefix, prefix),
       LUA_CPATH = prefix .. "/lib/lua/5.4/?.so",
     } }))
-  end)
+  end))
 
   for kind, package in pairs { shared = "collegedb", static = "collegedb-static" } do
-    it("brings what programs in C are built with: the " .. kind .. " library", function()
+    it("brings what programs in C are built with: the " .. kind .. " library", plain(function()
       assert.equal(version, pkg_config("--modversion " .. package))
       local words = { host = "config.lua", lua_host = "visits.lua ada" }
       local printed_by = { host = "name = Ada Lovelace", lua_host = "ada was here 1 times" }
@@ -128,10 +133,10 @@ describe("make install", function()
         process.remove(work)
         assert.matches(printed_by[name], printed)
       end
-    end)
+    end))
   end
 
-  it("can be taken back, and leaves nothing", function()
+  it("can be taken back, and leaves nothing", plain(function()
     local staged = folder .. "/staged"
     local words = ("DESTDIR=%s PREFIX=/opt/x LIBDIR=/opt/x/lib/some-triplet"):format(staged)
     make("install " .. words)
@@ -142,12 +147,11 @@ describe("make install", function()
     process.write(staged .. "/opt/x/bin/other", "")
     make("uninstall " .. words)
     assert.equal(staged .. "/opt/x/bin/other\n", shell(("find %s ! -type d -o -name '*collegedb*'"):format(staged)))
-  end)
+  end))
 end)
 
 describe("the rockspec", function()
-  it("makes a rock whose module works", function()
-    if not is_plain then pending "luarocks makes the plain build" end
+  it("makes a rock whose module works", plain(function()
     needs "luarocks"
     local folder = process.new_folder()
     local source, tree = folder .. "/source", folder .. "/tree"
@@ -162,7 +166,7 @@ describe("the rockspec", function()
       LUA_CPATH = tree .. "/lib/lua/5.4/?.so",
     } }))
     process.remove(folder)
-  end)
+  end))
 end)
 
 describe("the Debian packages", function()
@@ -172,12 +176,9 @@ describe("the Debian packages", function()
     if not is_plain or not has "dpkg-shlibdeps" then return end
     for path in make("deb"):gmatch "(build/deb/%S+%.deb)\n" do packages[#packages + 1] = root .. "/" .. path end
   end)
-  before_each(function()
-    if not is_plain then pending "the packages are of the plain build" end
-    needs "dpkg-shlibdeps"
-  end)
 
-  it("are two, of this version, that need what they are linked to", function()
+  it("are two, of this version, that need what they are linked to", plain(function()
+    needs "dpkg-shlibdeps"
     assert.equal(2, #packages)
     local function field(package, name) return (shell(("dpkg-deb -f %s %s"):format(package, name)):gsub("\n$", "")) end
     assert.same({ "collegedb", "libcollegedb-dev" }, { field(packages[1], "Package"), field(packages[2], "Package") })
@@ -186,17 +187,17 @@ describe("the Debian packages", function()
       assert.matches(library:gsub("%p", "%%%0"), field(packages[1], "Depends"))
     end
     assert.matches("collegedb %(= " .. version:gsub("%.", "%%.") .. "%-1%)", field(packages[2], "Depends"))
-  end)
+  end))
 
-  it("are without errors for lintian", function()
+  it("are without errors for lintian", plain(function()
     needs "lintian"
     local result = process.run({ "lintian", "--allow-root", "--fail-on", "error", table.unpack(packages) },
       { timeout = 120 })
     assert.equal(0, result.status, result.stdout .. result.stderr)
-  end)
+  end))
 
   -- Some 20 s, most of it for the system; its packages come from Debian.
-  it("install, run and go on a Debian that has nothing else", function()
+  it("install, run and go on a Debian that has nothing else", plain(function()
     if shell "id -u" ~= "0\n" then pending "only root can make a system of its own" end
     needs "mmdebstrap"
     local result = process.run({ "spec/packaging/clean_root", root .. "/examples/c", table.unpack(packages) },
@@ -213,5 +214,5 @@ describe("the Debian packages", function()
     assert.matches("\nshared: a second ada: CONSTRAINT", log)
     assert.matches("\nstatic: a second ada: CONSTRAINT", log)
     assert.matches("\npurged: nothing is left\n$", log)
-  end)
+  end))
 end)
