@@ -40,6 +40,7 @@ return {
   description = "Looks at the config, its files and their permissions, at services and tokens, the directory, moves "
     .. "that were left half way, and missing indexes. Changes nothing without --repair.",
   group = "Looking after it",
+  resume = true,
   examples = {
     { "collegedb doctor", "Says what is wrong, and how to mend it." },
     { "collegedb doctor --repair", "Ends what dead programs have left, and takes existing data over." },

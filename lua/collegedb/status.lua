@@ -137,7 +137,10 @@ local function describe(self, each)
 end
 
 -- Of those that may get keys and are there: who has most for its weight.
-local function balance(list, field)
+---@param list { binding: string, state: string, weight: number }[]
+---@param field string the name of the number that is compared
+---@return collegedb.Balance? # nil where there is nothing
+function status.balance(list, field)
   local total, weights, most, name = 0, 0, nil, nil
   for _, each in ipairs(list) do
     if each[field] and each.state ~= "closed" and each.state ~= "draining" then
@@ -225,7 +228,7 @@ function Reader:read()
     out.shards[i] = describe(self, each)
     out.keys, out.size = out.keys + (out.shards[i].count or 0), out.size + (out.shards[i].size or 0)
   end
-  out.balance = json.object { keys = balance(out.shards, "count"), bytes = balance(out.shards, "size") }
+  out.balance = json.object { keys = status.balance(out.shards, "count"), bytes = status.balance(out.shards, "size") }
   add_directory(self, out)
   add_moves(self, out)
   add_programs(self, out)
