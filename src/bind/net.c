@@ -256,7 +256,8 @@ static void new_class(lua_State *L, const char *name, lua_CFunction end, const l
 }
 
 void cdb__lua_open_net(lua_State *L) {
-  static const luaL_Reg client[] = {{"perform", perform}, {"version", client_version}, {"close", close_client}, {NULL, NULL}};
+  static const luaL_Reg client[] = {
+      {"perform", perform}, {"version", client_version}, {"close", close_client}, {NULL, NULL}};
   static const luaL_Reg budget[] = {
       {"take", take}, {"file", budget_file}, {"close", close_budget}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
