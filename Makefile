@@ -8,7 +8,8 @@
 #   make memcheck        the specs under valgrind
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
-#   make lint format env bench docs install uninstall clean
+#   make lint format types env bench docs clean
+#   make install uninstall deb                packaging/install.mk
 #
 # PREFIX, DESTDIR, CC and CFLAGS are honoured. Every set of flags that must not be mixed has a build folder
 # of its own, B.
@@ -34,11 +35,15 @@ else
 B := build
 endif
 
-PACKAGES := lua5.4 sqlite3 libxxhash nettle
+PACKAGES := sqlite3 libxxhash nettle
+LUA_CFLAGS ?= $(shell pkg-config --cflags lua5.4 2>/dev/null)
+LUA_LIBS ?= -llua5.4
 # libcurl and jansson are loaded when they are needed: only their headers count here.
-PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) libcurl jansson 2>/dev/null)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) libcurl jansson 2>/dev/null) $(LUA_CFLAGS)
 PKG_LIBS := $(shell pkg-config --libs sqlite3 nettle 2>/dev/null) -lm
+# The one place that has the version.
 VERSION := $(shell sed -n 's/^\#define CDB_VERSION "\(.*\)"/\1/p' include/collegedb.h)
+SONAME := libcollegedb.so.$(firstword $(subst ., ,$(VERSION)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
 ALL_CFLAGS := -std=c11 $(CFLAGS) -D_GNU_SOURCE -Iinclude -Isrc $(PKG_CFLAGS) $(WARNINGS) $(if $(WERROR),-Werror) \
@@ -74,9 +79,14 @@ $(B)/libcollegedb.a: $(lib_obj)
 	@rm -f $@
 	$(Q)ar rcs $@ $(lib_obj)
 
-$(B)/libcollegedb.so: $(lib_obj)
+# A program that was linked to libcollegedb.so asks for libcollegedb.so.0 when it starts, and any 0.x answers.
+$(B)/libcollegedb.so.$(VERSION): $(lib_obj)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,libcollegedb.so $(NO_UNDEFINED) -o $@ $(lib_obj) $(PKG_LIBS) -llua5.4
+	$(Q)$(CC) $(ALL_LDFLAGS) -shared -Wl,-soname,$(SONAME) $(NO_UNDEFINED) -o $@ $(lib_obj) $(PKG_LIBS) $(LUA_LIBS)
+
+$(B)/libcollegedb.so: $(B)/libcollegedb.so.$(VERSION)
+	@ln -sf libcollegedb.so.$(VERSION) $(B)/$(SONAME)
+	@ln -sf libcollegedb.so.$(VERSION) $@
 
 # The whole of Lua is linked in and its names exported, so that modules in C find every function they use.
 $(B)/collegedb: $(bin_obj) $(B)/libcollegedb.a
@@ -191,26 +201,7 @@ reference: types
 
 # --- installing ----------------------------------------------------------------------------------------
 
-dest := $(DESTDIR)$(PREFIX)
-share := $(dest)/share/lua/5.4/collegedb
-module := $(dest)/lib/lua/5.4/collegedb
-
-install: all
-	install -d $(dest)/bin $(dest)/lib/pkgconfig $(dest)/include $(module) $(share)/commands
-	install -m 755 $(B)/collegedb $(dest)/bin/collegedb
-	install -m 644 $(B)/libcollegedb.a $(B)/libcollegedb.so $(dest)/lib/
-	install -m 644 include/collegedb.h include/collegedb_lua.h $(dest)/include/
-	install -m 644 $(B)/lua/collegedb/core.so $(module)/core.so
-	cd lua/collegedb && find . -name '*.lua' -exec install -D -m 644 {} $(abspath $(share))/{} \;
-	install -m 644 $(commands) $(share)/commands/
-	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: collegedb' 'Description: many SQLite files as one database, routed by key' \
-	  'Version: $(VERSION)' 'Requires.private: lua5.4 sqlite3 nettle' 'Libs: -L$${prefix}/lib -lcollegedb' 'Libs.private: -lm -pthread' \
-	  'Cflags: -I$${prefix}/include' > $(dest)/lib/pkgconfig/collegedb.pc
-
-uninstall:
-	rm -f $(dest)/bin/collegedb $(dest)/lib/libcollegedb.a $(dest)/lib/libcollegedb.so \
-	  $(dest)/include/collegedb.h $(dest)/include/collegedb_lua.h $(dest)/lib/pkgconfig/collegedb.pc
-	rm -rf $(share) $(module)
+include packaging/install.mk
 
 # ldoc does not know LuaCATS' classes and overloads: it reads a copy without them.
 docs: reference
@@ -225,5 +216,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types reference install uninstall docs clean FORCE
+.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types reference docs clean FORCE
 FORCE:

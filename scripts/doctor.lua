@@ -1,26 +1,53 @@
 -- collegedb doctor: whether the set-up is in order, and how to mend what is not. Faults are exit status 3.
 
 local doctor = require "collegedb.doctor"
+local host = require "collegedb.host"
+local terminal = require "collegedb.terminal"
+
+local STYLES <const> = { ok = "green", note = "yellow", fault = "red" }
 
 local function print_report(report)
   for _, each in ipairs(report.repairs) do print("repaired: " .. each) end
   for _, each in ipairs(report.diagnoses) do
-    print(("%-5s %s: %s"):format(each.state, each.about, each.what))
+    print(("%s %s: %s"):format(terminal.paint(("%-5s"):format(each.state), STYLES[each.state]), each.about, each.what))
     if each.mend then print("      to mend: " .. each.mend) end
   end
-  print(report.success and "all is well" or "there are faults")
+  print(terminal.paint(report.success and "all is well" or "there are faults", report.success and "green" or "red"))
+end
+
+local function text_of(path)
+  local file <close> = io.open(path, "r")
+  return file and file:read "a"
+end
+
+-- A config that is there, and fails, is a finding; one that is not there is none.
+local function examine(ctx)
+  local path = ctx.args.config
+  local done, given = pcall(function() return ctx.config end)
+  if not done and host.exists(path) then return doctor.unreadable(given) end
+  if not done then error(given, 0) end
+  return doctor.run(given, ctx.args.repair and not ctx.args.dry_run,
+    { config_path = path, config_text = text_of(path) })
 end
 
 return {
   summary = "Say whether the set-up is in order, and how to mend it.",
   usage = "doctor [--repair] [--dry-run]",
+  description = "Looks at the config, its files and their permissions, at services and tokens, the directory, moves "
+    .. "that were left half way, and missing indexes. Changes nothing without --repair. Exit status 3: there are "
+    .. "faults.",
+  examples = {
+    { "collegedb doctor", "what is wrong, and how to mend it" },
+    { "collegedb doctor --repair", "ends what dead programs have left, and takes existing data over" },
+    { "collegedb doctor --json", "the same for a program: { success, diagnoses, repairs }" },
+  },
   auto_migrate = false,
   options = function(parser)
     parser:flag("--repair", "End what dead programs have left, and take over what awaits it.")
     parser:flag("--dry-run", "Repair nothing.")
   end,
   run = function(ctx)
-    local report = doctor.run(ctx.config, ctx.args.repair and not ctx.args.dry_run)
+    local report = examine(ctx)
     if ctx.args.json then ctx.print_json(report) else print_report(report) end
     return report.success and 0 or 3
   end,

@@ -1,40 +1,91 @@
--- collegedb status: the shards, and how the keys are spread over them.
+-- collegedb status: the shards, and how keys, bytes and work are spread over them. Something that is not reached, or a
+-- move that waits for its end, is exit status 3.
 
-local bar_width <const> = 20
+local config = require "collegedb.config"
+local errors = require "collegedb.errors"
+local status = require "collegedb.status"
 
-local function bar(share)
-  local full = math.floor(share * bar_width + 0.5)
-  return ("#"):rep(full) .. ("."):rep(bar_width - full)
+local INTERVAL <const> = 2 -- seconds
+
+local function print_lines(ctx, report)
+  if ctx.args.json then return ctx.print_json(report) end
+  local terminal, view = require "collegedb.terminal", require "collegedb.status_view"
+  for _, line in ipairs(view.lines(report, terminal.width())) do print(line) end
 end
 
-local function conflict_note(count)
-  return count and count > 0 and (", %d conflicts"):format(count) or ""
+-- Draws in place, on the terminal's other screen, which gives the first one back at the end.
+local function draw(report, interval)
+  local host, terminal = require "collegedb.host", require "collegedb.terminal"
+  local width, height = host.columns "stdout"
+  local lines = require("collegedb.status_view").lines(report, width or terminal.width())
+  local last = math.max(1, (height or #lines + 2) - 2)
+  if #lines > last then lines[last] = ("… and %d more lines"):format(#lines - last + 1) end
+  local parts = { "\27[H" .. terminal.paint(("collegedb status, %s, every %g s; Ctrl-C ends it"):format(
+    os.date("%H:%M:%S", report.at), interval), "dim") }
+  for i = 1, math.min(last, #lines) do parts[i + 1] = lines[i] end
+  io.write(table.concat(parts, "\27[K\n"), "\27[K\27[J")
+  io.flush()
+end
+
+local function watch(reader, ctx, interval, in_place)
+  local core = require "collegedb.core"
+  while true do
+    local began, report = core.now(), reader:read()
+    if in_place then draw(report, interval) else print_lines(ctx, report) end
+    io.flush()
+    repeat
+      local left = interval * 1000 - (core.now() - began)
+      if left > 0 then core.pause(math.max(1, math.min(left, 200))) end
+    until left <= 0
+  end
+end
+
+-- Whatever ends it, the terminal is left as it was.
+local function watch_until_stopped(reader, ctx, interval)
+  local in_place = not ctx.args.json and require("collegedb.terminal").is_terminal()
+  if in_place then io.write "\27[?1049h\27[?25l" end
+  local _, err = pcall(watch, reader, ctx, interval, in_place)
+  if in_place then io.write "\27[?25h\27[?1049l" end
+  io.flush()
+  if errors.is_interrupt(err) then return 0 end
+  error(err, 0)
+end
+
+local function run_once(reader, ctx)
+  local report = reader:read()
+  print_lines(ctx, report)
+  return report.healthy and 0 or 3
+end
+
+local function seconds_of(ctx)
+  local given = ctx.args.watch
+  if given == nil then return nil end
+  local seconds = #given == 0 and INTERVAL or tonumber(given[1])
+  if seconds and seconds >= 0.1 and seconds <= 86400 then return seconds end
+  ctx.usage_error(("--watch takes seconds, from 0.1 on, not %s"):format(given[1]))
 end
 
 return {
-  summary = "Show the shards, their keys and sizes, and the balance.",
-  usage = "status",
+  summary = "Show the shards, their keys and sizes, the balance, and what goes on.",
+  usage = "status [--watch [SECONDS]]",
+  description = "It only looks: nothing is changed, and programs go on. Latencies and errors are those that running "
+    .. "programs measure, if the config has a statistics_dir. Exit status 3: something is not reached, or a move was "
+    .. "left half way.",
+  examples = {
+    { "collegedb status", "shards, keys, bytes, balance, moves and latencies" },
+    { "collegedb status --watch 5", "the same, drawn anew every 5 seconds until Ctrl-C" },
+    { "collegedb status --json", "the same for a program, one line of JSON" },
+  },
   auto_migrate = false,
+  options = function(parser)
+    parser:option("--watch", "Draw it anew every SECONDS (2).", nil, nil, "?"):argname "SECONDS"
+  end,
   run = function(ctx)
-    local stats = ctx.db:get_shard_stats()
-    if ctx.args.json then
-      ctx.print_json(stats)
-      return 0
-    end
-    local total = 0
-    for _, shard in ipairs(stats) do total = total + shard.count end
-    local rows = {}
-    for i, shard in ipairs(stats) do
-      local share = total > 0 and shard.count / total or 0
-      rows[i] = {
-        shard = shard.binding,
-        keys = shard.count,
-        bytes = shard.size,
-        integrated = (shard.integrated and "yes" or "no") .. conflict_note(shard.conflicts),
-        share = ("%5.1f %%  %s"):format(share * 100, bar(share)),
-      }
-    end
-    ctx.print_table(rows, { "shard", "keys", "bytes", "integrated", "share" })
-    return 0
+    local interval = seconds_of(ctx)
+    local reader = status.new(config.normalize(ctx.config))
+    local done, answer = pcall(interval and watch_until_stopped or run_once, reader, ctx, interval)
+    reader:close()
+    if not done then error(answer, 0) end
+    return answer
   end,
 }

@@ -136,8 +136,9 @@ end
 
 --- Where the strategy would place a key, by turns of the caller's.
 ---@param turn fun(name: string?): integer ctx.turn
+---@param operation ("read"|"write")? "write" if nil
 ---@return integer index
-function allocate.choose(state, key, turn) return select_shard(state, key, "write", turn) end
+function allocate.choose(state, key, turn, operation) return select_shard(state, key, operation or "write", turn) end
 
 --- Where a new key goes whose home is full: to the next home that is not.
 ---@return integer index

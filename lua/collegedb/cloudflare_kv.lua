@@ -279,6 +279,17 @@ end
 
 function KV:delete(key, seconds) self:delete_many({ key }, seconds) end
 
+--- May the token write? Nil where that can not be told without a write, as over REST.
+---@param seconds number at most so long
+---@return boolean?
+function KV:may_write(seconds)
+  local to = hidden[self]
+  if to.transport ~= transports.gateway then return nil end
+  local answer = net.exchange(request_of(to, deadline_of(self, seconds), to.transport.delete {}))
+  if answer.status == 403 then return false end
+  return answer.status ~= nil and answer.status < 500 or nil
+end
+
 -- --- the fields -----------------------------------------------------------------------------
 
 local fields <const> = {

@@ -36,11 +36,12 @@ function Coordinator:id() return hidden[self].url end
 
 --- Opens the tables of its main object.
 ---@param name string for messages
+---@param seconds number? no statement takes longer, whatever the deadline is
 ---@return userdata shard without transactions over several statements
-function Coordinator:open(name)
+function Coordinator:open(name, seconds)
   local to = hidden[self]
   return core.d1 { name = name, url = to.url .. "query", token = to.token, ca_file = to.ca_file,
-    deadline_ms = math.ceil(to.deadline * 1000) }
+    deadline_ms = math.ceil(math.min(to.deadline, seconds or math.huge) * 1000) }
 end
 
 --- Asks for something that does no harm when it is asked for twice: it may be sent again.

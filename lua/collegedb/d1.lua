@@ -28,8 +28,9 @@ function D1:__tostring() return "d1 " .. (hidden[self].database or hidden[self].
 
 --- Opens a connection.
 ---@param name string the shard's, for messages
+---@param seconds number? no statement takes longer, whatever the deadline is
 ---@return userdata shard
-function D1:open(name)
+function D1:open(name, seconds)
   local to = hidden[self]
   if not to.token and not to.endpoint and not to.gateway then
     errors.raise("CONFIG", { field = "token", shard = name }, "%s needs a token: set CLOUDFLARE_API_TOKEN",
@@ -38,11 +39,26 @@ function D1:open(name)
   local shard = core.d1 {
     name = name, url = to.url, batch_url = to.batch_url, replicas = to.replicas, token = to.token,
     ca_file = to.ca_file,
-    deadline_ms = math.ceil((to.deadline or DEADLINE) * 1000),
+    deadline_ms = math.ceil(math.min(to.deadline or DEADLINE, seconds or math.huge) * 1000),
     budget = to.account and net.budget("cloudflare " .. to.account) or nil,
   }
   ids[shard] = to.url
   return shard
+end
+
+-- The gateway refuses a write to who only reads before it looks at the write's token, which is none.
+local NO_WRITE <const> = '{"sql":"SELECT 1","write":"none"}'
+
+--- May the token write? Nil where that can not be told without a write, as over REST.
+---@param seconds number at most so long
+---@return boolean?
+function D1:may_write(seconds)
+  local to = hidden[self]
+  if not to.gateway then return nil end
+  local answer = net.exchange { url = to.url, token = to.token, ca_file = to.ca_file, body = NO_WRITE, write = false,
+    headers = { ["Content-Type"] = "application/json" }, deadline = seconds }
+  if answer.status == 403 then return false end
+  return answer.status == 400 or nil
 end
 
 --- What another program needs to open it, without the token.

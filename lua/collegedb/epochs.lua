@@ -85,6 +85,16 @@ local function add_placement(tx, family, homes)
   end
 end
 
+--- Are keys placed by other shards, weights or another strategy now than the config has?
+---@param shard userdata the directory's tables
+---@param shards table[] of the config
+---@param family "hash"|"claims"
+---@return boolean
+function epochs.differs(shard, shards, family)
+  local now = current_placement(shard)
+  return now ~= nil and not same_placement(shard, now, family, family == "hash" and wanted_homes(shard, shards) or {})
+end
+
 -- What a process that does not know of it could do wrong: place a key by the old
 -- homes or keyspaces, or overlook the rows of a shard that it does not have.
 local function needs_alone(shard, shards, family)

@@ -471,11 +471,11 @@ local function check_settings(self)
   end
 end
 
---- Opens or creates the directory in a table KV.
+--- The directory in a table KV, for who only reads it: others do not see that somebody is there.
 ---@param kv table as in docs/table-kv.md
 ---@param secret string? mapping_secret
 ---@param options { hash_shard_mappings: boolean?, keyspaces: boolean? }
-function kv_directory.open(kv, secret, options)
+function kv_directory.look(kv, secret, options)
   format.check()
   local self = setmetatable({
     path = "<table KV>", secret = secret, store = store.new(kv),
@@ -483,6 +483,15 @@ function kv_directory.open(kv, secret, options)
     strangers = {}, stranger_count = 0,
   }, Directory)
   self.record = record.new(self.store)
+  return self
+end
+
+--- Opens or creates the directory in a table KV.
+---@param kv table as in docs/table-kv.md
+---@param secret string? mapping_secret
+---@param options { hash_shard_mappings: boolean?, keyspaces: boolean? }
+function kv_directory.open(kv, secret, options)
+  local self = kv_directory.look(kv, secret, options)
   local done, err = pcall(function()
     self.user = users.join(self.store)
     check_settings(self)

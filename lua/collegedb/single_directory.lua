@@ -79,6 +79,27 @@ function single_directory.open(shard, secret, owned, entries, bare)
   error(err, 0)
 end
 
+local function no() return false end
+
+-- In the place of a presence: nobody knows of it, and so nothing may be remembered by it.
+local ABSENT <const> = { keep = no, claim = no, leave = no, work_in = function() return true end,
+  remaining = function() return 0 end }
+
+--- The directory on a shard, for who only reads it: nothing is made, and others do not see that somebody is there.
+---@param shard userdata with core.is_single, and a directory; it stays open
+---@param secret string? mapping_secret
+---@param entries collegedb.SingleEntries? where those are, if not in its table
+---@return collegedb.SingleDirectory
+function single_directory.look(shard, secret, entries)
+  local store = single_store.new(shard)
+  local self = setmetatable({ path = core.shard_name(shard), secret = secret, store = store, journal = store,
+    record = record.new(store), rows = entries or single_entries.new(store), presence = ABSENT }, Directory)
+  local done, err = pcall(self.hold, self, settings.check_format, self)
+  if done then return self end
+  self:close()
+  error(err, 0)
+end
+
 function Directory:close()
   if self.presence then self.presence:leave() end
   self.store:close()

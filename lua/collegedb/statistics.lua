@@ -143,6 +143,28 @@ local function add_others(total, folder, own)
   end
 end
 
+local function finish(total)
+  local looks = total.cache.hits + total.cache.misses
+  total.cache.hit_rate = looks > 0 and total.cache.hits / looks or nil
+  for _, shard in ipairs(total.shards) do
+    json.object(shard.errors_by_code) -- {} also where it is empty
+    add_quantiles(shard.read)
+    add_quantiles(shard.write)
+  end
+  return total
+end
+
+--- The numbers of all running programs that write them to a folder, for who has no database open.
+---@param folder string a `statistics_dir`
+---@param names string[] of shards, whose numbers come first
+---@return collegedb.Statistics
+function statistics.of_folder(folder, names)
+  local total = { cache = {}, shards = {} }
+  for i, name in ipairs(names) do total.shards[i] = { name = name } end
+  add_others(emptied(total), folder)
+  return finish(total)
+end
+
 --- The numbers of this instance; with `all` those of every running one whose config has the same `statistics_dir`.
 ---@param db userdata
 ---@param opts { all: boolean? }?
@@ -157,14 +179,7 @@ function statistics.of(db, opts)
     core.show_statistics(db)
     add_others(total, folder, own)
   end
-  local looks = total.cache.hits + total.cache.misses
-  total.cache.hit_rate = looks > 0 and total.cache.hits / looks or nil
-  for _, shard in ipairs(total.shards) do
-    json.object(shard.errors_by_code) -- {} also where it is empty
-    add_quantiles(shard.read)
-    add_quantiles(shard.write)
-  end
-  return total
+  return finish(total)
 end
 
 --- This instance is one that only looks at the others: it shows its numbers to nobody, and they are not among those of

@@ -7,8 +7,6 @@ local quote = require "collegedb.quote"
 
 local stats = {}
 
-local function count(shard, sql) return shard:first(sql).n end
-
 local TERMS <const> = 5 -- of a compound SELECT: D1 takes no more
 
 -- SQL of the distinct keys of some SELECTs of `k`.
@@ -25,18 +23,17 @@ local function union(selects)
   return table.concat(selects, " UNION ")
 end
 
---- Keys that live in a shard: rows of each table with keys of its own, and
--- distinct keys over all tables that share the global keyspace. What follows another table has its keys.
----@param shard userdata what to read it through: the handle, or for our own use the inner one
----@return integer
-function stats.keys(state, index, shard)
-  local total, global = 0, {}
+--- What counts the keys that live in a shard: rows of each table with keys of its own, and distinct keys over all
+-- tables that share the global keyspace. What follows another table has its keys.
+---@return string[] # statements; each gives a part of the count as `n`
+function stats.key_queries(state, index)
+  local list, global = {}, {}
   for _, each in pairs(state.catalog.tables) do
     if each.shards[index] and not each.group then
       local table_name, column = quote.name(each.name), quote.name(each.key_column)
       if each.keyspace ~= "" then
         local what = (each.unique and "" or "DISTINCT ") .. column
-        total = total + count(shard, ("SELECT count(%s) AS n FROM %s"):format(what, table_name))
+        list[#list + 1] = ("SELECT count(%s) AS n FROM %s"):format(what, table_name)
       else
         local key = each.kind == "integer" and ("CAST(%s AS TEXT)"):format(column) or column
         global[#global + 1] = ("SELECT %s AS k FROM %s WHERE %s IS NOT NULL"):format(key, table_name, column)
@@ -45,8 +42,17 @@ function stats.keys(state, index, shard)
   end
   if #global > 0 then
     table.sort(global)
-    total = total + count(shard, ("SELECT count(*) AS n FROM (%s)"):format(union(global)))
+    list[#list + 1] = ("SELECT count(*) AS n FROM (%s)"):format(union(global))
   end
+  return list
+end
+
+--- Keys that live in a shard.
+---@param shard userdata what to read it through: the handle, or for our own use the inner one
+---@return integer
+function stats.keys(state, index, shard)
+  local total = 0
+  for _, sql in ipairs(stats.key_queries(state, index)) do total = total + shard:first(sql).n end
   return total
 end
 

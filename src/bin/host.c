@@ -7,7 +7,7 @@
  *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
  *   clock()             -> seconds, to measure how long something takes
  *   usage               the text of `collegedb --help`
- *   columns("stdout" …) -> how wide that terminal is; nil if it does not say, or is none
+ *   columns("stdout" …) -> how wide that terminal is, and how high; nil if it does not say, or is none
  */
 #include "bin/host.h"
 
@@ -47,7 +47,8 @@ static int host_columns(lua_State *L) {
   struct winsize size;
   if (ioctl(check_stream(L), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 0;
   lua_pushinteger(L, size.ws_col);
-  return 1;
+  lua_pushinteger(L, size.ws_row);
+  return 2;
 }
 
 static int host_exists(lua_State *L) {

@@ -416,6 +416,7 @@ void cdb__lua_open_router(lua_State *L);
 void cdb__lua_open_directory(lua_State *L);
 void cdb__lua_open_takeover(lua_State *L);
 void cdb__lua_open_files(lua_State *L);
+void cdb__lua_open_file_facts(lua_State *L);
 void cdb__lua_open_limit(lua_State *L);
 void cdb__lua_open_copy(lua_State *L);
 void cdb__lua_open_encode(lua_State *L);

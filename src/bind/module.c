@@ -63,6 +63,7 @@ int luaopen_collegedb_core(lua_State *L) {
   cdb__lua_open_directory(L);
   cdb__lua_open_takeover(L);
   cdb__lua_open_files(L);
+  cdb__lua_open_file_facts(L);
   cdb__lua_open_limit(L);
   cdb__lua_open_copy(L);
   cdb__lua_open_encode(L);

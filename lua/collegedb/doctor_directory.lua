@@ -1,0 +1,138 @@
+--- The doctor's look at the directory: does it know the shards that the config has, what moves under way wait for, and
+-- who keeps an earlier placement from ending.
+
+local epochs = require "collegedb.epochs"
+local look = require "collegedb.look"
+local moves = require "collegedb.moves"
+local programs = require "collegedb.seen_programs"
+local seen_moves = require "collegedb.seen_moves"
+
+local doctor_directory = {}
+
+-- Is it a shard of the config, though it may not be reached?
+local function is_named(seen, name)
+  for _, each in ipairs(seen.shards) do
+    if each.shard.name == name then return true end
+  end
+  return false
+end
+
+-- Shards where keys are at home, or were before a placement that came while they were away.
+local function check_homes(add, seen)
+  local told = {}
+  for _, placement in ipairs(seen.state.epoch.placements) do
+    for _, node in ipairs(placement.claims and {} or placement.all.nodes) do
+      if not is_named(seen, node.name) and not told[node.name] then
+        told[node.name] = true
+        add("directory", "fault", ("keys are placed on shard %s, which the config does not have"):format(node.name),
+          "put the shard back into the config; empty it with collegedb drain before you take it out")
+      end
+    end
+  end
+end
+
+local function check_entries(add, seen)
+  local state, total = seen.state, 0
+  local counts, err = look.tried(state.directory.counts, state.directory)
+  if err then
+    return add("directory", "fault", err.message, "see that it answers; entries are in the coordinator's other objects")
+  end
+  for id, n in pairs(counts) do
+    total = total + n
+    local name = state.directory:name_of(id)
+    if not (name and is_named(seen, name)) then
+      add("directory", "fault", ("%d entries name shard %s, which the config does not have"):format(n, name or id),
+        "put the shard back into the config")
+    end
+  end
+  add("directory", "ok", ("epoch %d, %d entries"):format(state.epoch.number, total))
+end
+
+-- --- placements ---------------------------------------------------------------------------
+
+local function check_retiring(add, state, users)
+  if #state.epoch.placements < 2 then return end
+  local busy, oldest = {}, state.epoch.placement
+  for _, each in ipairs(users or {}) do
+    if not each.placement or each.placement < oldest then busy[#busy + 1] = each end
+  end
+  add("directory", "note", "keys are also looked for where earlier shards or weights placed them", #busy == 0
+    and "collegedb rebalance moves them home, and ends that" or ("collegedb rebalance moves them home; that ends when "
+    .. "no program works with the earlier ones any more: %s"):format(programs.names(busy)))
+end
+
+local function check_placement(add, seen, settings)
+  local state = seen.state
+  local list = {}
+  for i, each in ipairs(seen.shards) do list[i] = each.shard end
+  if not epochs.differs(state.directory.shard, list, state:family()) then return false end
+  add("directory", "note", ("shards, weights or strategy of the config (%d shards) are not those that keys are placed "
+    .. "by now"):format(#settings.shards), "the next program that opens the database takes them into use; then "
+    .. "collegedb rebalance moves what has another home")
+  return true
+end
+
+local function check_programs(add, users)
+  if not users or #users == 0 then return end
+  add("directory", "ok", ("%d %s open: %s"):format(#users, #users == 1 and "program has it" or "programs have it",
+    programs.names(users)))
+end
+
+-- --- moves -----------------------------------------------------------------------------------
+
+local function check_move(add, move)
+  local needs_shard = move.why:find "^it needs"
+  add("directory", "fault", ("move %d from %s to %s was left %s: %s"):format(move.number, move.from, move.to,
+    move.step == "committed" and "when its keys had left, and not all was cleared" or "half way", move.why),
+    needs_shard and "name that shard in the config, and see that it is there; then collegedb doctor --repair"
+    or "collegedb doctor --repair; the next program that opens the database does it too")
+end
+
+---@return boolean any moves that somebody must end
+local function check_moves(add, seen)
+  local live, longest, dead = 0, 0, false
+  for _, move in ipairs(seen_moves.read(seen)) do
+    if move.live then
+      live, longest = live + 1, math.max(longest, move.lease + 1)
+    else
+      check_move(add, move)
+      dead = true
+    end
+  end
+  if live > 0 then
+    local form = "%d moves are under way; should their programs be dead, they can be ended in %d s"
+    add("directory", "note", form:format(live, longest))
+  end
+  return dead
+end
+
+local function check_numbers(add, state)
+  local counted, seen = moves.numbers(state)
+  if counted < seen then
+    add("directory", "fault", ("it counts %d moves, and the shards %d: it is older than they are"):format(counted,
+      seen), "collegedb doctor --repair")
+  end
+  return counted < seen
+end
+
+--- Looks at a directory that was reached.
+---@param adder fun(topic: string): fun(about: string, state: string, what: string, mend: string?)
+---@param settings table a normalized config
+---@param seen collegedb.Look with an epoch
+---@return boolean waits an opening of the database would change something
+function doctor_directory.check(adder, settings, seen)
+  local state, add = seen.state, adder "directory"
+  check_entries(add, seen)
+  check_homes(add, seen)
+  local users = programs.read(state.directory)
+  check_programs(add, users)
+  check_retiring(add, state, users)
+  local waits = check_placement(add, seen, settings)
+  if state.directory.keeps_journal then
+    waits = check_numbers(adder "moves", state) or waits
+    waits = check_moves(adder "moves", seen) or waits
+  end
+  return waits
+end
+
+return doctor_directory
