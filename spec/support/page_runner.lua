@@ -8,6 +8,7 @@ local runner = {}
 local collegedb <const> = pages.build .. "/collegedb"
 local env <const> = {
   PATH = pages.build .. ":" .. os.getenv "PATH", CDB_ROOT = pages.root, CDB_BUILD = pages.build,
+  LC_ALL = "C.UTF-8", -- bars of blocks
 }
 
 -- What a shell block stands between.
