@@ -182,6 +182,13 @@ describe("doctor", function()
       finds("fault", "file is not a database", given)
     end)
 
+    it("finds settings that are not those it was made with", function()
+      local given = make { mapping_secret = "one" }
+      given.mapping_secret = "another"
+      assert.matches("set mapping_secret", finds("fault", "mapping_secret is not the one", given).mend)
+      assert.equal("directory", finds("fault", "mapping_secret is not the one", given).about)
+    end)
+
     it("tells moves that were left, and why; and ends them when it is asked to", function()
       local given = make()
       local db = collegedb.open(given)

@@ -39,6 +39,12 @@ end
 
 local ADD_BARE <const> = "INSERT INTO _collegedb_counters VALUES ('bare', ?) ON CONFLICT DO NOTHING"
 
+local function check_bare(self, bare)
+  local row = self.shard:first(READ, { "bare" })
+  if ((row and row.value or 0) == 1) == bare then return end
+  errors.raise("CONFIG", { field = "keyspaces" }, "keyspaces is not what the directory %s was made with", self.path)
+end
+
 --- Raises CONFIG when `keyspaces` is not what the directory was made with: integer keys have other digests then. One of
 -- an earlier version has them.
 ---@param run fun(sql: string, params: table)
@@ -46,9 +52,15 @@ local ADD_BARE <const> = "INSERT INTO _collegedb_counters VALUES ('bare', ?) ON 
 function settings.check_keyspaces(self, run, bare)
   local new = not self.shard:first(READ, { "bare" }) and not self.shard:first "SELECT 1 FROM _collegedb_shards LIMIT 1"
   if new then run(ADD_BARE, { bare and 1 or 0 }) end
-  local row = self.shard:first(READ, { "bare" })
-  if ((row and row.value or 0) == 1) == bare then return end
-  errors.raise("CONFIG", { field = "keyspaces" }, "keyspaces is not what the directory %s was made with", self.path)
+  check_bare(self, bare)
+end
+
+--- All of it, of a directory that is only looked at: what it does not have yet is right.
+function settings.check_seen(self, bare)
+  settings.check_format(self)
+  local row = self.shard:first(READ, { "secret" })
+  if row then settings.check_mark(self, row.value) end
+  if self.shard:first "SELECT 1 FROM _collegedb_shards LIMIT 1" then check_bare(self, bare) end
 end
 
 --- All of it, of a directory whose record is mirrored (lua/collegedb/single_directory.lua); it then gets its identity.

@@ -124,22 +124,31 @@ end
 
 -- --- looking ------------------------------------------------------------------------------
 
--- What of the directory, where it is a file, keeps it from being read.
-local function add_problems(add, settings, seen)
-  if type(settings.kv) == "table" and settings.kv.open then return end -- told by services
+-- Of which parts is it said already that something is wrong?
+local function told_of(list)
+  local told = {}
+  for _, each in ipairs(list) do told[each.about] = told[each.about] or each.state == "fault" end
+  return told
+end
+
+-- What keeps the directory from being read.
+local function add_problems(add, list, seen)
+  local told = told_of(list).directory
   for _, problem in ipairs(seen.problems) do
-    if problem.about == "directory" and problem.error.code == "CONFIG" then
-      add("directory", "fault", problem.error.message, "use the version of CollegeDB that wrote it, or a newer one")
-    elseif problem.about == "directory" then
-      add("directory", "fault", problem.error.message, "put it back from a backup: see docs/backup.md")
+    local err = problem.about == "directory" and problem.error
+    if err and err.field == "kv" then
+      add("directory", "fault", err.message, "use the version of CollegeDB that wrote it, or a newer one")
+    elseif err and (err.field == "mapping_secret" or err.field == "keyspaces") then
+      add("directory", "fault", err.message, ("set %s to what it was then"):format(err.field))
+    elseif err and not told then
+      add("directory", "fault", err.message, "put it back from a backup: see docs/backup.md")
     end
   end
 end
 
 -- Shards that are not reached, and of which nothing else has said so: such as those that the directory alone knows.
-local function add_unreached(list, add, seen)
-  local told = {}
-  for _, each in ipairs(list) do told[each.about] = told[each.about] or each.state == "fault" end
+local function add_unreached(add, list, seen)
+  local told = told_of(list)
   for _, each in ipairs(seen.shards) do
     if each.error and not told[each.shard.name] then
       add(each.shard.name, "fault", each.error.message, "see that it is where the config, or the directory, says")
@@ -156,11 +165,11 @@ local function examine(seen, run)
   if seen.state.epoch then
     waits = directory.check(add, settings, seen, run.obstacles) or waits
   else
-    add_problems(add "directory", settings, seen)
+    add_problems(add "directory", run.list, seen)
   end
   waits = shards.check(add, seen, waits) or waits
   doctor_config.check_scripts(add "scripts", settings, seen)
-  add_unreached(run.list, add "shards", seen)
+  add_unreached(add "shards", run.list, seen)
   for _, each in ipairs(seen.shards) do waits = waits or (each.error ~= nil and each.shard.value.remote ~= nil) end
   return not waits
 end

@@ -104,7 +104,8 @@ local function check_folder(add, about, path, seen)
   seen[folder] = true
   if not facts.writable then
     add(about, "fault", ("this user may not write the folder %s, where SQLite keeps what belongs to its files"):format(
-      folder), ("chmod u+w %s, or run the program as %s"):format(folder, facts.owner))
+      folder), facts.mine and ("chmod u+w %s"):format(folder)
+      or ("give this user the right to write it, or run the program as %s"):format(facts.owner))
   end
 end
 

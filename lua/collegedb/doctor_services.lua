@@ -39,6 +39,8 @@ local function check_directory(add, seen, kv)
   if not config.is_shard_value(kv) then return end
   for _, problem in ipairs(seen.problems) do
     local err = problem.about == "directory" and problem.error
+    local unsuited = err and (err.field == "kv" or err.field == "mapping_secret" or err.field == "keyspaces")
+    if unsuited then return end -- it answers; the rest is told where the directory is looked at
     if err then return add("directory", "fault", err.message, mend_of(err)) end
   end
   local began = core.now()

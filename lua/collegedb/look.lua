@@ -6,6 +6,7 @@ local catalog = require "collegedb.catalog"
 local config = require "collegedb.config"
 local core = require "collegedb.core"
 local directory = require "collegedb.directory"
+local settings = require "collegedb.directory_settings"
 local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local shards = require "collegedb.shards"
@@ -68,7 +69,7 @@ local function file_directory(self, path, secret)
   -- Without the lock that says that a program is there.
   local dir = setmetatable({ path = path, file = path, secret = secret, shard = shard, journal = shard,
     entries = core.directory(shard, secret), inner = core.inner(shard) }, directory.class)
-  directory.check_format(dir)
+  settings.check_seen(dir, self.config.keyspaces == false)
   return dir
 end
 
@@ -86,7 +87,7 @@ local function single_directory(self, kv, secret)
     self.is_new = true
     return nil
   end
-  return single.look(shard, secret, kv ~= shard and kv.entries and kv:entries() or nil)
+  return single.look(shard, secret, kv ~= shard and kv.entries and kv:entries() or nil, self.config.keyspaces == false)
 end
 
 local function table_directory(self, kv, secret)
@@ -233,10 +234,10 @@ local function make_state(self)
 end
 
 --- Opens what a config names. Close it again.
----@param settings table a normalized config
+---@param given table a normalized config
 ---@return collegedb.Look
-function look.open(settings)
-  local self = setmetatable({ config = settings, shards = {}, owned = {}, problems = {}, is_new = false }, Look)
+function look.open(given)
+  local self = setmetatable({ config = given, shards = {}, owned = {}, problems = {}, is_new = false }, Look)
   local done, err = pcall(function()
     local problem
     self.directory, problem = tried(open_directory, self)

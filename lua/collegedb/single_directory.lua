@@ -89,12 +89,13 @@ local ABSENT <const> = { keep = no, claim = no, leave = no, work_in = function()
 ---@param shard userdata with core.is_single, and a directory; it stays open
 ---@param secret string? mapping_secret
 ---@param entries collegedb.SingleEntries? where those are, if not in its table
+---@param bare boolean without keyspaces
 ---@return collegedb.SingleDirectory
-function single_directory.look(shard, secret, entries)
+function single_directory.look(shard, secret, entries, bare)
   local store = single_store.new(shard)
   local self = setmetatable({ path = core.shard_name(shard), secret = secret, store = store, journal = store,
     record = record.new(store), rows = entries or single_entries.new(store), presence = ABSENT }, Directory)
-  local done, err = pcall(self.hold, self, settings.check_format, self)
+  local done, err = pcall(self.hold, self, settings.check_seen, self, bare)
   if done then return self end
   self:close()
   error(err, 0)
