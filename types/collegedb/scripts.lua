@@ -140,9 +140,9 @@
 ---@field usage? string the arguments, as one would write them
 ---@field description? string more, for `--help`
 ---@field group? string the title under which `collegedb help` lists it
----@field examples? { [1]: string, [2]: string }[] command lines, and what they do
----@field exits? table<integer, string> exit statuses of its own, and what they mean
----@field resume? true|fun(ctx: collegedb.CommandContext): string[]? what goes on after Ctrl-C: the same words, or these
+---@field examples? { [1]: string, [2]: string }[] command lines, and what they do, for `--help`
+---@field exits? table<integer, string> exit statuses with a meaning of their own, for `--help`
+---@field resume? true|fun(ctx: collegedb.CommandContext): string[]? what is printed after Ctrl-C as the line that goes on: the same line, or these arguments
 ---@field auto_migrate? boolean `false`: opening the database takes no existing rows over
 ---@field options? fun(parser: table) adds arguments to a parser of lua-argparse
 ---@field run fun(ctx: collegedb.CommandContext): integer? returns the exit status: 0 or nothing, 1 failed, 2 wrong usage, 3 findings, 130 interrupted
@@ -152,7 +152,7 @@
 ---@field args table what the parser made of the arguments
 ---@field config collegedb.Config read at its first use
 ---@field db collegedb.Database opened at its first use, closed at the end
----@field progress fun(done: integer?, total: integer?, label: string?) a line on a terminal; without arguments it ends the line
+---@field progress fun(done: integer?, total: integer?, label: string?) a bar on a terminal, with the rate and what remains; without arguments it is taken away
 ---@field print_table fun(rows: table[], columns: string[]?) rows in columns, or as JSON with `--json`
 ---@field print_json fun(value: any) one line of JSON
 ---@field usage_error fun(message: string) ends the command with status 2
