@@ -77,9 +77,10 @@ local checks = {
 }
 
 -- What may stand behind the language.
+local modes <const> = { [""] = true, run = true, gateway = true, output = true }
+
 local function known_mode(block)
-  local how = block.how
-  return how == "" or how == "run" or how == "output" or block.reason ~= nil or how:find "^file=%S+$" ~= nil
+  return modes[block.how] or block.reason ~= nil or block.how:find "^file=%S+$" ~= nil
 end
 
 local function problem_of(block)

@@ -167,3 +167,14 @@ describe("the page for who knows the TypeScript library", function()
     assert.same({}, unknown)
   end)
 end)
+
+describe("the README", function()
+  it("names every command", function()
+    local table_of = assert(process.read "README.md"):match "\n| command | does |\n(.-)\n\n"
+    local pipe <close> = assert(io.popen "ls scripts/*.lua")
+    for path in pipe:lines() do
+      local name = path:match "([%w_]+)%.lua$"
+      assert(table_of:find("`" .. name .. "%f[%W]"), "README.md does not name the command " .. name)
+    end
+  end)
+end)

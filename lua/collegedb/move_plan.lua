@@ -28,8 +28,9 @@ function Plan:close() core.close(self.scratch) end
 
 Plan.__close = Plan.close
 
-local TABLE <const> = [[CREATE TABLE moves (source INTEGER, target INTEGER, keyspace TEXT, key TEXT, home INTEGER,
-  PRIMARY KEY (source, target, keyspace, key)) WITHOUT ROWID]]
+local TABLES <const> = [[CREATE TABLE moves (source INTEGER, target INTEGER, keyspace TEXT, key TEXT, home INTEGER,
+  PRIMARY KEY (source, target, keyspace, key)) WITHOUT ROWID;
+  CREATE TABLE asked (keyspace TEXT, key TEXT, PRIMARY KEY (keyspace, key)) WITHOUT ROWID]]
 
 -- --- what a policy is asked ----------------------------------------------------------------
 
@@ -116,15 +117,28 @@ local function note_hidden(self, index, target, at, key)
     .. "db:shard(name)"):format(tostring(key), shards[at].name) }
 end
 
+-- A group's key is met in each of its tables; a policy that counts what it sends away is asked about it once.
+local function was_asked(self, keyspace, text)
+  return self.meets_again
+    and self.scratch:first("SELECT 1 AS yes FROM asked WHERE keyspace = ? AND key = ?", { keyspace, text }) ~= nil
+end
+
+local function note_asked(self, keyspace, text)
+  if self.meets_again then self.scratch:run("INSERT INTO asked VALUES (?, ?)", { keyspace, text }) end
+end
+
 local function look_at(self, index, column, key)
   local state = self.state
   local space, text = core.key_parts(key)
   local tag, keyspace = catalog.untag(space or "")
   text = text or key
+  if was_asked(self, keyspace, text) then return end
   local target, home = target_of(self, index, tag, keyspace, text, column.name)
-  if not target or target == index then return end
-  if (tag or keyspace ~= "") and state.shards[target].keyspace ~= tag then return end
-  local at = stands_elsewhere(self, index, tag, keyspace, text, column.name)
+  local stays = not target or target == index
+    or ((tag or keyspace ~= "") and state.shards[target].keyspace ~= tag)
+  local at = not stays and stands_elsewhere(self, index, tag, keyspace, text, column.name)
+  if not at then note_asked(self, keyspace, text) end
+  if stays then return end
   if at and state.epoch.drained[index] then note_hidden(self, index, target, at, catalog.key_value(keyspace, text)) end
   if at then return end
   self.scratch:run("INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?)", { index, target,
@@ -164,8 +178,11 @@ local function look_at_page(self, index, column, page)
 end
 
 local function look_at_shard(self, index)
-  local shard = self.state.shards[index]
-  for _, column in ipairs(catalog.key_columns(self.state.catalog, index)) do
+  local shard, columns, of = self.state.shards[index], catalog.key_columns(self.state.catalog, index), {}
+  for _, column in ipairs(columns) do of[column.keyspace] = (of[column.keyspace] or 0) + 1 end
+  self.scratch:run "DELETE FROM asked"
+  for _, column in ipairs(columns) do
+    self.meets_again = of[column.keyspace] > 1
     local tag, page = column.keyspace ~= "" and shard.keyspace or nil, {}
     for key in existing_keys.each(shard.inner, column, tag) do
       page[#page + 1] = key
@@ -204,7 +221,7 @@ function move_plan.make(state, policy, opts)
   local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
     on_look = opts.on_look }, Plan)
   self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
-  self.scratch:exec(TABLE)
+  self.scratch:exec(TABLES)
   self.choose = function(key, from, info) return loader.call(what, limit, choose, key, from, info) end
   for index in ipairs(state.shards) do
     if not opts.only or opts.only == index then look_at_shard(self, index) end

@@ -73,15 +73,14 @@ end
 
 local function behind(doc) return doc and doc ~= "" and "; " .. doc:gsub("^#%s*", "") or "" end
 
+-- In an annotation the first word behind the type is the value's name, unless a # stands before it.
 local function write_returns(returns)
-  if #returns == 0 then return end
-  local parts = {}
   for i, each in ipairs(returns) do
-    local name, rest = (each.doc or ""):match "^([%l_]+)%s*(.*)$"
+    local name, rest = (each.doc or ""):match "^([%a_]+)%s*(.*)$"
     local text = type_text.write(each.type)
-    parts[i] = name and rest == "" and ("%s (%s)"):format(text, name) or text .. behind(each.doc)
+    put(i == 1 and "- returns " or "- then ", name and ("`%s`: "):format(name) or "", text)
+    put(behind(rest or each.doc), "\n")
   end
-  put("- returns ", table.concat(parts, ", "), "\n")
 end
 
 local function signature(each)

@@ -43,7 +43,7 @@ describe("help", function()
         folder = process.new_folder()
         if name ~= "init" then shop.make(folder, nil, name == "metrics" and ' statistics_dir = "."' or nil) end
         if line:find "%-%-resume" then text_of "integrate" end
-        if line:find "%-%-watch" then line = "timeout --foreground -s INT 0.3 " .. line .. " || true" end
+        if line:find "%-%-watch" then line = "timeout --preserve-status -s INT 2 " .. line end -- as Ctrl-C ends it
         local result = process.run({ "bash", "-c", line },
           { folder = folder, env = { PATH = own .. ":" .. os.getenv "PATH" }, timeout = 30 })
         assert(result.status == 0 or result.status == 3,

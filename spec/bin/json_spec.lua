@@ -231,6 +231,10 @@ describe("docs/commands.md", function()
       check "--no-verify"
       sqlite("west", "INSERT INTO customers VALUES ('ada@example.com', 'again')")
       check()
+      local config = process.read(folder .. "/collegedb.lua")
+      process.write(folder .. "/collegedb.lua", (config:gsub("return {", "return { strategy = 'nonesuch',", 1)))
+      check()
+      process.write(folder .. "/collegedb.lua", config)
       process.write(folder .. "/west.db", "no database")
       check()
     end,

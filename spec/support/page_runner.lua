@@ -1,5 +1,6 @@
 -- Runs the code blocks of a page, in a folder of its own: see spec/support/pages.lua for what they are.
 
+local gateway = require "spec.support.gateway"
 local pages = require "spec.support.pages"
 local process = require "spec.support.process"
 
@@ -8,6 +9,7 @@ local runner = {}
 local collegedb <const> = pages.build .. "/collegedb"
 local env <const> = {
   PATH = pages.build .. ":" .. os.getenv "PATH", CDB_ROOT = pages.root, CDB_BUILD = pages.build,
+  LC_ALL = "C.UTF-8", -- bars of blocks
 }
 
 -- What a shell block stands between.
@@ -57,6 +59,17 @@ local function run_lua(folder, block, name)
   return printed
 end
 
+-- A program for a gateway: its address and its token are those of the one on the specs' engine.
+local function run_with_gateway(folder, block)
+  local worker = gateway.start { databases = { "DB_EAST", "DB_WEST" }, namespaces = { "MAPPINGS" } }
+  local text = block.text:gsub("https://collegedb%.[%w-]+%.workers%.dev", worker.url)
+  write(folder, "block.lua", (text:gsub('token = "…"', ('token = %q'):format(gateway.token))))
+  local done, printed = pcall(run_lua, folder, block, "block.lua")
+  worker.stop()
+  if not done then error(printed, 0) end
+  return printed
+end
+
 local function run_shell(folder, block)
   write(folder, ".block", block.before .. block.text .. after)
   return check_status(block, process.run({ "bash", "./.block" }, { folder = folder, env = env, timeout = 120 }))
@@ -84,6 +97,8 @@ local function run(folder, block, later)
   elseif block.info == "lua run" then
     write(current(folder), "block.lua", block.text)
     return run_lua(current(folder), block, "block.lua")
+  elseif block.info == "lua gateway" then
+    return run_with_gateway(folder, block)
   elseif block.info == "sh run" then
     return run_shell(folder, block)
   end
@@ -92,7 +107,7 @@ end
 ---Does running this page take something of this block?
 ---@param block spec.Block
 function runner.runs(block)
-  return block.how == "run" or block.how == "output" or block.how:find "^file=" ~= nil
+  return block.how == "run" or block.how == "gateway" or block.how == "output" or block.how:find "^file=" ~= nil
 end
 
 ---Runs the blocks in their order.

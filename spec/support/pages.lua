@@ -3,6 +3,7 @@
 --   ```lua run          a program; it runs, in the order of the page, under our interpreter
 --   ```lua file=NAME    is written to NAME; a script that is run if it uses collegedb
 --   ```lua              a program or a part of a config; it is compiled
+--   ```lua gateway      a program that runs with the gateway Worker on Cloudflare's engine
 --   ```sh run           lines for the shell, which keeps its folder and variables for the next such block of the page
 --   ```c file=NAME      is written to NAME, and compiled
 --   ```c                statements in a function that has `db`, `key`, `rows` and `err`; compiled too
