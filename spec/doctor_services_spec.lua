@@ -62,6 +62,7 @@ describe("doctor on services", function()
     local text, report = said(given)
     assert.is_true(report.success, json.encode(report))
     assert.matches("ok one: d1 ONE answers in %d+ ms", text)
+    assert.matches('"what":"libcurl 7%.%d+', json.encode(report))
     assert.matches("ok publish: entries are published to workers kv MAPPINGS, which answers in %d+ ms", text)
   end)
 
@@ -103,6 +104,22 @@ describe("doctor on services", function()
     local text, report = said(given)
     assert.is_true(report.success, json.encode(report))
     assert.matches("ok directory: d1 TWO answers in %d+ ms", text)
+  end)
+
+  it("tells what Cloudflare says of a token, and of too many requests", function()
+    faults.start()
+    finally(faults.stop)
+    local function d1(name, code, message)
+      faults.play_at(("/accounts/acc/d1/database/%s/raw"):format(name), faults.answers(code,
+        ('{"success":false,"errors":[{"code":10000,"message":"%s"}],"result":[]}'):format(message)))
+      return { name = name, collegedb.d1 { account = "acc", database = name, token = "wrong-token", deadline = 1,
+        endpoint = faults.origin() } }
+    end
+    local text = said { kv = fixture.path "directory.db", shards = { d1("refused", 401, "Authentication error"),
+      d1("forbidden", 403, "wrong-token is of no use"), d1("limited", 429, "slow down") } }
+    assert.matches("fault refused: .*401.*put a valid token into the environment %(CLOUDFLARE_API_TOKEN", text)
+    assert.matches("fault forbidden: .*403.*put a valid token", text)
+    assert.matches("fault limited: .*wait for some minutes", text)
   end)
 
   it("gives up in time on what never answers", function()

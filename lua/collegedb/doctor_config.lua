@@ -196,7 +196,9 @@ function doctor_config.check_versions(add, settings)
   end
   if not uses_net(settings) then return end
   local client, err = look.tried(core.net_client)
-  if client then client:close() else add("program", "fault", err.message, "apt-get install libcurl4") end
+  if not client then return add("program", "fault", err.message, "apt-get install libcurl4") end
+  add("program", "ok", "libcurl " .. client:version())
+  client:close()
 end
 
 --- What a failure to read the config's file says.

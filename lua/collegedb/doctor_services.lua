@@ -8,13 +8,14 @@ local look = require "collegedb.look"
 local doctor_services = {}
 
 local SECONDS <const> = 10
+local WAIT <const> = "wait for some minutes; ask through a gateway, which has no such limit (docs/cloudflare.md)"
 
 local MENDS <const> = {
   AUTH = "put a valid token into the environment (CLOUDFLARE_API_TOKEN, or COLLEGEDB_GATEWAY_TOKEN for a gateway), one "
     .. "that may read and write this database",
   READONLY = "give it a token that may write: docs/cloudflare.md",
   CONFIG = "set the token in the environment: CLOUDFLARE_API_TOKEN, or COLLEGEDB_GATEWAY_TOKEN for a gateway",
-  RATE_LIMITED = "wait for some minutes; ask through a gateway, which has no such limit (docs/cloudflare.md)",
+  RATE_LIMITED = WAIT, BUSY = WAIT,
   UNSUPPORTED = "apt-get install libcurl4",
 }
 

@@ -10,7 +10,8 @@ local ELSEWHERE <const> = { completion = true, metrics = true }
 -- Fields that need a D1 database, a program at work, or a fault.
 local UNSEEN <const> = { rows_read = true, rows_written = true, cancelled = true, resolved = true, move = true,
   dangling = true, file = true, read = true, write = true, errors = true, error = true, region = true, keys = true,
-  external_writers = true, new = true, begun = true, why = true, names = true, measured = true, statistics = true }
+  external_writers = true, new = true, begun = true, why = true, names = true, measured = true, statistics = true,
+  reads = true, writes = true }
 
 -- --- the page ----------------------------------------------------------------------------
 

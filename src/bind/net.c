@@ -79,6 +79,13 @@ static int close_client(lua_State *L) {
   return 0;
 }
 
+static int client_version(lua_State *L) {
+  cdb__net **net = luaL_checkudata(L, 1, CLIENT_CLASS);
+  if (!*net) return cdb__lua_fail(L, CDB_CLOSED, "the HTTP client was closed");
+  lua_pushstring(L, cdb__net_version(*net));
+  return 1;
+}
+
 static int free_answers(lua_State *L) {
   answer_list *list = luaL_checkudata(L, 1, ANSWERS_CLASS);
   for (size_t i = 0; i < list->count; i++) cdb__net_answer_free(&list->answers[i]);
@@ -249,7 +256,8 @@ static void new_class(lua_State *L, const char *name, lua_CFunction end, const l
 }
 
 void cdb__lua_open_net(lua_State *L) {
-  static const luaL_Reg client[] = {{"perform", perform}, {"close", close_client}, {NULL, NULL}};
+  static const luaL_Reg client[] = {
+      {"perform", perform}, {"version", client_version}, {"close", close_client}, {NULL, NULL}};
   static const luaL_Reg budget[] = {
       {"take", take}, {"file", budget_file}, {"close", close_budget}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};

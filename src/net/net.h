@@ -59,6 +59,7 @@ typedef struct {
 
 int cdb__net_open(cdb__net **out, cdb__fault *fault);
 void cdb__net_close(cdb__net *net);
+const char *cdb__net_version(const cdb__net *net); /* libcurl's */
 /* For several users of one client: its connections end when the last one leaves, and begin anew with the next
  * request. */
 void cdb__net_enter(cdb__net *net);

@@ -55,6 +55,8 @@ void cdb__net_close(cdb__net *net) {
   free(net);
 }
 
+const char *cdb__net_version(const cdb__net *net) { return net->curl.version_info(CURLVERSION_NOW)->version; }
+
 void cdb__net_enter(cdb__net *net) { net->users++; }
 
 void cdb__net_leave(cdb__net *net) {
