@@ -31,11 +31,11 @@ install: all install-program install-library install-module install-data
 install-program:
 	install -d $(bin)
 	install -m 755 $(B)/collegedb $(bin)/collegedb
-	[ ! -f $(B)/collegedb.1 ] || install -D -m 644 $(B)/collegedb.1 $(DESTDIR)$(MANDIR)/man1/collegedb.1
-	! $(B)/collegedb completion bash >$(B)/completion.bash 2>/dev/null \
-	  || install -D -m 644 $(B)/completion.bash $(DESTDIR)$(BASHDIR)/collegedb
-	! $(B)/collegedb completion zsh >$(B)/completion.zsh 2>/dev/null \
-	  || install -D -m 644 $(B)/completion.zsh $(DESTDIR)$(ZSHDIR)/_collegedb
+	install -D -m 644 $(B)/collegedb.1 $(DESTDIR)$(MANDIR)/man1/collegedb.1
+	$(B)/collegedb completion bash >$(B)/completion.bash
+	$(B)/collegedb completion zsh >$(B)/completion.zsh
+	install -D -m 644 $(B)/completion.bash $(DESTDIR)$(BASHDIR)/collegedb
+	install -D -m 644 $(B)/completion.zsh $(DESTDIR)$(ZSHDIR)/_collegedb
 
 install-library: $(B)/libcollegedb.a $(B)/libcollegedb.so
 	install -d $(lib)/pkgconfig $(headers)
@@ -62,7 +62,7 @@ install-data:
 	$(call copy_tree,examples,$(doc)/examples,! -path '*/data/*' ! -name '*.db*')
 	find $(doc)/examples -type f -exec grep -lI '^#!' {} + | xargs -r chmod 755
 	$(call copy_tree,docs,$(doc)/docs,! -name next.md)
-	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard SECURITY.md) $(doc)/
+	install -m 644 README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE $(doc)/
 	ln -sfn $(shell realpath -m --relative-to=$(DOCDIR) $(DATADIR)/collegedb/worker) $(doc)/worker
 	ln -sfn $(shell realpath -m --relative-to=$(DOCDIR) $(DATADIR)/collegedb/types) $(doc)/types
 

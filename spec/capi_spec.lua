@@ -20,8 +20,9 @@ end
 ---@param source string in the source tree
 ---@param program string where to
 ---@param library string "static" or "shared"
-local function compile(source, program, library)
-  local flags = "-std=c11 -g -Wall -Wextra -Wshadow -Wconversion -Werror -Iinclude"
+---@param more string? flags
+local function compile(source, program, library, more)
+  local flags = (more or "") .. " -std=c11 -g -Wall -Wextra -Wshadow -Wconversion -Werror -Iinclude"
   if sanitize ~= "" then
     flags = ("%s -fsanitize=%s -fno-sanitize-recover=all%s"):format(flags, sanitize,
       compiler:find "clang" and " -shared-libsan" or "")
@@ -72,9 +73,25 @@ describe("the C interface", function()
     end)
   end
 
-  it("has the same line for linking in the example", function()
-    local line = process.read("examples/c/host.c"):gsub("\\\n %*", ""):gsub(" +", " ")
-    assert.truthy(line:find("libcollegedb.a " .. libraries, 1, true))
+  it("serves the example with a Lua state of its own", function()
+    local host = folder .. "/lua_host"
+    compile("examples/c/lua_host.c", host, "static", " $(pkg-config --cflags lua5.4)")
+    local result = process.run({ host, root .. "/examples/c/visits.lua", "ada", "ben", "ada" },
+      { folder = files, env = { LUA_PATH = "", LUA_CPATH = "" } })
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.equal("hello, ada\nada was here 1 times\nhello, ben\nben was here 1 times\nhello, ada\n"
+      .. "ada was here 2 times\n", result.stdout)
+    process.write(files .. "/bad.lua", "require 'collegedb'.open {}")
+    result = run(host, files, "bad.lua")
+    assert.equal("lua_host: bad.lua:1: CONFIG: kv is missing: the directory's path, or \"memory:\"\n", result.stderr)
+    assert.equal(1, result.status)
+  end)
+
+  it("has the same line for linking in the examples", function()
+    for _, name in ipairs { "host", "lua_host" } do
+      local line = process.read("examples/c/" .. name .. ".c"):gsub("\\\n %*", ""):gsub(" +", " ")
+      assert.truthy(line:find("libcollegedb.a " .. libraries, 1, true))
+    end
   end)
 
   it("says what is wrong with a config", function()

@@ -17,6 +17,14 @@ local function needs(program)
   pending(program .. " is not installed")
 end
 
+---A test of what is made of the plain build.
+local function plain(f)
+  return function()
+    if not is_plain then return pending "packages are of the plain build" end
+    f()
+  end
+end
+
 ---Runs a line of the shell; the test fails with what it printed if it fails.
 local function shell(line, options)
   options = options or {}
@@ -44,18 +52,6 @@ local PROGRAM <const> = [[
   print(collegedb.version, db:first("ada", "SELECT name FROM users WHERE id = ?", { "ada" }).name)
 ]]
 
-local HOST_OF_LUA <const> = [[
-  #include <collegedb_lua.h>
-  #include <lauxlib.h>
-  #include <lualib.h>
-  int main(void) {
-    lua_State *L = luaL_newstate();
-    luaL_openlibs(L);
-    luaL_requiref(L, "collegedb", luaopen_collegedb, 0);
-    return luaL_dostring(L, "print(require 'collegedb'.version)");
-  }
-]]
-
 describe("the version", function()
   it("is that of include/collegedb.h everywhere", function()
     assert.matches("^%d+%.%d+%.%d+$", version)
@@ -68,7 +64,9 @@ describe("the version", function()
     local fields = {}
     assert(loadfile(rockspec, "t", fields))()
     assert.equal(version .. "-1", fields.version)
-    assert.matches("\n## %[?" .. version:gsub("%.", "%%."), process.read "CHANGELOG.md")
+    local changes, escaped = process.read "CHANGELOG.md", version:gsub("%.", "%%.")
+    assert(changes:find("\n## %[" .. escaped .. "%] %- %d%d%d%d%-%d%d%-%d%d\n") or
+      changes:find("\n## %[Unreleased%]\n\nThis becomes " .. escaped), "CHANGELOG.md does not name " .. version)
   end)
 end)
 
@@ -81,15 +79,12 @@ describe("make install", function()
     if is_plain then make("install PREFIX=" .. prefix) end
   end)
   teardown(function() process.remove(folder) end)
-  before_each(function()
-    if not is_plain then pending "what is installed is the plain build" end
-  end)
 
   local function pkg_config(words)
     return shell(("PKG_CONFIG_PATH=%s/lib/pkgconfig pkg-config %s"):format(prefix, words)):gsub("\n$", "")
   end
 
-  it("puts each kind of file where it is looked for", function()
+  it("puts each kind of file where it is looked for", plain(function()
     local there = {}
     local list = shell("cd " .. prefix .. " && find . ! -type d -printf '%P\n'")
     for _, path in ipairs(lines(list)) do there[path] = true end
@@ -100,7 +95,8 @@ describe("make install", function()
       "share/lua/5.4/collegedb/strategies/hash.lua", "share/lua/5.4/collegedb/commands/status.lua",
       "share/collegedb/types/collegedb.lua", "share/collegedb/worker/src/index.js",
       "share/collegedb/worker/wrangler.jsonc", "share/doc/collegedb/README.md", "share/doc/collegedb/docs/concepts.md",
-      "share/doc/collegedb/examples/c/host.c", "share/doc/collegedb/LICENSE",
+      "share/doc/collegedb/examples/c/host.c", "share/doc/collegedb/LICENSE", "share/man/man1/collegedb.1",
+      "share/bash-completion/completions/collegedb", "share/zsh/site-functions/_collegedb",
     } do
       assert(there[path], path .. " is not there")
     end
@@ -108,37 +104,39 @@ describe("make install", function()
     assert.equal("", shell("cd " .. prefix .. " && " .. odd))
     local soname = shell("objdump -p " .. prefix .. "/lib/libcollegedb.so"):match "SONAME%s+(%S+)"
     assert.equal("libcollegedb.so.0", soname)
-  end)
+  end))
 
-  it("brings a program, and a module for lua5.4, that work", function()
+  it("brings a program, and a module for lua5.4, that work", plain(function()
     process.write(folder .. "/program.lua", PROGRAM)
-    local plain = { folder = folder, env = { LUA_PATH = "", LUA_CPATH = "" } }
-    assert.equal(version .. "\tAda\n", shell(prefix .. "/bin/collegedb program.lua", plain))
+    local bare = { folder = folder, env = { LUA_PATH = "", LUA_CPATH = "" } }
+    assert.equal(version .. "\tAda\n", shell(prefix .. "/bin/collegedb program.lua", bare))
     assert.equal(version .. "\tAda\n", shell("lua5.4 program.lua", { folder = folder, env = {
       LUA_PATH = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua"):format(prefix, prefix),
       LUA_CPATH = prefix .. "/lib/lua/5.4/?.so",
     } }))
-  end)
+  end))
 
   for kind, package in pairs { shared = "collegedb", static = "collegedb-static" } do
-    it("brings what programs in C are built with: the " .. kind .. " library", function()
+    it("brings what programs in C are built with: the " .. kind .. " library", plain(function()
       assert.equal(version, pkg_config("--modversion " .. package))
-      process.write(folder .. "/lua_host.c", HOST_OF_LUA)
-      local flags = pkg_config("--cflags --libs " .. package)
-      for source, extra in pairs { [root .. "/examples/c/host.c"] = "", [folder .. "/lua_host.c"] = " -llua5.4" } do
-        shell(("%s -o %s/host %s %s%s"):format(compiler, folder, source, flags, extra))
+      local words = { host = "config.lua", lua_host = "visits.lua ada" }
+      local printed_by = { host = "name = Ada Lovelace", lua_host = "ada was here 1 times" }
+      for name, arguments in pairs(words) do
+        local source = ("%s/examples/c/%s.c"):format(root, name)
+        shell(("%s -o %s/host %s %s"):format(compiler, folder, source,
+          pkg_config(("--cflags --libs %s %s"):format(package, name == "host" and "" or "lua5.4"))))
         local linked = shell("ldd " .. folder .. "/host", { env = { LD_LIBRARY_PATH = prefix .. "/lib" } })
         assert.equal(kind == "shared", linked:find("libcollegedb.so.0 =>", 1, true) ~= nil)
         local work = process.new_folder()
-        local printed = shell(("%s/host %s/examples/c/config.lua"):format(folder, root), { folder = work,
+        local printed = shell(("%s/host %s/examples/c/%s"):format(folder, root, arguments), { folder = work,
           env = { LD_LIBRARY_PATH = kind == "shared" and prefix .. "/lib" or "", LUA_PATH = "", LUA_CPATH = "" } })
         process.remove(work)
-        assert.matches(extra == "" and "name = Ada Lovelace" or "^" .. version .. "\n$", printed)
+        assert.matches(printed_by[name], printed)
       end
-    end)
+    end))
   end
 
-  it("can be taken back, and leaves nothing", function()
+  it("can be taken back, and leaves nothing", plain(function()
     local staged = folder .. "/staged"
     local words = ("DESTDIR=%s PREFIX=/opt/x LIBDIR=/opt/x/lib/some-triplet"):format(staged)
     make("install " .. words)
@@ -149,12 +147,11 @@ describe("make install", function()
     process.write(staged .. "/opt/x/bin/other", "")
     make("uninstall " .. words)
     assert.equal(staged .. "/opt/x/bin/other\n", shell(("find %s ! -type d -o -name '*collegedb*'"):format(staged)))
-  end)
+  end))
 end)
 
 describe("the rockspec", function()
-  it("makes a rock whose module works", function()
-    if not is_plain then pending "luarocks makes the plain build" end
+  it("makes a rock whose module works", plain(function()
     needs "luarocks"
     local folder = process.new_folder()
     local source, tree = folder .. "/source", folder .. "/tree"
@@ -162,14 +159,14 @@ describe("the rockspec", function()
     local parts = "Makefile packaging include src lua scripts *.rockspec"
     shell(("mkdir %s && cd %s && cp -r %s %s"):format(source, root, parts, source))
     shell(("cd %s && luarocks --lua-version=5.4 make --deps-mode=none --tree=%s collegedb-%s-1.rockspec"):format(source,
-      tree, version), { env = { CFLAGS = "-O0", HOME = folder, MAKEFLAGS = "" } })
+      tree, version), { env = { CFLAGS = "-O0", HOME = folder, MAKEFLAGS = "-j2" } })
     process.write(folder .. "/program.lua", PROGRAM)
     assert.equal(version .. "\tAda\n", shell("lua5.4 program.lua", { folder = folder, env = {
       LUA_PATH = ("%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua"):format(tree, tree),
       LUA_CPATH = tree .. "/lib/lua/5.4/?.so",
     } }))
     process.remove(folder)
-  end)
+  end))
 end)
 
 describe("the Debian packages", function()
@@ -179,12 +176,9 @@ describe("the Debian packages", function()
     if not is_plain or not has "dpkg-shlibdeps" then return end
     for path in make("deb"):gmatch "(build/deb/%S+%.deb)\n" do packages[#packages + 1] = root .. "/" .. path end
   end)
-  before_each(function()
-    if not is_plain then pending "the packages are of the plain build" end
-    needs "dpkg-shlibdeps"
-  end)
 
-  it("are two, of this version, that need what they are linked to", function()
+  it("are two, of this version, that need what they are linked to", plain(function()
+    needs "dpkg-shlibdeps"
     assert.equal(2, #packages)
     local function field(package, name) return (shell(("dpkg-deb -f %s %s"):format(package, name)):gsub("\n$", "")) end
     assert.same({ "collegedb", "libcollegedb-dev" }, { field(packages[1], "Package"), field(packages[2], "Package") })
@@ -193,26 +187,32 @@ describe("the Debian packages", function()
       assert.matches(library:gsub("%p", "%%%0"), field(packages[1], "Depends"))
     end
     assert.matches("collegedb %(= " .. version:gsub("%.", "%%.") .. "%-1%)", field(packages[2], "Depends"))
-  end)
+  end))
 
-  it("are without errors for lintian", function()
+  it("are without errors for lintian", plain(function()
     needs "lintian"
     local result = process.run({ "lintian", "--allow-root", "--fail-on", "error", table.unpack(packages) },
       { timeout = 120 })
     assert.equal(0, result.status, result.stdout .. result.stderr)
-  end)
+  end))
 
   -- Some 20 s, most of it for the system; its packages come from Debian.
-  it("install, run and go on a Debian that has nothing else", function()
+  it("install, run and go on a Debian that has nothing else", plain(function()
     if shell "id -u" ~= "0\n" then pending "only root can make a system of its own" end
     needs "mmdebstrap"
-    local log = shell(("spec/packaging/clean_root %s/examples/c %s"):format(root, table.concat(packages, " ")),
-      { folder = root, timeout = 280 })
+    local result = process.run({ "spec/packaging/clean_root", root .. "/examples/c", table.unpack(packages) },
+      { timeout = 280 })
+    if result.status == 77 then
+      assert.is_nil(os.getenv "CI", "Debian's packages can not be reached")
+      pending "Debian's packages can not be reached"
+    end
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    local log = result.stdout
     assert.matches("\ncollegedb " .. version:gsub("%.", "%%."), log)
     assert.matches("\nquery: one\n%s+1\n", log)
     assert.matches("\nlua5%.4: " .. version:gsub("%.", "%%.") .. "\n", log)
     assert.matches("\nshared: a second ada: CONSTRAINT", log)
     assert.matches("\nstatic: a second ada: CONSTRAINT", log)
     assert.matches("\npurged: nothing is left\n$", log)
-  end)
+  end))
 end)

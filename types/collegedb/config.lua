@@ -28,8 +28,8 @@
 ---@field check_keys? boolean for development: a routed write that touches a row of another key is undone and raises `USAGE`; default `false`
 ---@field on_event? fun(event: collegedb.Event) is told what happens; what it raises is ignored
 ---@field statistics_dir? string a folder in which every program with this field writes its numbers once a second, for `db:statistics { all = true }`
----@field slow_query? number seconds from which on a statement counts as slow
----@field slow_query_log? string|fun(line: table) where slow statements are noted
+---@field slow_query? number seconds: a statement that took longer is counted, told to `on_event`, and logged
+---@field slow_query_log? string a file that gets a line for each slow statement, without its parameters
 
 ---A shard in the config, and what `db:add_shard` takes.
 ---@class collegedb.ShardConfig
@@ -72,10 +72,38 @@
 ---@field region collegedb.Region
 ---@field priority? integer
 
----What `on_event` is called with.
+---What `on_event` is called with, on the program's own thread.
 ---@class collegedb.Event
----@field event string such as `"integrated"`, `"integration_failed"`, `"foreground"`, `"unindexed"`, `"strangers"`, `"absent"`, `"old_directory"`, `"unpublished"`, `"published"`, `"disagreement"`
----@field message string a sentence
+---@field event collegedb.EventName
+---@field message string a sentence, for a log
+---@field time integer seconds since 1970
+---@field shard? string
+---@field error? any of `integration_failed` and `absent`
+---@field number? integer of `epoch` and `recovered`
+---@field how? "finished"|"undone"|"stuck" of `recovered`, as the next three
+---@field from? string
+---@field to? string
+---@field why? string
+---@field kind? "read"|"write" of `slow`, as the next three
+---@field seconds? number
+---@field sql? string without its parameters
+---@field at? integer when it ended, in seconds since 1970
+---@field more? integer so many further statements were slow
+
+---@alias collegedb.EventName
+---| "integrated" # a shard's existing rows are taken over
+---| "integration_failed" # that could not be
+---| "foreground" # existing rows are taken over before `open` returns, although the background was asked for
+---| "unindexed" # a key column has no index: every look reads the whole table
+---| "strangers" # a shard has rows that the directory does not know of
+---| "absent" # a shard that another program added can not be opened here
+---| "old_directory" # the directory is older than its shards
+---| "epoch" # another program added, emptied or weighted shards: this one has taken it up
+---| "recovered" # a move that a dead program had left was ended, or can not be
+---| "slow" # a statement took longer than `slow_query`
+---| "unpublished" # keys wait to be published
+---| "published" # they do no more
+---| "disagreement" # a key is elsewhere in Workers KV
 
 ---Turns from a place of your own, as `coordinator` in the config.
 ---@class collegedb.TurnTable

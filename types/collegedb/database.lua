@@ -294,17 +294,21 @@ function Database:reload_scripts() end
 
 -- --- what it does ----------------------------------------------------------------------------------
 
----The numbers of this program since it opened the database: cache, statements, errors, latencies.
+---What this program did since it opened the database: statements, errors and durations by shard, and the mapping cache.
 ---
----Raises `USAGE`; `UNAVAILABLE` (the folder of the statistics).
+---Raises `USAGE`.
 ---@param options? { all: boolean? } `all`: the sum over every running program with the same `statistics_dir`
 ---@return collegedb.Statistics
 function Database:statistics(options) end
 
----Asks every shard for a sign of life.
----@return table<string, collegedb.ShardHealth> health by shard
+---Reads a little from every shard; those that are far away are asked at once. It raises nothing because a shard is not
+---reachable.
+---@return table<string, collegedb.Health> health by shard
 function Database:health() end
 
----The numbers of `db:statistics` in the text format of Prometheus.
+---The numbers of `db:statistics` as text in Prometheus' format. No request is made for it.
+---
+---Raises `USAGE`.
+---@param options? { all: boolean? } as of `db:statistics`
 ---@return string text
-function Database:metrics() end
+function Database:metrics(options) end

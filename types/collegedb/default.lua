@@ -208,9 +208,10 @@ function collegedb.reload_scripts() end
 function collegedb.statistics(options) end
 
 ---As `db:health`, of the database that `collegedb.initialize` has opened; before that, `USAGE`.
----@return table<string, collegedb.ShardHealth> health by shard
+---@return table<string, collegedb.Health> health by shard
 function collegedb.health() end
 
 ---As `db:metrics`, of the database that `collegedb.initialize` has opened; before that, `USAGE`.
+---@param options? { all: boolean? } as of `db:statistics`
 ---@return string text
-function collegedb.metrics() end
+function collegedb.metrics(options) end

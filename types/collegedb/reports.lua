@@ -165,9 +165,10 @@
 ---@field hits integer keys that were in the mapping cache
 ---@field misses integer keys that were not
 ---@field hit_rate? number from 0 to 1; nil while nothing was looked for
----@field entries integer
----@field capacity integer
----@field bytes integer
+---@field entries integer keys that are in it
+---@field capacity integer keys that fit into it
+---@field evictions integer keys that had to make room
+---@field bytes integer of memory
 
 ---@class collegedb.ShardStatistics
 ---@field name string
@@ -176,6 +177,7 @@
 ---@field errors integer
 ---@field errors_by_code table<collegedb.ErrorCode, integer>
 ---@field slow integer statements that took longer than `slow_query`
+---@field forwarded integer statements that were done elsewhere, because their key had moved
 ---@field read collegedb.Histogram how long reads took
 ---@field write collegedb.Histogram how long writes took
 
@@ -188,10 +190,10 @@
 ---@field max? number
 ---@field buckets { from: number, to: number, count: integer }[] seconds, ascending
 
----@class collegedb.ShardHealth
+---@class collegedb.Health
 ---@field reachable boolean
----@field latency? number milliseconds
----@field errors integer
----@field p50? number milliseconds
----@field p99? number milliseconds
----@field error? collegedb.Error
+---@field latency? number milliseconds that a small read took just now
+---@field error? collegedb.Error why it is not reachable
+---@field errors integer statements of this program that failed there since it was opened
+---@field p50? number milliseconds: half of this program's statements took no longer
+---@field p99? number milliseconds: 99 of 100 did

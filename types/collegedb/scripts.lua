@@ -139,6 +139,10 @@
 ---@field summary string one line for `collegedb help`
 ---@field usage? string the arguments, as one would write them
 ---@field description? string more, for `--help`
+---@field group? string the title under which `collegedb help` lists it
+---@field examples? { [1]: string, [2]: string }[] command lines, and what they do
+---@field exits? table<integer, string> exit statuses of its own, and what they mean
+---@field resume? true|fun(ctx: collegedb.CommandContext): string[]? what goes on after Ctrl-C: the same words, or these
 ---@field auto_migrate? boolean `false`: opening the database takes no existing rows over
 ---@field options? fun(parser: table) adds arguments to a parser of lua-argparse
 ---@field run fun(ctx: collegedb.CommandContext): integer? returns the exit status: 0 or nothing, 1 failed, 2 wrong usage, 3 findings, 130 interrupted

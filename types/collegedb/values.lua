@@ -24,7 +24,7 @@
 ---@alias collegedb.Params collegedb.Value[]|table<string, collegedb.Value>
 
 ---A row by column name. NULL is an absent field. Integers stay integers, TEXT and BLOB are strings.
----@alias collegedb.Row table<string, string|integer|number>
+---@alias collegedb.Row table<string, any>
 
 ---A statement and its parameters.
 ---@class collegedb.Statement
