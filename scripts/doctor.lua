@@ -6,10 +6,14 @@ local terminal = require "collegedb.terminal"
 
 local STYLES <const> = { ok = "green", note = "yellow", fault = "red" }
 
+-- Services may say anything, and a terminal obeys what it is sent.
+local function plain(text) return (text:gsub("%c+", " ")) end
+
 local function print_report(report)
   for _, each in ipairs(report.repairs) do print("repaired: " .. each) end
   for _, each in ipairs(report.diagnoses) do
-    print(("%s %s: %s"):format(terminal.paint(("%-5s"):format(each.state), STYLES[each.state]), each.about, each.what))
+    print(("%s %s: %s"):format(terminal.paint(("%-5s"):format(each.state), STYLES[each.state]), each.about,
+      plain(each.what)))
     if each.mend then print("      to mend: " .. each.mend) end
   end
   print(terminal.paint(report.success and "all is well" or "there are faults", report.success and "green" or "red"))
@@ -34,13 +38,15 @@ return {
   summary = "Say whether the set-up is in order, and how to mend it.",
   usage = "doctor [--repair] [--dry-run]",
   description = "Looks at the config, its files and their permissions, at services and tokens, the directory, moves "
-    .. "that were left half way, and missing indexes. Changes nothing without --repair. Exit status 3: there are "
-    .. "faults.",
+    .. "that were left half way, and missing indexes. Changes nothing without --repair.",
+  group = "Looking after it",
+  resume = true,
   examples = {
-    { "collegedb doctor", "what is wrong, and how to mend it" },
-    { "collegedb doctor --repair", "ends what dead programs have left, and takes existing data over" },
-    { "collegedb doctor --json", "the same for a program: { success, diagnoses, repairs }" },
+    { "collegedb doctor", "Says what is wrong, and how to mend it." },
+    { "collegedb doctor --repair", "Ends what dead programs have left, and takes existing data over." },
+    { "collegedb doctor --json", "Writes it as { success, diagnoses, repairs }." },
   },
+  exits = { [3] = "there are faults" },
   auto_migrate = false,
   options = function(parser)
     parser:flag("--repair", "End what dead programs have left, and take over what awaits it.")

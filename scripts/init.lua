@@ -1,5 +1,6 @@
 -- collegedb init: a config and empty shards to begin with.
 
+local errors = require "collegedb.errors"
 local host = require "collegedb.host"
 
 local template = [[
@@ -44,7 +45,7 @@ return {
       files[#files + 1] = shards[i][1]
     end
     for _, path in ipairs(files) do
-      if host.exists(path) then error(path .. " is there already; nothing was written", 0) end
+      if host.exists(path) then errors.raise("CONFIG", nil, "%s is there already; nothing was written", path) end
     end
     if not ctx.args.dry_run then
       assert(host.make_folder(dir))

@@ -1,6 +1,8 @@
 -- collegedb integrate: takes the existing rows of shards over, and lists what conflicts. Conflicts and other
 -- findings are exit status 3; what stops the work is a failure like any other, 1.
 
+local terminal = require "collegedb.terminal"
+
 local conflicts_shown <const> = 20
 
 local function split(list)
@@ -13,15 +15,15 @@ end
 local function print_report(report)
   print(("%s: %d tables, %d records, %d mappings created, %d conflicts"):format(report.shard_name,
     report.tables_processed, report.total_records, report.mappings_created, report.conflict_count))
-  for _, issue in ipairs(report.issues) do print("  issue: " .. tostring(issue)) end
+  for _, issue in ipairs(report.issues) do print("  " .. terminal.paint("issue:", "yellow") .. " " .. issue) end
   for _, note in ipairs(report.notes) do print("  note: " .. note) end
   for i, conflict in ipairs(report.conflicts) do
     if i > conflicts_shown then
       print(("  … and %d more conflicts"):format(report.conflict_count - conflicts_shown))
       break
     end
-    print(("  conflict: %s of %s is on %s and on %s%s"):format(tostring(conflict.key), conflict.table, conflict.shard,
-      conflict.other_shard, conflict.resolved and ", which stands" or ""))
+    print(("  %s %s of %s is on %s and on %s%s"):format(terminal.paint("conflict:", "red"), tostring(conflict.key),
+      conflict.table, conflict.shard, conflict.other_shard, conflict.resolved and ", which stands" or ""))
   end
 end
 

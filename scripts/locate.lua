@@ -1,6 +1,7 @@
 -- collegedb locate: where a key lives, and why.
 
 local core = require "collegedb.core"
+local terminal = require "collegedb.terminal"
 
 -- What db:locate answers, in words.
 local reasons = {
@@ -48,7 +49,8 @@ return {
     if ctx.args.json then
       ctx.print_json { key = ctx.args.key, shard = shard, how = how }
     else
-      print(("%s (%s)"):format(shard or "unknown", reasons[how] or tostring(how)))
+      local where = terminal.paint(shard or "unknown", shard and "bold" or "yellow")
+      print(("%s (%s)"):format(where, reasons[how] or tostring(how)))
     end
     return shard and 0 or 1
   end,

@@ -1,26 +1,9 @@
 -- collegedb report: the whole database on one HTML page. What needs somebody's attention is exit status 3.
 
 local config = require "collegedb.config"
-local doctor = require "collegedb.doctor"
-local errors = require "collegedb.errors"
 local page = require "collegedb.report_page"
 local report = require "collegedb.report"
 local report_file = require "collegedb.report_file"
-local statistics = require "collegedb.statistics"
-
--- Of a database that does not open the page says what the doctor says. What is wrong with the call or the config is no
--- matter for a page.
-local function collect(ctx)
-  local opened, db = pcall(function() return ctx.db end)
-  if opened then
-    statistics.only_look(db)
-    return report.collect(db, { config = ctx.args.config, verify = not ctx.args.no_verify, limit = ctx.args.limit,
-      statistics = ctx.config.statistics_dir ~= nil, on_progress = ctx.progress })
-  end
-  local about_call = { CONFIG = true, USAGE = true, SCRIPT = true }
-  if not errors.is_error(db) or about_call[db.code] then error(db, 0) end
-  return report.unopened(doctor.run(ctx.config).diagnoses, { config = ctx.args.config })
-end
 
 local function check_arguments(ctx)
   local args = ctx.args
@@ -54,7 +37,6 @@ return {
   },
   exits = { [3] = "written, and something in it needs attention" },
   resume = true,
-  auto_migrate = false,
   options = function(parser)
     parser:option("-o --output", "Where to write the page; - is standard output."):argname "FILE"
     parser:flag("--no-verify", "Do not compare rows with where their keys are looked for.")
@@ -70,7 +52,8 @@ return {
       end
     end
     check_file()
-    local data = collect(ctx)
+    local data = report.collect(ctx.config, { config = args.config, verify = not args.no_verify, limit = args.limit,
+      on_progress = ctx.progress })
     ctx.progress()
     if args.json then ctx.print_json(data) end
     if args.output == "-" then

@@ -40,12 +40,15 @@ local function watch(reader, ctx, interval, in_place)
   end
 end
 
+-- The terminal's other screen, without a cursor, and with lines that end at its edge; and back.
+local ENTER <const>, LEAVE <const> = "\27[?1049h\27[?25l\27[?7l", "\27[?7h\27[?25h\27[?1049l"
+
 -- Whatever ends it, the terminal is left as it was.
 local function watch_until_stopped(reader, ctx, interval)
   local in_place = not ctx.args.json and require("collegedb.terminal").is_terminal()
-  if in_place then io.write "\27[?1049h\27[?25l" end
+  if in_place then io.write(ENTER) end
   local _, err = pcall(watch, reader, ctx, interval, in_place)
-  if in_place then io.write "\27[?25h\27[?1049l" end
+  if in_place then io.write(LEAVE) end
   io.flush()
   if errors.is_interrupt(err) then return 0 end
   error(err, 0)
@@ -69,13 +72,14 @@ return {
   summary = "Show the shards, their keys and sizes, the balance, and what goes on.",
   usage = "status [--watch [SECONDS]]",
   description = "It only looks: nothing is changed, and programs go on. Latencies and errors are those that running "
-    .. "programs measure, if the config has a statistics_dir. Exit status 3: something is not reached, or a move was "
-    .. "left half way.",
+    .. "programs measure, if the config has a statistics_dir.",
+  group = "Looking after it",
   examples = {
-    { "collegedb status", "shards, keys, bytes, balance, moves and latencies" },
-    { "collegedb status --watch 5", "the same, drawn anew every 5 seconds until Ctrl-C" },
-    { "collegedb status --json", "the same for a program, one line of JSON" },
+    { "collegedb status", "Shows shards, keys, bytes, balance, moves and latencies." },
+    { "collegedb status --watch 5", "Draws it anew every 5 seconds, until Ctrl-C." },
+    { "collegedb status --json", "Writes it as one line for a program." },
   },
+  exits = { [3] = "a shard or the directory is not reached, or a move was left half way" },
   auto_migrate = false,
   options = function(parser)
     parser:option("--watch", "Draw it anew every SECONDS (2).", nil, nil, "?"):argname "SECONDS"

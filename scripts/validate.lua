@@ -3,8 +3,16 @@
 
 local core = require "collegedb.core"
 local existing = require "collegedb.existing"
+local terminal = require "collegedb.terminal"
 
 local conflicts_shown <const> = 20
+
+-- What the default rules say of a table, unless the config routes it by another column.
+local function look_at(shard, table_name, key_column)
+  local found = existing.validate_table_for_sharding(shard, table_name)
+  if found.primary_key_column == key_column then return found end
+  return existing.validate_table_for_sharding(shard, table_name, key_column)
+end
 
 -- The tables of a shard with the keys by which the config routes them.
 local function tables_of(db, name)
@@ -13,7 +21,7 @@ local function tables_of(db, name)
   for _, table_name in ipairs(existing.list_tables(shard)) do
     local found = state:table(table_name)
     if found and found.shards[index] then
-      list[#list + 1] = existing.validate_table_for_sharding(shard, table_name, found.key_column)
+      list[#list + 1] = look_at(shard, table_name, found.key_column)
     end
   end
   return list
@@ -36,21 +44,22 @@ local function validate(db, name, progress)
 end
 
 local function print_found(found)
+  local yellow_issue = terminal.paint("issue:", "yellow")
   print(("%s: %d tables with a key, %d records, %d conflicts"):format(found.shard, #found.tables, found.records,
     found.conflict_count))
   for _, each in ipairs(found.tables) do
     local follows = each.follows and (", follows %s"):format(each.follows) or ""
     print(("  %s: key %s%s, %d records"):format(each.table_name, each.primary_key_column, follows, each.record_count))
-    for _, issue in ipairs(each.issues) do print("    issue: " .. issue) end
+    for _, issue in ipairs(each.issues) do print("    " .. yellow_issue .. " " .. issue) end
   end
-  for _, issue in ipairs(found.issues) do print("  issue: " .. issue) end
+  for _, issue in ipairs(found.issues) do print("  " .. yellow_issue .. " " .. issue) end
   for i, conflict in ipairs(found.conflicts) do
     if i > conflicts_shown then
       print(("  … and %d more conflicts"):format(found.conflict_count - conflicts_shown))
       break
     end
-    print(("  conflict: %s of %s is on %s and on %s"):format(tostring(conflict.key), conflict.table, found.shard,
-      conflict.other_shard))
+    print(("  %s %s of %s is on %s and on %s"):format(terminal.paint("conflict:", "red"), tostring(conflict.key),
+      conflict.table, found.shard, conflict.other_shard))
   end
 end
 

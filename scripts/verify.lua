@@ -1,5 +1,7 @@
 -- collegedb verify: compares rows, keys and entries. Findings are exit status 3; with --repair those that are left.
 
+local terminal = require "collegedb.terminal"
+
 local shown <const> = 20 -- findings that are printed; --json has them all
 
 local kinds <const> = { "doubled", "misplaced", "unmapped", "orphaned", "leftover", "lost",
@@ -62,7 +64,7 @@ return {
     else
       print_counts(report)
       print_findings(report)
-      print(report.success and "all is well" or "there are findings")
+      print(report.success and terminal.paint("all is well", "green") or terminal.paint("there are findings", "red"))
     end
     return report.success and 0 or 3
   end,

@@ -7,7 +7,10 @@ local doctor = require "collegedb.doctor"
 local fixture = require "spec.support.fixture"
 local gateways = require "spec.support.gateway"
 local json = require "collegedb.json"
+local faults = require "spec.support.faults"
 local net = require "collegedb.net"
+local normalize = require("collegedb.config").normalize
+local status = require "collegedb.status"
 
 describe("doctor on services", function()
   local server
@@ -83,11 +86,52 @@ describe("doctor on services", function()
     assert.matches("fault one: .*not in COLLEGEDB_DATABASES | see that its name is right", text)
   end)
 
-  it("does not wait for what is not there, and tells the rest", function()
-    local nobody = collegedb.d1 { database = "x", endpoint = "http://127.0.0.1:1" }
+  it("looks at a directory in D1, as status does, and is no program that has it open", function()
+    local given = config { kv = gateway():shard "TWO" }
+    local db = fixture.open(given)
+    db:ensure_schema "CREATE TABLE users (id TEXT PRIMARY KEY)"
+    for i = 1, 10 do db:insert("k" .. i, "INSERT INTO users VALUES (?)", { "k" .. i }) end
+    for _, kv in ipairs { given.kv, gateway():coordinator() } do
+      local at = config { kv = kv }
+      if kv ~= given.kv then collegedb.open(at):close() end
+      local reader = status.new(normalize(at))
+      local report = reader:read()
+      reader:close()
+      assert.same({ 10, true, kv == given.kv and 1 or 0 }, { report.keys, report.healthy, report.programs.count })
+      assert.is_true(report.shards[1].latency > 0 and report.directory.epoch > 0)
+    end
+    local text, report = said(given)
+    assert.is_true(report.success, json.encode(report))
+    assert.matches("ok directory: d1 TWO answers in %d+ ms", text)
+  end)
+
+  it("gives up in time on what never answers", function()
+    faults.start()
+    finally(faults.stop)
+    local deaf = collegedb.gateway { url = faults.origin "deaf", token = "t", deadline = 0.5 }
     local given = config()
     collegedb.open(given):close()
-    local gone = collegedb.gateway { url = "http://127.0.0.1:1", token = "t" }
+    given.shards[3] = { name = "deaf", deaf:shard "DB" }
+    local began = core.now()
+    local text, report = said(given)
+    assert.matches("ok one: .*\nfault deaf: .*deadline", text)
+    given.kv = deaf:coordinator()
+    text = said(given)
+    assert.matches("fault directory: ", text)
+    assert.is_false(report.success)
+    local reader = status.new(normalize(given))
+    local read = reader:read()
+    reader:close()
+    assert.is_false(read.healthy)
+    assert.same({ "open", "unreachable" }, { read.shards[1].state, read.shards[3].state })
+    assert.is_true(core.now() - began < 30000)
+  end)
+
+  it("does not wait for what is not there, and tells the rest", function()
+    local nobody = collegedb.d1 { database = "x", endpoint = "http://127.0.0.1:1", deadline = 1 }
+    local given = config()
+    collegedb.open(given):close()
+    local gone = collegedb.gateway { url = "http://127.0.0.1:1", token = "t", deadline = 1 }
     for i = 1, 5 do given.shards[#given.shards + 1] = { name = "gone" .. i, gone:shard("DB" .. i) } end
     given.shards[#given.shards + 1] = { name = "rest", nobody }
     local began = core.now()

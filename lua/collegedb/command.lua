@@ -205,10 +205,10 @@ local function new_context(name, args, cmd)
   local lazy = {
     config = function() return command.load_config(args.config) end,
     db = function()
+      if args.dry_run then return require("collegedb.existing").open(ctx.config, true) end -- makes no file
       local config = {}
       for field, value in pairs(ctx.config) do config[field] = value end
       if cmd.auto_migrate ~= nil then config.auto_migrate = cmd.auto_migrate end
-      if args.dry_run then config.auto_migrate = false end
       return require("collegedb").open(config)
     end,
   }

@@ -31,7 +31,7 @@ _collegedb() {
 complete -F _collegedb collegedb
 ]]
 
-local ZSH <const> = [[
+local ZSH <const> = [=[
 #compdef collegedb
 # Completion for collegedb. In ~/.zshrc, after compinit: eval "$(collegedb completion zsh)"
 _collegedb() {
@@ -44,8 +44,9 @@ _collegedb() {
   found=("${(@)found:#}")
   (( $#found )) && compadd -- "${found[@]}"
 }
-compdef _collegedb collegedb
-]]
+# As a file of fpath it is the function itself, called for the first time.
+if [[ $funcstack[1] = _collegedb ]]; then _collegedb "$@"; else compdef _collegedb collegedb; fi
+]=]
 
 command_completion.scripts = { bash = BASH, zsh = ZSH }
 

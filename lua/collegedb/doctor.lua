@@ -10,6 +10,7 @@ local files = require "collegedb.doctor_files"
 local instance = require "collegedb.instance"
 local leftovers = require "collegedb.verify_leftovers"
 local look = require "collegedb.look"
+local recovery = require "collegedb.recovery"
 local reports = require "collegedb.verify_report"
 local seen_moves = require "collegedb.seen_moves"
 local services = require "collegedb.doctor_services"
@@ -53,11 +54,20 @@ local function open(given, add)
     "mend what the faults before this one say, or what it names")
 end
 
+-- What keeps moves from their end also when it is tried: by number.
+local function find_obstacles(state)
+  local found = {}
+  for _, each in ipairs(state.directory.keeps_journal and select(2, recovery.run(state)) or {}) do
+    if each.how == "stuck" then found[each.number] = each.why end
+  end
+  return found
+end
+
 local function repair(db)
   local run = { state = core.state(db), report = reports.new(), repair = true }
   verify.repair(run)
   for index in ipairs(run.state.shards) do leftovers.check(run, index) end
-  return run.report.repairs
+  return { repairs = run.report.repairs, obstacles = find_obstacles(run.state) }
 end
 
 -- Runs `f` on a look at the set-up.
@@ -88,7 +98,9 @@ local function note_ended(repairs, before, after)
   end
 end
 
--- What was repaired; nothing where the database does not open.
+-- What was repaired, nothing where the database does not open; and what is in the way of moves.
+---@return string[] repairs
+---@return table<integer, string>? obstacles
 local function repair_all(given, settings, add)
   local before = with_look(settings, dead_moves)
   local db = open(given, add)
@@ -96,9 +108,9 @@ local function repair_all(given, settings, add)
   local done, answer = pcall(repair, db)
   db:close()
   if not done and not errors.is_error(answer) then error(answer, 0) end
-  local repairs = done and answer or {}
+  local repairs = done and answer.repairs or {}
   note_ended(repairs, before, with_look(settings, dead_moves))
-  if done then return repairs end
+  if done then return repairs, answer.obstacles end
   add(answer.shard or "config", "fault", ("the repair was not ended: %s"):format(answer.message),
     "mend that, and repair again")
   return repairs
@@ -124,17 +136,31 @@ local function add_problems(add, settings, seen)
   end
 end
 
+-- Shards that are not reached, and of which nothing else has said so: such as those that the directory alone knows.
+local function add_unreached(list, add, seen)
+  local told = {}
+  for _, each in ipairs(list) do told[each.about] = told[each.about] or each.state == "fault" end
+  for _, each in ipairs(seen.shards) do
+    if each.error and not told[each.shard.name] then
+      add(each.shard.name, "fault", each.error.message, "see that it is where the config, or the directory, says")
+    end
+  end
+end
+
 -- Whether an opening by the way would do no harm, and take no time: all is there and answers, and nothing waits for it.
-local function examine(seen, add, settings)
-  local waits = false
+---@param run { add: function, settings: table, list: table, obstacles: table<integer, string>? }
+local function examine(seen, run)
+  local add, settings = run.add, run.settings
+  local waits = not (seen.state.epoch or seen.is_new)
   services.check(add "services", settings, seen)
   if seen.state.epoch then
-    waits = directory.check(add, settings, seen)
+    waits = directory.check(add, settings, seen, run.obstacles) or waits
   else
     add_problems(add "directory", settings, seen)
   end
   waits = shards.check(add, seen, waits) or waits
   doctor_config.check_scripts(add "scripts", settings, seen)
+  add_unreached(run.list, add "shards", seen)
   for _, each in ipairs(seen.shards) do waits = waits or (each.error ~= nil and each.shard.value.remote ~= nil) end
   return not waits
 end
@@ -155,11 +181,14 @@ function doctor.run(given, mend, options)
   local add = adder(report.diagnoses)
   local settings, usable = doctor_config.read(add "settings", given)
   if settings then
-    if mend then report.repairs = repair_all(usable, settings, add "opening") end
+    local obstacles
+    if mend then report.repairs, obstacles = repair_all(usable, settings, add "opening") end
     local all = files.check(add, settings)
     check_secret(add "permissions", options or {})
     doctor_config.check_settings(add "settings", settings)
-    if with_look(settings, examine, add, settings) and all and not mend then try_opening(usable, add "opening") end
+    local fine = with_look(settings, examine, { add = add, settings = settings, list = report.diagnoses,
+      obstacles = obstacles })
+    if fine and all and not mend then try_opening(usable, add "opening") end
     doctor_config.check_versions(add "versions", settings)
   end
   for _, each in ipairs(report.diagnoses) do report.success = report.success and each.state ~= "fault" end

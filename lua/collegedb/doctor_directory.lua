@@ -80,22 +80,29 @@ end
 
 -- --- moves -----------------------------------------------------------------------------------
 
-local function check_move(add, move)
-  local needs_shard = move.why:find "^it needs"
-  add("directory", "fault", ("move %d from %s to %s was left %s: %s"):format(move.number, move.from, move.to,
-    move.step == "committed" and "when its keys had left, and not all was cleared" or "half way", move.why),
-    needs_shard and "name that shard in the config, and see that it is there; then collegedb doctor --repair"
-    or "collegedb doctor --repair; the next program that opens the database does it too")
+local function advice_for(move, obstacle)
+  if obstacle then return "mend what it says, such as a row that is in the way; then collegedb doctor --repair" end
+  if move.why:find "^it needs" then
+    return "name that shard in the config, and see that it is there; then collegedb doctor --repair"
+  end
+  return "collegedb doctor --repair; the next program that opens the database does it too"
+end
+
+---@param obstacle string? what was in the way when its end was tried
+local function check_move(add, move, obstacle)
+  local left = move.step == "committed" and "when its keys had left, and not all was cleared" or "half way"
+  add("directory", "fault", ("move %d from %s to %s was left %s: %s"):format(move.number, move.from, move.to, left,
+    obstacle or move.why), advice_for(move, obstacle))
 end
 
 ---@return boolean any moves that somebody must end
-local function check_moves(add, seen)
+local function check_moves(add, seen, obstacles)
   local live, longest, dead = 0, 0, false
   for _, move in ipairs(seen_moves.read(seen)) do
     if move.live then
       live, longest = live + 1, math.max(longest, move.lease + 1)
     else
-      check_move(add, move)
+      check_move(add, move, obstacles[move.number])
       dead = true
     end
   end
@@ -119,8 +126,9 @@ end
 ---@param adder fun(topic: string): fun(about: string, state: string, what: string, mend: string?)
 ---@param settings table a normalized config
 ---@param seen collegedb.Look with an epoch
+---@param obstacles table<integer, string>? what is in the way of moves, where their end was tried
 ---@return boolean waits an opening of the database would change something
-function doctor_directory.check(adder, settings, seen)
+function doctor_directory.check(adder, settings, seen, obstacles)
   local state, add = seen.state, adder "directory"
   check_entries(add, seen)
   check_homes(add, seen)
@@ -130,7 +138,7 @@ function doctor_directory.check(adder, settings, seen)
   local waits = check_placement(add, seen, settings)
   if state.directory.keeps_journal then
     waits = check_numbers(adder "moves", state) or waits
-    waits = check_moves(adder "moves", seen) or waits
+    waits = check_moves(adder "moves", seen, obstacles or {}) or waits
   end
   return waits
 end

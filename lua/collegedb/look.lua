@@ -75,7 +75,10 @@ end
 local function single_directory(self, kv, secret)
   local single = require "collegedb.single_directory"
   local shard = kv
-  if type(kv) == "table" then
+  if type(kv) == "table" and shards.is_file(kv.path) and not core.file_id(kv.path) then
+    self.is_new = true
+    return nil
+  elseif type(kv) == "table" then
     shard = kv:open(tostring(kv):sub(1, 127), SECONDS)
     self.owned[#self.owned + 1] = shard
   end

@@ -1,46 +1,38 @@
---- Collects what a report says of a database: shards, their keys and bytes, latencies and errors, the directory, what
--- verify finds, and what a rebalance would do. It reads only. What can not be had, because a shard does not answer, is
--- said in its place, and the rest is collected all the same.
+--- Collects what a report says of a set-up: what `collegedb status` says (lua/collegedb/status.lua), with the durations
+-- in full; what verify finds; and what a rebalance would do. For these two the database is opened, when all of it is
+-- there; nothing is repaired or moved. What can not be had is said in its place, and the rest is collected all the
+-- same.
 --
 -- The result is plain data, as `collegedb report --json` prints it; lua/collegedb/report_page.lua makes a page of it.
 
+local config = require "collegedb.config"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local health = require "collegedb.report_health"
-local stats = require "collegedb.stats"
+local instance = require "collegedb.instance"
+local statistics = require "collegedb.statistics"
+local status = require "collegedb.status"
+require "collegedb.database" -- the methods of what instance.open gives
 
 local report = {}
 
----@class collegedb.ReportShard
----@field name string
----@field region string?
----@field weight number
----@field state "open"|"closed"|"draining"|"drained"|"waiting"|"shared" what docs/commands.md says of each
----@field keys integer? that live there; nil where it could not be asked
----@field bytes integer?
+---@class collegedb.ReportShard: collegedb.ShardStatus
 ---@field share number? of all keys, 0 to 1
----@field byte_share number?
----@field ideal number the share that its weight gives it
----@field entries integer of the directory that name it
----@field conflicts integer that its integration met
----@field reachable boolean
----@field latency number? ms
----@field error string? why it could not be asked
----@field measured table? its part of db:statistics()
+---@field size_share number? of all bytes
+---@field ideal number the share that its weight gives it, among the shards that answer
+---@field reads integer? statements that running programs ran; nil where none tells, as the fields that follow
+---@field writes integer?
+---@field errors_by_code table<string, integer>?
+---@field slow integer?
 
----@class collegedb.Report
+---@class collegedb.Report: collegedb.Status
 ---@field version string
----@field made integer unix seconds
 ---@field config string? the config's path
----@field opened boolean false: the database did not open, and only `diagnoses` is there besides
+---@field shards collegedb.ReportShard[] `read` and `write` with their buckets
 ---@field health { state: "good"|"attention"|"bad", findings: collegedb.ReportFinding[] }
----@field totals { keys: integer, bytes: integer, balance: number? }
----@field shards collegedb.ReportShard[]
----@field directory table
----@field statistics table? of db:statistics(), without its shards
----@field verify table? of db:verify(), or { left_out = true }, or { error = "…" }
----@field rebalance table? of a dry run, with `balance` as it would be and each shard's keys; or { error = "…" }
----@field diagnoses table[]? of collegedb.doctor
+---@field verify table of db:verify(), with `rows` of `rows_total`; or { left_out = true }, or { error = "…" }
+---@field rebalance table { keys, moves, after, balance } of a dry run, `after` each shard's keys; or { error = "…" }
+---@field diagnoses table[]? of collegedb.doctor, where the database does not open
 
 ---Seconds that may be spent looking at rows, twice: once to verify, once for the dry run.
 report.LIMIT = 60
@@ -53,113 +45,63 @@ local function attempt(f, ...)
   return nil, answer
 end
 
--- --- shards ---------------------------------------------------------------------------------
+-- --- what status says, and more ---------------------------------------------------------------
 
-local function state_of(state, index)
-  local epoch, shard = state.epoch, state.shards[index]
-  if epoch.sealed[index] then return "drained" end
-  if epoch.drained[index] then return "draining" end
-  if shard.external_writers then return "shared" end
-  if epoch.awaits[index] then return "waiting" end
-  return shard.allocate and "open" or "closed"
+local TAKES_NONE <const> = { ["no new keys"] = true, draining = true, closed = true }
+
+-- A shard that takes no new keys is to have none. Shares are those of the keys that could be counted.
+local function weight_of(shard) return (TAKES_NONE[shard.state] or not shard.count) and 0 or shard.weight end
+
+local function add_shares(self)
+  local weights = 0
+  for _, shard in ipairs(self.shards) do weights = weights + weight_of(shard) end
+  for _, shard in ipairs(self.shards) do
+    shard.share = shard.count and (self.keys > 0 and shard.count / self.keys or 0)
+    shard.size_share = shard.size and (self.size > 0 and shard.size / self.size or 0)
+    shard.ideal = weights > 0 and weight_of(shard) / weights or 0
+  end
 end
 
--- A shard that did not answer just now is not asked again: that could take its time.
-local function ask_shard(state, index, told)
-  local shard, problem, keys, bytes = state.shards[index], told.error, nil, nil
-  if told.reachable then
-    keys, problem = attempt(stats.keys, state, index, shard.inner)
-    if keys then bytes, problem = attempt(shard.handle.size, shard.handle) end
+local COUNTED <const> = { "reads", "writes", "errors", "errors_by_code", "slow", "read", "write" }
+
+local function add_durations(self, folder)
+  if self.statistics.programs == 0 then return end
+  local names = {}
+  for i, shard in ipairs(self.shards) do names[i] = shard.binding end
+  for i, each in ipairs(statistics.of_folder(folder, names).shards) do
+    for _, field in ipairs(self.shards[i] and COUNTED or {}) do self.shards[i][field] = each[field] end
   end
-  return {
-    name = shard.name, region = shard.region, weight = shard.weight, state = state_of(state, index),
-    keys = keys, bytes = bytes, conflicts = state.epoch.conflicts[index] or 0,
-    reachable = keys ~= nil, latency = told.latency, error = problem and tostring(problem) or nil,
-  }
 end
 
--- The shares that weights give; a shard that takes no new keys is to have none.
-local function add_shares(list)
-  local keys, bytes, weights = 0, 0, 0
-  local function takes(shard) return (shard.state == "closed" or shard.state:find "^drain") and 0 or shard.weight end
-  for _, shard in ipairs(list) do
-    keys, bytes, weights = keys + (shard.keys or 0), bytes + (shard.bytes or 0), weights + takes(shard)
-  end
-  for _, shard in ipairs(list) do
-    shard.share = shard.keys and (keys > 0 and shard.keys / keys or 0)
-    shard.byte_share = shard.bytes and (bytes > 0 and shard.bytes / bytes or 0)
-    shard.ideal = weights > 0 and takes(shard) / weights or 0
-  end
-  return keys, bytes
+local function name_of(strategy)
+  if type(strategy) ~= "table" then return type(strategy) == "string" and strategy or "a function of the config" end
+  return strategy.write and name_of(strategy.write) or strategy.name or "a table of the config"
 end
 
---- How much of the keys is where the weights would have it, 0 to 1.
----@param list { keys: integer?, ideal: number }[]
----@return number? # nil without keys
-function report.balance(list)
-  local total, off = 0, 0
-  for _, shard in ipairs(list) do total = total + (shard.keys or 0) end
-  if total == 0 then return nil end
-  for _, shard in ipairs(list) do off = off + math.abs((shard.keys or 0) / total - shard.ideal) end
-  return 1 - off / 2
-end
-
--- --- directory --------------------------------------------------------------------------------
-
--- Moves whose movers live, and those that were left half way.
-local function moves_of(state)
-  local directory, list = state.directory, {}
-  if not directory.keeps_journal then return list end
-  for row in directory.journal:each [[SELECT number, source, target, lease - unixepoch() AS lease
-      FROM _collegedb_moves ORDER BY number LIMIT 100]] do
-    list[#list + 1] = { number = row.number, from = directory:name_of(row.source), to = directory:name_of(row.target),
-      left = row.lease < 0 }
-  end
-  return list
-end
-
--- Workflows that are at work, or were interrupted.
-local function jobs_of(state)
-  local directory, list = state.directory, {}
-  if not directory.keeps_journal then return list end
-  for row in directory.journal:each "SELECT workflow, subject, step FROM _collegedb_jobs ORDER BY id LIMIT 100" do
-    list[#list + 1] = { workflow = row.workflow, step = row.step, shard = directory:name_of(row.subject) }
-  end
-  return list
-end
-
-local function directory_of(state, list)
-  local directory, total = state.directory, 0
-  local counts = directory:counts()
-  for id, n in pairs(counts) do
-    total = total + n
-    local index = state.epoch.index_of[id]
-    if index and list[index] then list[index].entries = n end
-  end
-  for _, shard in ipairs(list) do shard.entries = shard.entries or 0 end
-  return {
-    where = tostring(directory.path), epoch = state.epoch.number, entries = total,
-    placement = state:family() == "hash" and "hash" or tostring(state.strategy.write.name or "a strategy"),
-    retiring = #state.epoch.placements - 1, moves = moves_of(state), jobs = jobs_of(state),
-  }
+local function look(reader, settings, opts)
+  local self = reader:read()
+  self.at = opts.now or self.at
+  self.version, self.config = core.version, opts.config
+  self.directory.strategy = name_of(settings.strategy)
+  add_shares(self)
+  add_durations(self, settings.statistics_dir)
+  return self
 end
 
 -- --- what is looked at row by row ----------------------------------------------------------------
 
 -- Hands progress on, and stops what takes longer than the limit.
-local function bounded(progress, limit, label)
+local function bounded(opts, label)
   local began, stopped = core.now(), false
   return function(done, total, what)
-    if progress then progress(done, total, ("%s: %s"):format(label, what or "")) end
-    stopped = limit > 0 and core.now() - began > limit * 1000
+    if opts.on_progress then opts.on_progress(done, total, ("%s: %s"):format(label, what or "")) end
+    stopped = opts.limit > 0 and core.now() - began > opts.limit * 1000
     return not stopped
   end, function() return stopped end
 end
 
 local function verify(db, opts)
-  if opts.verify == false then return { left_out = true } end
-  local tell = bounded(opts.on_progress, opts.limit, "verifying")
-  local done, total = 0, 0
+  local tell, done, total = bounded(opts, "verifying"), 0, 0
   local looked, why = attempt(db.verify, db, { on_progress = function(at, of, what)
     done, total = at, of
     return tell(at, of, what)
@@ -173,18 +115,18 @@ end
 local function after_moves(list, moves)
   local after, by_name = {}, {}
   for i, shard in ipairs(list) do
-    after[i] = { name = shard.name, keys = shard.keys or 0, ideal = shard.ideal }
-    by_name[shard.name] = after[i]
+    after[i] = { binding = shard.binding, count = shard.count or 0, weight = shard.weight, state = shard.state }
+    by_name[shard.binding] = after[i]
   end
   for _, move in ipairs(moves) do
     local from, to = by_name[move.from], by_name[move.to]
-    if from and to then from.keys, to.keys = math.max(from.keys - move.keys, 0), to.keys + move.keys end
+    if from and to then from.count, to.count = math.max(from.count - move.keys, 0), to.count + move.keys end
   end
   return after
 end
 
 local function rebalance(db, opts, list)
-  local tell, stopped = bounded(opts.on_progress, opts.limit, "planning")
+  local tell, stopped = bounded(opts, "planning")
   local plan, why = attempt(db.rebalance, db, { dry_run = true, on_progress = tell })
   if not plan then return { error = tostring(why) } end
   if stopped() and not plan.finished then
@@ -192,61 +134,72 @@ local function rebalance(db, opts, list)
     return { error = form:format(opts.limit) }
   end
   local after = after_moves(list, plan.moves)
-  return { keys = plan.planned, moves = plan.moves, after = after, balance = report.balance(after) }
+  return { keys = plan.planned, moves = plan.moves, after = after, balance = status.balance(after, "count") }
+end
+
+-- Opening makes what is not there, and waits for what does not answer: that is not for who only reports.
+local function obstacle(self)
+  if self.directory.error then return "the directory does not answer" end
+  if self.directory.new then return "the database was never opened" end
+  for _, shard in ipairs(self.shards) do
+    if shard.state == "unreachable" then return shard.binding .. " does not answer" end
+    if shard.state == "new" then return shard.binding .. " was never opened" end
+  end
+end
+
+local function open(given)
+  local settings = {}
+  for field, value in pairs(given) do settings[field] = value end
+  settings.auto_migrate, settings.statistics_dir, settings.on_event = false, nil, nil
+  return attempt(instance.open, settings)
+end
+
+-- The report's fields verify and rebalance, and diagnoses where the database does not open.
+local function look_at_rows(self, given, opts)
+  local left_out = opts.verify == false and { left_out = true } or nil
+  local function failed(why, diagnoses)
+    return { rebalance = { error = why }, verify = left_out or { error = why }, diagnoses = diagnoses }
+  end
+  local why = obstacle(self)
+  if why then return failed(why) end
+  local db, err = open(given)
+  if not db then
+    return failed("the database does not open: " .. tostring(err), require("collegedb.doctor").run(given).diagnoses)
+  end
+  local done, answer = pcall(function()
+    return { rebalance = rebalance(db, opts, self.shards), verify = left_out or verify(db, opts) }
+  end)
+  db:close()
+  if not done then error(answer, 0) end
+  return answer
+end
+
+local function collect(reader, given, opts)
+  local settings = reader.settings
+  local self = look(reader, settings, opts)
+  local rows = look_at_rows(self, given, opts)
+  -- Opening may have ended a dead program's moves, or found that a file is not the one that it was.
+  if not rows.rebalance.error then self = look(reader, settings, opts) end
+  for field, value in pairs(rows) do self[field] = value end
+  self.health = health.of(self)
+  return self
 end
 
 -- --- the whole ------------------------------------------------------------------------------------
 
-local function new(opts)
-  return { version = core.version, made = opts.now or os.time(), config = opts.config, opened = true,
-    totals = { keys = 0, bytes = 0 }, shards = {} }
-end
-
-local function measured(db, opts)
-  if opts.statistics == false then return nil, {} end
-  local told = db:statistics { all = true }
-  local shards = {}
-  for _, each in ipairs(told.shards) do shards[each.name] = each end
-  return { programs = told.programs, since = told.since, cache = told.cache }, shards
-end
-
 --- Collects a report.
----@param db userdata an open database
----@param opts { config: string?, verify: boolean?, statistics: boolean?, limit: number?, now: integer?, on_progress:
---- fun(done: integer?, total: integer?, label: string?)? }? verify and statistics = false leave these out; limit:
---- seconds for each look at all rows, 0 for none
+---@param given table a config
+---@param opts { config: string?, verify: boolean?, limit: number?, now: integer?, on_progress:
+--- fun(done: integer?, total: integer?, label: string?)? }? verify = false leaves it out; limit: seconds for each look
+--- at all rows, 0 for none
 ---@return collegedb.Report
-function report.collect(db, opts)
+function report.collect(given, opts)
   opts = setmetatable({ limit = opts and opts.limit or report.LIMIT }, { __index = opts })
-  local state, self = core.state(db), new(opts)
-  local told = db:health()
-  state:read_epoch()
-  attempt(state.refresh_catalog, state) -- as it was, when a shard does not answer
-  local shards
-  self.statistics, shards = measured(db, opts) -- before this report's own reads
-  for index, shard in ipairs(state.shards) do
-    if opts.on_progress then opts.on_progress(index - 1, #state.shards, "counting keys of " .. shard.name) end
-    self.shards[index] = ask_shard(state, index, told[shard.name])
-    self.shards[index].measured = shards[shard.name]
-  end
-  self.totals.keys, self.totals.bytes = add_shares(self.shards)
-  self.totals.balance = report.balance(self.shards)
-  self.directory = directory_of(state, self.shards)
-  self.rebalance = rebalance(db, opts, self.shards)
-  self.verify = verify(db, opts)
-  self.health = health.of(self)
-  return self
-end
-
---- The report of a database that does not open.
----@param diagnoses collegedb.Diagnosis[] the doctor's
----@param opts { config: string?, now: integer? }
----@return collegedb.Report
-function report.unopened(diagnoses, opts)
-  local self = new(opts)
-  self.opened, self.diagnoses = false, diagnoses
-  self.health = health.of(self)
-  return self
+  local reader = status.new(config.normalize(given))
+  local done, answer = pcall(collect, reader, given, opts)
+  reader:close()
+  if not done then error(answer, 0) end
+  return answer
 end
 
 return report

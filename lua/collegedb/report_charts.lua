@@ -110,11 +110,14 @@ local DECADES <const> = { [-9] = "1 ns", [-8] = "10 ns", [-7] = "100 ns", [-6] =
   [-4] = "100 µs", [-3] = "1 ms", [-2] = "10 ms", [-1] = "100 ms", [0] = "1 s", [1] = "10 s", [2] = "100 s" }
 
 local function decades(parts, axis, bottom)
-  for power = axis.low, axis.high, axis.high - axis.low > 6 and 2 or 1 do
+  local every = axis.high - axis.low > 5 and 2 or 1 -- so that names do not meet on a phone
+  for power = axis.low, axis.high do
     local x = (power - axis.low) / (axis.high - axis.low)
     local anchor = power == axis.low and "start" or power == axis.high and "end" or "middle"
     parts[#parts + 1] = line("grid", x, TOP, bottom)
-    parts[#parts + 1] = label("tick", x, bottom + 13, anchor, DECADES[power] or ("1e%d s"):format(power))
+    if (power - axis.low) % every == 0 then
+      parts[#parts + 1] = label("tick", x, bottom + 13, anchor, DECADES[power] or ("1e%d s"):format(power))
+    end
   end
 end
 

@@ -2,7 +2,6 @@
 -- of all.
 
 local charts = require "collegedb.report_charts"
-local statistics = require "collegedb.statistics"
 local text = require "collegedb.report_text"
 
 local latency = {}
@@ -10,24 +9,6 @@ local latency = {}
 local count, duration, user = text.count, text.duration, text.user
 
 local CARDS <const> = 12 -- histograms; of more shards the busiest have one
-
--- --- sums over shards -----------------------------------------------------------------------------
-
---- What all shards together did. (Durations of quick statements are samples: what ran is counted apart.)
----@param shards collegedb.ReportShard[]
----@return { read: collegedb.Histogram, write: collegedb.Histogram, reads: integer, writes: integer, errors: integer }
-function latency.totals(shards)
-  local function nothing() return { count = 0, sum = 0.0, buckets = {} } end
-  local all = { read = nothing(), write = nothing(), reads = 0, writes = 0, errors = 0 }
-  for _, shard in ipairs(shards) do
-    local measured = shard.measured
-    if measured then
-      all.read, all.write = statistics.sum(all.read, measured.read), statistics.sum(all.write, measured.write)
-      for _, name in ipairs { "reads", "writes", "errors" } do all[name] = all[name] + measured[name] end
-    end
-  end
-  return all
-end
 
 -- --- one shard --------------------------------------------------------------------------------------
 
@@ -65,12 +46,12 @@ local function buckets(read, write)
 end
 
 local function card(shard, axis)
-  local measured, read, write = shard.measured, shard.measured.read, shard.measured.write
-  local desc = ("reads, upwards: %d, p50 %s, p99 %s; writes, downwards: %d, p50 %s, p99 %s"):format(measured.reads,
-    duration(read.p50), duration(read.p99), measured.writes, duration(write.p50), duration(write.p99))
-  return ('<div class="card"><h3>%s</h3>%s<table>%s<tbody>%s%s</tbody></table>%s</div>'):format(user(shard.name),
-    charts.latency { read = read, write = write, axis = axis, title = "Latency of " .. shard.name, desc = desc },
-    HEADING, figures("reads", measured.reads, read), figures("writes", measured.writes, write), buckets(read, write))
+  local read, write = shard.read, shard.write
+  local desc = ("reads, upwards: %d, p50 %s, p99 %s; writes, downwards: %d, p50 %s, p99 %s"):format(shard.reads,
+    duration(read.p50), duration(read.p99), shard.writes, duration(write.p50), duration(write.p99))
+  return ('<div class="card"><h3>%s</h3>%s<table>%s<tbody>%s%s</tbody></table>%s</div>'):format(user(shard.binding),
+    charts.latency { read = read, write = write, axis = axis, title = "Latency of " .. shard.binding, desc = desc },
+    HEADING, figures("reads", shard.reads, read), figures("writes", shard.writes, write), buckets(read, write))
 end
 
 -- --- shards beyond those with a histogram -------------------------------------------------------------
@@ -84,25 +65,28 @@ local function others(list)
   local rows = {}
   for i, shard in ipairs(list) do
     rows[i] = ('<tr><th scope="row">%s</th><td class="number">%s</td><td class="number">%s</td></tr>'):format(
-      user(shard.name), brief(shard.measured.reads, shard.measured.read),
-      brief(shard.measured.writes, shard.measured.write))
+      user(shard.binding), brief(shard.reads, shard.read),
+      brief(shard.writes, shard.write))
   end
   return '<table class="others"><caption>The other shards, p50 / p99</caption>'
     .. text.heading({ "shard" }, { "reads", "writes" }) .. "<tbody>" .. table.concat(rows, "\n") .. "</tbody></table>"
 end
 
--- Shards on which statements ran, the busiest first when not all can have a histogram.
+local function ran(shard) return shard.reads + shard.writes end
+
+-- Shards of which durations are known, the busiest first when not all can have a histogram. (Of quick statements some
+-- are timed: what ran is counted apart.)
 local function busy(shards)
-  local list = {}
+  local list, places = {}, {}
   for i, shard in ipairs(shards) do
-    local measured = shard.measured
-    if measured and measured.read.count + measured.write.count > 0 then
-      list[#list + 1] = { name = shard.name, measured = measured, place = i,
-        ran = measured.reads + measured.writes }
+    if shard.read and shard.write and shard.read.count + shard.write.count > 0 then
+      list[#list + 1], places[shard] = shard, i
     end
   end
   if #list > CARDS then
-    table.sort(list, function(a, b) return a.ran ~= b.ran and a.ran > b.ran or a.ran == b.ran and a.place < b.place end)
+    table.sort(list, function(a, b)
+      return ran(a) > ran(b) or ran(a) == ran(b) and places[a] < places[b]
+    end)
   end
   return list
 end
@@ -121,14 +105,14 @@ end
 ---@param report collegedb.Report
 ---@return string html
 function latency.section(report)
-  if not report.statistics then
-    return frame("Not known: programs keep their figures to themselves until the config names a folder for them, "
+  if report.statistics.programs == 0 then
+    return frame(report.statistics.enabled and "No program that shares its figures is running."
+      or "Not known: programs keep their figures to themselves until the config names a folder for them, "
       .. "<code>statistics_dir</code>.")
   end
-  if report.statistics.programs == 0 then return frame "No program that shares its figures is running." end
   local list, cards, histograms = busy(report.shards), {}, {}
   for _, shard in ipairs(list) do
-    histograms[#histograms + 1], histograms[#histograms + 2] = shard.measured.read, shard.measured.write
+    histograms[#histograms + 1], histograms[#histograms + 2] = shard.read, shard.write
   end
   local axis = charts.axis(histograms)
   if not axis then return frame "No statement has run yet." end

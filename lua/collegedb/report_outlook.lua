@@ -35,32 +35,29 @@ end
 -- --- directory and cache -----------------------------------------------------------------------------
 
 local function move_text(move)
-  return ("<li>move %d, %s → %s%s</li>"):format(move.number, user(move.from or "?"), user(move.to or "?"),
-    move.left and ': <span class="tag bad">left half way</span>' or ", under way")
+  local keys = move.keys and ", " .. plural(move.keys, "key") or ""
+  return ("<li>move %d, %s → %s%s, %s%s</li>"):format(move.number, user(move.from), user(move.to), keys,
+    user(move.step), move.live and "" or ': <span class="tag bad">without a program</span>'
+    .. (move.why and "<small>" .. user(move.why) .. "</small>" or ""))
 end
 
-local function job_text(job)
-  return ("<li>%s%s, at its step %s</li>"):format(user(job.workflow), job.shard and " of " .. user(job.shard) or "",
-    user(job.step))
-end
-
-local function directory_facts(directory)
-  local left = 0
-  for _, move in ipairs(directory.moves) do left = left + (move.left and 1 or 0) end
-  local under_way = #directory.moves - left
+local function directory_facts(report)
+  local directory, moves = report.directory, report.moves
   return facts("Directory", {
-    { "where", '<span class="mono">' .. user(directory.where) .. "</span>" },
-    { "placement", user(directory.placement) },
-    { "epoch", count(directory.epoch) .. (directory.retiring > 0
-      and (", %s retiring"):format(plural(directory.retiring, "earlier placement")) or "") },
-    { "entries", count(directory.entries) },
-    { "moves under way", under_way == 0 and "none" or count(under_way) },
-    { "recovery", left == 0 and "not needed" or ("needed by %s"):format(plural(left, "move")) },
+    { "where", '<span class="mono">' .. user(directory.name) .. "</span>" },
+    { "strategy", user(directory.strategy) },
+    { "epoch", directory.epoch and count(directory.epoch) .. (directory.retiring > 0
+      and (", %s retiring"):format(plural(directory.retiring, "earlier placement")) or "") or "–" },
+    { "entries", directory.entries and count(directory.entries) or "–" },
+    { "moves under way", moves.live == 0 and "none" or count(moves.live) },
+    { "recovery", moves.waiting == 0 and "not needed" or ("needed by %s"):format(plural(moves.waiting, "move")) },
+    { "programs", report.programs.count and count(report.programs.count) .. (report.programs.names
+      and ": " .. user(report.programs.names) or "") or "–" },
   })
 end
 
 local function cache_facts(report)
-  local cache = report.statistics and report.statistics.cache
+  local cache = report.statistics.cache
   if not cache then return facts("Mapping cache", { { "measured", "no" } }) end
   return facts("Mapping cache", {
     { "hit rate", percent(cache.hit_rate) .. (cache.hit_rate and charts.bar { value = cache.hit_rate, full = 1,
@@ -75,9 +72,8 @@ end
 ---@param report collegedb.Report
 ---@return string html
 function outlook.directory(report)
-  local directory = report.directory
-  local list = first(directory.moves, move_text, ITEM) .. first(directory.jobs, job_text, ITEM)
-  return section("directory", "Directory and cache", nil, '<div class="pair">' .. directory_facts(directory)
+  local list = first(report.moves.list, move_text, ITEM)
+  return section("directory", "Directory and cache", nil, '<div class="pair">' .. directory_facts(report)
     .. cache_facts(report) .. "</div>" .. (list ~= "" and '<ul class="findings">' .. list .. "</ul>" or ""))
 end
 
@@ -160,25 +156,37 @@ end
 
 -- --- rebalance ---------------------------------------------------------------------------------------------
 
+--- How keys are spread, in a sentence.
+---@param balance collegedb.Balance?
+---@param shards integer
+---@return string
+function outlook.evenness(balance, shards)
+  if not balance or shards < 2 then return "There is one place for every key." end
+  if balance.ratio <= 1.005 then return "No shard has more keys than its weight gives it." end
+  return ("%s has %s times the keys that its weight gives it; no shard has more."):format(user(balance.shard),
+    text.number(balance.ratio))
+end
+
 local function shares_of(list)
-  local total, full = 0, 0
-  for _, shard in ipairs(list) do total = total + (shard.keys or 0) end
+  local total, most = 0, 0
   for _, shard in ipairs(list) do
-    full = math.max(full, shard.ideal, total > 0 and (shard.keys or 0) / total or 0)
+    total, most = total + (shard.count or 0), math.max(most, shard.count or 0)
   end
-  return math.max(total, 1), full
+  return math.max(total, 1), most / math.max(total, 1)
 end
 
 local function changes(report)
   local rows, plan = {}, report.rebalance
   local total, full = shares_of(report.shards)
   local _, full_after = shares_of(plan.after)
+  full = math.max(full, full_after)
+  for _, shard in ipairs(report.shards) do full = math.max(full, shard.ideal) end
   for i, shard in ipairs(report.shards) do
-    local before, after = shard.keys or 0, plan.after[i].keys
-    local chart = charts.change { before = before / total, after = after / total, mark = shard.ideal,
-      full = math.max(full, full_after), title = ("%s: %d keys, then %d"):format(shard.name, before, after) }
+    local before, after = shard.count or 0, plan.after[i].count
+    local chart = charts.change { before = before / total, after = after / total, mark = shard.ideal, full = full,
+      title = ("%s: %d keys, then %d"):format(shard.binding, before, after) }
     rows[i] = ('<tr><th scope="row">%s</th><td class="chart">%s</td><td class="number">%s</td><td class="number">'
-      .. "%s</td></tr>"):format(user(shard.name), chart, count(before), count(after))
+      .. "%s</td></tr>"):format(user(shard.binding, 40), chart, count(before), count(after))
   end
   return '<table class="shares changes"><caption>Keys, now and then</caption>'
     .. text.heading({ "shard", "share" }, { "now", "then" }) .. "<tbody>" .. table.concat(rows, "\n")
@@ -212,9 +220,12 @@ function outlook.rebalance(report)
     return section("rebalance", "Rebalancing", "<code>collegedb rebalance</code> would move nothing.")
   end
   for _, move in ipairs(plan.moves) do bytes = bytes + move.bytes end
-  local lead = ("<code>collegedb rebalance</code> would move %s, about %s. %s of the keys are where the weights would "
-    .. "have them; then %s would be."):format(plural(plan.keys, "key"), size(bytes), percent(report.totals.balance),
-    percent(plan.balance))
+  local lead = ("<code>collegedb rebalance</code> would move %s, about %s."):format(plural(plan.keys, "key"),
+    size(bytes))
+  if plan.balance and report.balance.keys then
+    local form = " Now one shard has %s times the keys that its weight gives it; then none would have more than %s."
+    lead = lead .. form:format(text.number(report.balance.keys.ratio), text.number(plan.balance.ratio))
+  end
   return section("rebalance", "Rebalancing", lead, '<div class="pair"><div>' .. changes(report) .. LEGEND .. "</div>"
     .. flows(plan) .. "</div>")
 end

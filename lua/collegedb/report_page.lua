@@ -3,6 +3,7 @@
 
 local charts = require "collegedb.report_charts"
 local core = require "collegedb.core"
+local failures = require "collegedb.report_failures"
 local health = require "collegedb.report_health"
 local latency = require "collegedb.report_latency"
 local outlook = require "collegedb.report_outlook"
@@ -48,20 +49,18 @@ local HEAD <const> = [[
 ]]
 
 local function head(report)
-  return HEAD:format(base64(core.sha256(style)), text.escape(report.version), text.moment(report.made), style)
-end
-
-local function measured_note(report)
-  local told = report.statistics
-  if not told or told.programs == 0 then return nil end
-  return ("%s measured for %s"):format(plural(told.programs, "program"), text.duration(report.made - told.since))
+  return HEAD:format(base64(core.sha256(style)), text.escape(report.version), text.moment(report.at), style)
 end
 
 local function header(report)
-  local parts = { ('<time datetime="%s">%s</time>'):format(text.iso(report.made), text.moment(report.made)) }
+  local parts = { ('<time datetime="%s">%s</time>'):format(text.iso(report.at), text.moment(report.at)) }
   if report.config then parts[#parts + 1] = user(report.config) end
   parts[#parts + 1] = "CollegeDB " .. text.escape(report.version)
-  parts[#parts + 1] = measured_note(report)
+  local told = report.statistics
+  if told.programs > 0 then
+    parts[#parts + 1] = ("%s measured for %s"):format(plural(told.programs, "program"),
+      text.duration(math.max(report.at - told.since, 0)))
+  end
   return ('<header>\n<h1>CollegeDB report</h1>\n<p class="made"><span>%s</span></p>\n</header>\n<main>\n'):format(
     table.concat(parts, "</span><span>"))
 end
@@ -83,7 +82,7 @@ end
 
 local function verdict(report)
   local findings = #report.health.findings
-  if not report.opened then return "The database does not open." end
+  if report.diagnoses then return "The database does not open." end
   if report.health.state == "good" then
     return report.verify.left_out and "All is well, as far as was looked: rows were not verified."
       or "All is well: every shard answers, and every row is where its key is looked for."
@@ -109,41 +108,52 @@ end
 
 -- --- figures at a glance ---------------------------------------------------------------------------
 
+local NAME <const> = 40 -- characters of a name where there is little room
+
 local function tile(name, value, note)
   return ("<div><dt>%s</dt><dd>%s%s</dd></div>"):format(name, value, note and "<small>" .. note .. "</small>" or "")
 end
 
+local function balance_tile(report)
+  local balance = report.balance.keys
+  if not balance or #report.shards < 2 then return tile("Balance", "–") end
+  return tile("Balance", text.number(balance.ratio) .. "×", user(balance.shard, NAME) .. " has most for its weight")
+end
+
 local function tiles(report)
-  local totals, told, cache = report.totals, report.statistics, report.statistics and report.statistics.cache
-  local all = latency.totals(report.shards)
-  local share = health.error_share(all)
+  local told, directory = report.statistics, report.directory
+  local cache, measured = told.cache, told.programs > 0
   return '<dl class="tiles">' .. table.concat {
-    tile("Keys", count(totals.keys), "on " .. plural(#report.shards, "shard")),
-    tile("Size", size(totals.bytes), totals.keys > 0 and size(totals.bytes // totals.keys) .. " a key"),
-    tile("Balance", percent(totals.balance), totals.balance and "of the keys as weighted"),
+    tile("Keys", count(report.keys), "on " .. plural(#report.shards, "shard")),
+    tile("Size", size(report.size), report.keys > 0 and size(report.size // report.keys) .. " a key"),
+    balance_tile(report),
+    tile("Epoch", directory.epoch and count(directory.epoch) or "–",
+      directory.entries and plural(directory.entries, "entry", "entries")),
+    tile("Reads, p99", text.duration(told.read and told.read.p99), measured and plural(told.reads, "read")),
+    tile("Writes, p99", text.duration(told.write and told.write.p99), measured and plural(told.writes, "write")),
+    tile("Failed", text.rate(health.error_share(told)), measured and plural(told.errors, "statement")),
     tile("Cache hits", percent(cache and cache.hit_rate),
       cache and "of " .. plural(cache.hits + cache.misses, "look-up")),
-    tile("Reads, p99", text.duration(all.read.p99), told and plural(all.reads, "read")),
-    tile("Writes, p99", text.duration(all.write.p99), told and plural(all.writes, "write")),
-    tile("Failed", percent(share), told and plural(all.errors, "statement")),
-    tile("Epoch", count(report.directory.epoch), plural(report.directory.entries, "entry", "entries")),
   } .. "</dl>\n"
 end
 
 -- --- shards --------------------------------------------------------------------------------------------
 
-local STATES <const> = { closed = "takes no new keys", draining = "is being emptied", drained = "is empty and closed",
-  waiting = "rows not taken over", shared = "others write it too" }
+local STATES <const> = { ["no new keys"] = "takes no new keys", draining = "is being emptied",
+  closed = "is empty and closed", full = "is full", new = "was never opened" }
 
-local NAME <const> = 40 -- characters of a name in a narrow column
+local function tag_of(shard)
+  if shard.state == "unreachable" then return '<span class="tag bad">does not answer</span>' end
+  local what = STATES[shard.state] or shard.external_writers and "others write it too"
+    or not shard.integrated and "rows not taken over"
+  return what and '<span class="tag">' .. what .. "</span>" or nil
+end
 
 local function about(shard)
   local notes = { shard.region and user(shard.region) or nil }
   if shard.weight ~= 1 then notes[#notes + 1] = ("weight %g"):format(shard.weight) end
-  local tag = not shard.reachable and '<span class="tag bad">does not answer</span>'
-    or STATES[shard.state] and '<span class="tag">' .. STATES[shard.state] .. "</span>"
-  notes[#notes + 1] = tag or nil
-  return user(shard.name, NAME) .. (#notes > 0 and "<small>" .. table.concat(notes, ", ") .. "</small>" or "")
+  notes[#notes + 1] = tag_of(shard)
+  return user(shard.binding, NAME) .. (#notes > 0 and "<small>" .. table.concat(notes, ", ") .. "</small>" or "")
 end
 
 local DENSE <const> = 24 -- rows; more of them are set closer
@@ -154,80 +164,40 @@ local function shares_table(report, what)
   for _, shard in ipairs(report.shards) do full = math.max(full, shard[what.share] or 0, shard.ideal) end
   for i, shard in ipairs(report.shards) do
     local value, share = shard[what.value], shard[what.share]
-    local title = ("%s: %s of the %s; its weight gives it %s"):format(shard.name, percent(share), what.name,
+    local title = ("%s: %s of the %s; its weight gives it %s"):format(shard.binding, percent(share), what.name,
       percent(shard.ideal))
+    local bar = charts.bar { value = share or 0, full = full, mark = share and shard.ideal, class = what.class,
+      title = title }
     rows[i] = ('<tr><th scope="row">%s</th><td class="chart">%s</td><td class="number">%s</td>'
-      .. '<td class="number">%s</td></tr>'):format(about(shard), charts.bar { value = share or 0, full = full,
-      mark = shard.ideal, class = what.class, title = title }, value and what.show(value) or "–", percent(share))
+      .. '<td class="number">%s</td></tr>'):format(about(shard), bar, value and what.show(value) or "–", percent(share))
   end
   local form = '<table class="shares %s%s"><caption>%s</caption>%s<tbody>%s</tbody></table>'
-  return form:format(what.value, #rows > DENSE and " dense" or "", what.caption,
-    text.heading({ "shard", "share" }, { what.value, "of all" }), table.concat(rows, "\n"))
+  return form:format(what.name, #rows > DENSE and " dense" or "", what.caption,
+    text.heading({ "shard", "share" }, { what.name, "of all" }), table.concat(rows, "\n"))
 end
+
+local LEGEND <const> = [[<ul class="legend"><li><svg viewBox="0 0 14 14" aria-hidden="true"><path class="mark"
+ d="M7 0v14"/></svg>the share that the shard's weight gives it</li></ul>]]
 
 local function shards(report)
-  return ([[<section id="shards"><h2>Distribution</h2>
-<p class="lead">%s</p>
-<div class="pair">%s%s</div>
-<ul class="legend"><li><svg viewBox="0 0 14 14" aria-hidden="true"><path class="mark" d="M7 0v14"/></svg>
-the share that the shard's weight gives it</li></ul></section>
-]]):format(report.totals.balance and percent(report.totals.balance)
-      .. " of the keys are where the weights would have them." or "There are no keys yet.",
-    shares_table(report, { value = "keys", share = "share", name = "keys", caption = "Keys", show = count }),
-    shares_table(report, { value = "bytes", share = "byte_share", name = "bytes", caption = "Bytes", class = "byte",
-      show = size }))
-end
-
--- --- errors ----------------------------------------------------------------------------------------------
-
-local function codes_of(measured)
-  local codes = {}
-  for code, n in pairs(measured.errors_by_code or {}) do codes[#codes + 1] = { code = code, n = n } end
-  table.sort(codes, function(a, b) return a.n ~= b.n and a.n > b.n or a.n == b.n and a.code < b.code end)
-  for i, each in ipairs(codes) do codes[i] = text.escape(each.code) .. "&nbsp;" .. count(each.n) end
-  return table.concat(codes, ", ")
-end
-
-local function error_rows(report)
-  local rows, full = {}, 0
-  for _, shard in ipairs(report.shards) do full = math.max(full, health.error_share(shard.measured) or 0) end
-  for _, shard in ipairs(report.shards) do
-    local share = health.error_share(shard.measured)
-    if shard.measured and shard.measured.errors > 0 then
-      local bar = charts.bar { value = share, full = full, class = "fail",
-        title = ("%s: %s failed"):format(shard.name, percent(share)) }
-      rows[#rows + 1] = ('<tr><th scope="row">%s<small>%s</small></th><td class="chart">%s</td>'
-        .. '<td class="number">%s</td><td class="number">%s</td></tr>'):format(user(shard.name),
-        codes_of(shard.measured), bar, count(shard.measured.errors), percent(share))
-    end
-  end
-  return rows
-end
-
-local function failures(report)
-  if not report.statistics then return "" end
-  local rows, slow = error_rows(report), 0
-  for _, shard in ipairs(report.shards) do slow = slow + (shard.measured and shard.measured.slow or 0) end
-  local quiet = #report.shards - #rows
-  local lead = #rows == 0 and "No statement failed."
-    or quiet > 0 and ("On %s no statement failed."):format(plural(quiet, "other shard")) or "By shard, and by code."
-  if slow > 0 then lead = lead .. (" %s slow."):format(plural(slow, "statement was", "statements were")) end
-  return ('<section id="errors"><h2>Errors</h2><p class="lead">%s</p>%s</section>\n'):format(lead, #rows == 0 and ""
-    or '<table class="shares failures"><caption>Failed statements</caption>'
-    .. text.heading({ "shard", "rate" }, { "failed", "of all" }) .. "<tbody>" .. table.concat(rows, "\n")
-    .. "</tbody></table>")
+  return ([[<section id="shards"><h2>Distribution</h2><p class="lead">%s</p><div class="pair">%s%s</div>%s</section>
+]]):format(report.keys == 0 and "There are no keys yet." or outlook.evenness(report.balance.keys, #report.shards),
+    shares_table(report, { value = "count", share = "share", name = "keys", caption = "Keys", show = count }),
+    shares_table(report, { value = "size", share = "size_share", name = "bytes", caption = "Bytes", class = "byte",
+      show = size }), LEGEND)
 end
 
 -- --- the doctor's word --------------------------------------------------------------------------------------
 
 local function diagnoses(report)
   local lines = {}
-  for _, each in ipairs(report.diagnoses) do
+  for _, each in ipairs(report.diagnoses or {}) do
     if each.state ~= "ok" then
       lines[#lines + 1] = ("<li>%s: %s%s</li>"):format(user(each.about), user(each.what),
         each.mend and "<small>to mend: " .. user(each.mend) .. "</small>" or "")
     end
   end
+  if #lines == 0 then return "" end
   return '<section id="doctor"><h2>What the doctor says</h2><ul class="findings">' .. table.concat(lines)
     .. "</ul></section>\n"
 end
@@ -241,13 +211,9 @@ local FOOT <const> = "</main>\n<footer>Made by <code>collegedb report</code>. It
 ---@return string html
 function page.html(report)
   local parts = { head(report), header(report), banner(report) }
-  if report.opened then
-    for _, section in ipairs { tiles, shards, latency.section, failures, outlook.directory, outlook.verify,
-      outlook.rebalance } do
-      parts[#parts + 1] = section(report)
-    end
-  else
-    parts[#parts + 1] = diagnoses(report)
+  for _, section in ipairs { tiles, diagnoses, shards, latency.section, failures.section, outlook.directory,
+    outlook.verify, outlook.rebalance } do
+    parts[#parts + 1] = section(report)
   end
   parts[#parts + 1] = FOOT
   return table.concat(parts)

@@ -81,6 +81,7 @@ tbody th small, td small { display: block; color: var(--soft); font-weight: 400;
 th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; white-space: nowrap; }
 .shares th:first-child { width: 27%; } .shares .chart { width: 38%; }
+.failed th:first-child { width: 36%; } .failed .chart { width: 28%; }
 td svg { display: block; margin-top: .08rem; overflow: visible; }
 .dense th, .dense td { padding-top: .12rem; padding-bottom: .12rem; }
 .tag { display: inline-block; font-size: .78rem; font-weight: 500; color: var(--attention); }
@@ -134,7 +135,7 @@ footer { margin-top: 3.5rem; padding-top: 1.1rem; padding-bottom: 2.5rem; color:
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   main, header, footer { max-width: none; padding: 0; }
   .card, tr, .findings li, .health, .tiles { break-inside: avoid; }
-  h2, caption { break-after: avoid; }
+  h2, h3, caption, .lead { break-after: avoid; }
   details:not([open]) { display: none; }
   section { margin-top: 1.6rem; }
 }

@@ -55,6 +55,19 @@ function report_text.percent(share)
   return (share == 0 and "0" or share == 1 and "100" or ("%.1f"):format(share * 100)) .. THIN .. "%"
 end
 
+--- The same of something that should be little: 0.0012 → "0.12 %".
+---@param share number? 0 to 1
+---@return string
+function report_text.rate(share)
+  if not share or share == 0 or share >= 0.01 then return report_text.percent(share) end
+  return share < 0.00005 and "< 0.01" .. THIN .. "%" or ("%.2f"):format(share * 100) .. THIN .. "%"
+end
+
+--- 1.234 → "1.23", 1.0 → "1"
+---@param n number
+---@return string
+function report_text.number(n) return (("%.2f"):format(n):gsub("%.?0+$", "")) end
+
 -- "38 µs" must not be torn at the end of a line.
 local function together(text) return (text:gsub(" ", "\u{a0}")) end
 

@@ -1,8 +1,8 @@
 --- How a set-up is just now, as data: its shards with keys, bytes and state, the balance, the directory and its epoch,
 -- moves, and what programs measure. It only looks (lua/collegedb/look.lua): nothing is changed, and programs go on.
 
-local allocate = require "collegedb.allocate"
 local core = require "collegedb.core"
+local json = require "collegedb.json"
 local look = require "collegedb.look"
 local programs = require "collegedb.seen_programs"
 local seen_moves = require "collegedb.seen_moves"
@@ -30,7 +30,7 @@ local LISTED <const> = 20 -- moves
 ---@field read collegedb.Histogram? what running programs measure, without the buckets
 ---@field write collegedb.Histogram?
 ---@field errors integer? statements that failed
----@field error { code: string, message: string }?
+---@field error { code: string, message: string }? why it is not reached, or could not be counted
 
 ---@class collegedb.Status
 ---@field at integer unix seconds
@@ -76,7 +76,7 @@ local function count_keys(self, reached)
   for i, each in ipairs(of) do
     local count = self.counts[each.shard.name]
     count.keys = count.keys and rows[i] and count.keys + rows[i].n or nil
-    each.error = each.error or failed[i] or nil
+    count.error = count.error or failed[i] or nil
   end
 end
 
@@ -88,7 +88,8 @@ local function count(self)
   count_keys(self, reached)
   for _, each in ipairs(reached) do
     local size, err = look.tried(each.shard.handle.size, each.shard.handle)
-    self.counts[each.shard.name].size, each.error = size, each.error or err
+    local known = self.counts[each.shard.name]
+    known.size, known.error = size, known.error or err
   end
   local directory = self.seen.state.epoch and self.seen.directory
   self.entries = directory and look.tried(directory.counts, directory) or nil
@@ -114,7 +115,8 @@ local function state_of(self, each)
   if epoch and epoch.sealed[each.index] then return "closed" end
   if epoch and epoch.drained[each.index] then return "draining" end
   if not shard.allocate then return "no new keys" end
-  return allocate.is_full(self.seen.state, each.index) and "full" or "open"
+  local known = self.counts[shard.name]
+  return shard.max_size and known and (known.size or 0) >= shard.max_size and "full" or "open"
 end
 
 local function describe(self, each)
@@ -124,7 +126,8 @@ local function describe(self, each)
   local broken, none = each.error ~= nil, each.new and 0 or nil
   return {
     binding = shard.name, region = shard.region, weight = shard.weight, latency = not broken and each.latency or nil,
-    external_writers = shard.external_writers, state = state_of(self, each), error = plain(each.error),
+    external_writers = shard.external_writers, state = state_of(self, each),
+    error = plain(each.error or known.error),
     count = not broken and known.keys or none, size = not broken and known.size or none,
     integrated = index and epoch and epoch.integrated[index] or false,
     conflicts = index and epoch and epoch.conflicts[index] or nil,
@@ -134,7 +137,10 @@ local function describe(self, each)
 end
 
 -- Of those that may get keys and are there: who has most for its weight.
-local function balance(list, field)
+---@param list { binding: string, state: string, weight: number }[]
+---@param field string the name of the number that is compared
+---@return collegedb.Balance? # nil where there is nothing
+function status.balance(list, field)
   local total, weights, most, name = 0, 0, nil, nil
   for _, each in ipairs(list) do
     if each[field] and each.state ~= "closed" and each.state ~= "draining" then
@@ -222,13 +228,13 @@ function Reader:read()
     out.shards[i] = describe(self, each)
     out.keys, out.size = out.keys + (out.shards[i].count or 0), out.size + (out.shards[i].size or 0)
   end
-  out.balance = { keys = balance(out.shards, "count"), bytes = balance(out.shards, "size") }
+  out.balance = json.object { keys = status.balance(out.shards, "count"), bytes = status.balance(out.shards, "size") }
   add_directory(self, out)
   add_moves(self, out)
   add_programs(self, out)
   add_statistics(self, out)
   out.healthy = not out.directory.error and out.moves.waiting == 0
-  for _, each in ipairs(out.shards) do out.healthy = out.healthy and each.state ~= "unreachable" end
+  for _, each in ipairs(out.shards) do out.healthy = out.healthy and not each.error end
   return out
 end
 

@@ -10,6 +10,9 @@ local STYLES <const> = { open = "green", unreachable = "red", full = "yellow", d
 
 -- --- columns ------------------------------------------------------------------------------------
 
+-- Services may say anything, and a terminal obeys what it is sent.
+local function plain(text) return (text:gsub("%c+", " ")) end
+
 local function width_of(text) return utf8.len(text) or #text end
 
 local function padded(text, width, right)
@@ -36,10 +39,10 @@ local function columns(rows)
     for c, cell in ipairs(row) do
       local right = cell.right or r == 1 and rows[2] and rows[2][c].right
       local text = padded(cell[1], widths[c], right)
-      local style = r == 1 and "bold" or cell.style
-      parts[c] = style and terminal.paint(text, style) or text
+      parts[c] = cell.style and terminal.paint(text, cell.style) or text
     end
     lines[r] = table.concat(parts, "  "):gsub(" +$", "")
+    if r == 1 then lines[r] = terminal.paint(lines[r], "bold") end
   end
   return lines
 end
@@ -110,7 +113,7 @@ local function add_shards(lines, report, width)
   for _, line in ipairs(columns(shard_rows(report, cells_of(report, width)))) do lines[#lines + 1] = line end
   for _, each in ipairs(report.shards) do
     if each.error then
-      lines[#lines + 1] = terminal.paint(("%s: %s"):format(each.binding, each.error.message), "red")
+      lines[#lines + 1] = terminal.paint(("%s: %s"):format(each.binding, plain(each.error.message)), "red")
     end
   end
 end
@@ -162,7 +165,7 @@ end
 local function add_directory(lines, report)
   local directory = report.directory
   if directory.error then
-    lines[#lines + 1] = terminal.paint("directory: " .. directory.error.message, "red")
+    lines[#lines + 1] = terminal.paint("directory: " .. plain(directory.error.message), "red")
   elseif directory.new then
     lines[#lines + 1] = "directory: none yet; the first program that opens the database makes it"
   else
@@ -172,8 +175,8 @@ local function add_directory(lines, report)
       open == 1 and "program" or "programs") or "")
   end
   if (directory.retiring or 0) > 0 then
-    lines[#lines + 1] = terminal.paint(("%d earlier %s of keys still counted: collegedb rebalance ends that"):format(
-      directory.retiring, directory.retiring == 1 and "placement is" or "placements are"), "yellow")
+    lines[#lines + 1] = terminal.paint(("keys are also looked for where %d earlier %s put them: collegedb rebalance "
+      .. "ends that"):format(directory.retiring, directory.retiring == 1 and "placement" or "placements"), "yellow")
   end
 end
 

@@ -250,7 +250,7 @@ describe("a command", function()
   describe("status", function()
     it("shows shards, keys, bytes and the balance", function()
       existing_files()
-      local stdout = done(collegedb { "status" })
+      local stdout = done(collegedb({ "status" }, { LC_ALL = "C" }))
       assert.matches("^shard +keys +share +bytes +integrated +state +latency\n"
         .. "east +4 +66.7 %%  #+ +[%d.]+ KiB  #+ +no +open +%d", stdout)
       assert.matches("\nwest +2 +33.3 %%  #+%.+ +[%d.]+ KiB  #+ +no +open +%d", stdout)

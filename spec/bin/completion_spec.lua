@@ -62,7 +62,7 @@ for shell, script in pairs { bash = BASH, zsh = ZSH } do
 
     it("offers commands, also a user's own", function()
       offers({ "init", "integrate" }, "in")
-      offers({ "mine", "mine.lua", "move" }, "m")
+      offers({ "mine", "mine.lua" }, "mi")
       offers({ "integrate" }, "help", "inte")
       offers({ "integrate" }, "--config", "collegedb.lua", "inte")
     end)

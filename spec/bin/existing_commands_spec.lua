@@ -129,6 +129,17 @@ describe("the command", function()
     end)
   end)
 
+  it("validate shows what is wrong in colours on a terminal, unless NO_COLOR says no", function()
+    make "INSERT INTO users VALUES ('ada@x')"
+    local function shown(no_color)
+      local line = process.quote(process.collegedb) .. " validate west"
+      return process.run({ "script", "-qec", line, "/dev/null" },
+        { folder = folder, env = { TERM = "xterm", NO_COLOR = no_color } }).stdout
+    end
+    assert.matches("\n  \27%[31mconflict:\27%[0m ada@x of users is on west and on east", shown(false))
+    assert.matches("\n  conflict: ada@x of users", shown "1")
+  end)
+
   describe("rollback", function()
     local function entries() return tonumber(sqlite("directory.db", "SELECT count(*) FROM _collegedb_entries")) end
 

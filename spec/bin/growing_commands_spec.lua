@@ -104,6 +104,23 @@ describe("the command", function()
     assert.matches("north is a shard now", exits(0, "add", "north", "north.db"))
   end)
 
+  it("--dry-run makes no file", function()
+    local other = process.new_folder()
+    process.write(other .. "/collegedb.lua", [[return { kv = "directory.db",
+      shards = { { name = "east", "east.db" }, { name = "west", "west.db" } } }]])
+    process.run({ "sqlite3", "east.db", "CREATE TABLE users (id TEXT PRIMARY KEY); INSERT INTO users VALUES ('ada')" },
+      { folder = other })
+    for _, words in ipairs { { "integrate" }, { "rebalance" }, { "drain", "west" }, { "move", "ada", "west" },
+      { "rollback", "east" }, { "add", "north", "north.db" }, { "verify", "--repair" } } do
+      words[#words + 1] = "--dry-run"
+      local result = process.run({ process.collegedb, table.unpack(words) }, { folder = other })
+      assert.same({ 0, "" }, { result.status, result.stderr }, table.concat(words, " "))
+      local pipe <close> = assert(io.popen("ls " .. other))
+      assert.equal("collegedb.lua\neast.db\n", pipe:read "a", table.concat(words, " "))
+    end
+    process.remove(other)
+  end)
+
   it("refuses what it does not know", function()
     for _, words in ipairs { { "drain" }, { "rebalance", "--rate", "fast" }, { "add", "north" } } do
       assert.equal(2, process.run({ process.collegedb, table.unpack(words) }, { folder = folder }).status)

@@ -37,13 +37,13 @@ describe("help", function()
   for _, name in ipairs(shipped()) do
     it("has examples that run: " .. name, function()
       local lines = examples_of(name)
-      if #lines == 0 and (name == "status" or name == "doctor") then return pending "it has none yet" end
       assert(#lines > 0, "it has none")
       for _, line in ipairs(lines) do
         process.remove(folder)
         folder = process.new_folder()
-        if name ~= "init" then shop.make(folder) end
+        if name ~= "init" then shop.make(folder, nil, name == "metrics" and ' statistics_dir = "."' or nil) end
         if line:find "%-%-resume" then text_of "integrate" end
+        if line:find "%-%-watch" then line = "timeout --preserve-status -s INT 2 " .. line end -- as Ctrl-C ends it
         local result = process.run({ "bash", "-c", line },
           { folder = folder, env = { PATH = own .. ":" .. os.getenv "PATH" }, timeout = 30 })
         assert(result.status == 0 or result.status == 3,
@@ -60,6 +60,7 @@ describe("help", function()
       assert.matches("^Usage: collegedb " .. name, text)
       assert.matches("Exit status: 0 done; 1 failed.*; 2 wrong usage; .*130 interrupted%.\n$", text)
       local usage = text:match "^[^\n]*"
+      text = text:gsub("\n +(%-%l) [^\n]*\n +%-%-[%l-]+", "\n   %1") -- one of two names is enough
       for option in text:gmatch "\n   [^ \n]*,? ?(%-%-[%l-]+)" do
         local common = option == "--help" or option == "--config" or option == "--json"
         assert(common or usage:find(option, 1, true), name .. ": the usage does not have " .. option)

@@ -78,6 +78,13 @@ describe("an interrupted command", function()
     end },
     { words = { "verify", "--repair" }, step = 200, before = { { "integrate" } },
       line = "^collegedb verify %-%-repair$" },
+    { words = { "doctor", "--repair" }, step = 250, check = function()
+      assert.equal(2, count("directory", "_collegedb_shards WHERE integrated = 1"))
+    end },
+    { words = { "report", "-o", "a report.html" }, before = { { "integrate" } }, step = 700,
+      line = "^collegedb report %-o 'a report.html'$", check = function()
+        assert.matches("</html>\n$", process.read(folder .. "/a report.html"))
+      end },
     { words = { "validate", "--json" }, after = { { "integrate" } } },
   }
 

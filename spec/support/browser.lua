@@ -18,7 +18,7 @@ end
 
 ---Whether the specs of this describe are to be skipped, which is seen: under CI it is a failure.
 ---@param it function busted's
----@param pending fun(why: string) busted's, of the spec
+---@param pending fun(why: string) calls busted's, which means another thing inside a test than around it
 ---@return boolean
 function browser.skips(it, pending)
   local missing = browser.missing()

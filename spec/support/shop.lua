@@ -35,4 +35,16 @@ function shop.make(folder, rows, more)
   fill(folder, "west", rows + 1, 2 * rows)
 end
 
+---Leaves a move of ada@example.com whose program has died before its commit.
+function shop.move_half_way(folder)
+  process.write(folder .. "/die.lua", [[
+    local db = require("collegedb").open(dofile "collegedb.lua")
+    require("collegedb.workflows.move").run(require("collegedb.core").state(db), {
+      keyspace = "", keys = { "ada@example.com" }, source = 1, target = 2, on_step = function(step)
+        if step == "copy" then os.execute("kill -9 " .. io.open("/proc/self/stat"):read "n") end
+      end })]])
+  local result = process.run({ process.collegedb, "./die.lua" }, { folder = folder })
+  assert(result.status == 137, result.stderr)
+end
+
 return shop

@@ -23,10 +23,9 @@
 static const struct {
   unsigned long number;
   const char *name;
-} networks[] = {
-    {0x6969UL, "nfs"},      {0xFF534D42UL, "cifs"},   {0xFE534D42UL, "smb2"}, {0x517BUL, "smb"},
-    {0x00C36400UL, "ceph"}, {0x0BD00BD0UL, "lustre"}, {0x5346414FUL, "afs"},  {0x01021997UL, "9p"},
-    {0x7461636FUL, "ocfs2"}};
+} networks[] = {{0x6969UL, "nfs"},     {0xFF534D42UL, "cifs"}, {0xFE534D42UL, "smb2"},
+                {0x517BUL, "smb"},     {0x00C36400UL, "ceph"}, {0x0BD00BD0UL, "lustre"},
+                {0x5346414FUL, "afs"}, {0x01021997UL, "9p"},   {0x7461636FUL, "ocfs2"}};
 
 static const char *network_of(unsigned long number) {
   for (size_t i = 0; i < sizeof networks / sizeof *networks; i++)

@@ -152,7 +152,7 @@
 ---@field args table what the parser made of the arguments
 ---@field config collegedb.Config read at its first use
 ---@field db collegedb.Database opened at its first use, closed at the end
----@field progress fun(done: integer?, total: integer?, label: string?) a line on a terminal; without arguments it ends the line
+---@field progress fun(done: integer?, total: integer?, label: string?) a bar on a terminal, with the rate and what remains; without arguments it is taken away
 ---@field print_table fun(rows: table[], columns: string[]?) rows in columns, or as JSON with `--json`
 ---@field print_json fun(value: any) one line of JSON
 ---@field usage_error fun(message: string) ends the command with status 2
