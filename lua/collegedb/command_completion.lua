@@ -14,19 +14,19 @@ command_completion.files = ":files"
 local BASH <const> = [[
 # Completion for collegedb. In ~/.bashrc: eval "$(collegedb completion bash)"
 _collegedb() {
-  local word IFS=$'\n'
+  local word file
   COMPREPLY=()
-  for word in $("${COMP_WORDS[0]/#\~/$HOME}" completion --words "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null); do
+  while IFS= read -r word; do
     if [ "$word" = :files ]; then
       compopt -o filenames 2>/dev/null
-      COMPREPLY+=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]#=}"))
+      while IFS= read -r file; do COMPREPLY+=("$file"); done < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]#=}")
     else
       case ${COMP_WORDS[COMP_CWORD]} in
         [\'\"]*) COMPREPLY+=("$word") ;;
         *) COMPREPLY+=("$(printf %q "$word")") ;;
       esac
     fi
-  done
+  done < <("${COMP_WORDS[0]/#\~/$HOME}" completion --words "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null)
 }
 complete -F _collegedb collegedb
 ]]

@@ -218,13 +218,14 @@ end
 function State:read_epoch()
   local before = self.epoch
   local more = read_epoch(self)
-  if before and before.number ~= self.epoch.number then
-    self.scripts_due = true
-    self:emit("epoch", ("epoch %d, after %d"):format(self.epoch.number, before.number), { number = self.epoch.number })
-  end
+  if before and before.number ~= self.epoch.number then self.scripts_due = true end
   -- First, so that nothing that fails later leaves homes of an older placement in the cache.
   local placed = before and before.placement == self.epoch.placement and before.oldest == self.epoch.oldest
   if self.weak.db and not placed then self.weak.db:flush_cache() end
+  if before and not placed then
+    local form = "keys are placed anew since epoch %d: shards, weights or the strategy changed"
+    self:emit("epoch", form:format(self.epoch.number), { number = self.epoch.number })
+  end
   if more then
     schema.welcome(self)
     self:refresh_catalog(true)

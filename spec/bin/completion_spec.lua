@@ -104,8 +104,8 @@ for shell, script in pairs { bash = BASH, zsh = ZSH } do
 
     it("quotes, and is not confused by what a config does", function()
       process.write(folder .. "/collegedb.lua", [[print "noise" io.write "noise\n"
-        return { kv = "d.db", shards = { ["my east"] = "a.db", ["my west"] = "b.db" } }]])
-      offers(shell == "bash" and { "my\\ east", "my\\ west" } or { "my east", "my west" }, "drain", "m")
+        return { kv = "d.db", shards = { ["my east"] = "a.db", ["my *"] = "b.db" } }]])
+      offers(shell == "bash" and { "my\\ \\*", "my\\ east" } or { "my *", "my east" }, "drain", "m")
       process.write(folder .. "/collegedb.lua", "error 'no'")
       offers({}, "drain", "")
       process.write(folder .. "/collegedb.lua", "while true do end")

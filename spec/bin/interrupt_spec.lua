@@ -59,16 +59,16 @@ describe("an interrupted command", function()
     { words = { "integrate" }, line = "^collegedb integrate .*%-%-resume$", check = function()
       assert.equal(2, count("directory", "_collegedb_shards WHERE integrated = 1"))
     end },
-    { words = { "rollback", "east", "west" }, before = { { "integrate" } }, check = function()
+    { words = { "rollback", "east", "west" }, step = 110, before = { { "integrate" } }, check = function()
       assert.equal(0, count("directory", "_collegedb_entries"))
       exits(0, "integrate")
     end },
     { words = { "rebalance", "--policy", "even", "--rate", "100000" },
       before = { { "integrate" }, { "add", "north", "north.db" } },
-      step = 550,
+      step = 800,
       line = "^collegedb rebalance %-%-policy even %-%-rate 100000$",
       check = function() assert.is_true(count "north" > 20) end },
-    { words = { "drain", "west" }, step = 300, before = { { "integrate" } }, check = function()
+    { words = { "drain", "west" }, step = 290, before = { { "integrate" } }, check = function()
       assert.equal(0, count "west")
       assert.equal(80, count("east", "orders"))
     end },
@@ -81,7 +81,7 @@ describe("an interrupted command", function()
     { words = { "doctor", "--repair" }, step = 250, check = function()
       assert.equal(2, count("directory", "_collegedb_shards WHERE integrated = 1"))
     end },
-    { words = { "report", "-o", "a report.html" }, before = { { "integrate" } }, step = 700,
+    { words = { "report", "-o", "a report.html" }, before = { { "integrate" } }, step = 1000,
       line = "^collegedb report %-o 'a report.html'$", check = function()
         assert.matches("</html>\n$", process.read(folder .. "/a report.html"))
       end },
@@ -111,7 +111,7 @@ describe("an interrupted command", function()
         if case.check then case.check() end
         for _, words in ipairs(case.after or {}) do exits(0, table.unpack(words)) end
         is_whole()
-        after = after + (case.step or 110)
+        after = after + (case.step or 150)
       until result.status == 0
       assert.is_true(times >= 2, "it was interrupted " .. times .. " times only")
     end)
