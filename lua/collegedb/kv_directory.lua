@@ -471,17 +471,12 @@ local function check_settings(self)
   end
 end
 
---- The directory in a table KV, for who only reads it: others do not see that somebody is there.
----@param kv table as in docs/table-kv.md
----@param secret string? mapping_secret
----@param options { hash_shard_mappings: boolean?, keyspaces: boolean? }
+--- As open, for who only reads it: others do not see that somebody is there.
 function kv_directory.look(kv, secret, options)
   format.check()
-  local self = setmetatable({
-    path = "<table KV>", secret = secret, store = store.new(kv),
-    naming = { secret = secret, hashed = options.hash_shard_mappings ~= false, bare = options.keyspaces == false },
-    strangers = {}, stranger_count = 0,
-  }, Directory)
+  local naming = { secret = secret, hashed = options.hash_shard_mappings ~= false, bare = options.keyspaces == false }
+  local self = setmetatable({ path = "<table KV>", secret = secret, store = store.new(kv), naming = naming,
+    strangers = {}, stranger_count = 0 }, Directory)
   self.record = record.new(self.store)
   return self
 end
