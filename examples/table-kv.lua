@@ -66,7 +66,7 @@ local visit = "INSERT INTO people VALUES (?, 1) ON CONFLICT DO UPDATE SET visits
 for _, name in ipairs { "Ada", "Ben", "Cleo", "Dan" } do
   one:insert(name, visit, { name })
   two:insert(name, visit, { name })
-  local person = two:first(name, "SELECT visits FROM people WHERE name = ?", { name })
+  local person = assert(two:first(name, "SELECT visits FROM people WHERE name = ?", { name }))
   print(("%-4s  %d visits, on %s"):format(name, person.visits, (one:locate(name))))
 end
 

@@ -410,13 +410,18 @@ describe("lua-language-server", function()
       local collegedb = require "collegedb"
       local db <close> = collegedb.open { kv = "k.db", shards = { { name = "a", "a.db" } }, strategy = "hash" }
       print(db:first("k", "SELECT 1"), collegedb.null)
+      db:transaction("k", function(tx) tx:run "SELECT 1" end)
     ]]
-    process.write(folder .. "/good.lua", program)
-    local good = process.run({ "lua-language-server", "--check", folder, "--checklevel=Warning" }, { timeout = 120 })
+    process.write(folder .. "/program.lua", program)
+    local words = { "lua-language-server", "--check", folder, "--checklevel=Warning",
+      "--configpath=" .. folder .. "/.luarc.json" }
+    local good = process.run(words, { timeout = 120 })
     assert.matches("[Nn]o problems", good.stdout)
-    process.write(folder .. "/bad.lua", program:gsub("db:first", "db:frist"))
-    local bad = process.run({ "lua-language-server", "--check", folder, "--checklevel=Warning" }, { timeout = 120 })
-    assert.is_nil(bad.stdout:find "[Nn]o problems")
+    for right, wrong in pairs { ["db:first"] = "db:frist", ["strategy ="] = "stratgey =", ["tx:run"] = "tx:rum" } do
+      process.write(folder .. "/program.lua", (program:gsub(right, wrong)))
+      local bad = process.run(words, { timeout = 120 })
+      assert.is_nil(bad.stdout:find "[Nn]o problems", wrong)
+    end
     process.remove(folder)
   end)
 end)

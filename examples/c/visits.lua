@@ -5,8 +5,9 @@ local db <close> = collegedb.open { kv = "directory.db", shards = { east = "east
 db:ensure_schema "CREATE TABLE IF NOT EXISTS visitors (name TEXT PRIMARY KEY, visits INTEGER NOT NULL)"
 
 for _, name in ipairs { ... } do
+  ---@diagnostic disable-next-line: undefined-global -- the C program gives it
   greet(name) -- luacheck: ignore greet
   db:insert(name, "INSERT INTO visitors VALUES (?, 1) ON CONFLICT DO UPDATE SET visits = visits + 1", { name })
-  local row = db:first(name, "SELECT visits FROM visitors WHERE name = ?", { name })
+  local row = assert(db:first(name, "SELECT visits FROM visitors WHERE name = ?", { name }))
   print(("%s was here %d times"):format(name, row.visits))
 end

@@ -70,7 +70,7 @@ db:create_schema "new" -- the same tables as the others have
 
 -- The same call for every customer; in which file the row lies is not our business any more.
 for _, email in ipairs { "ada.abel@east.example", "cleo.cole@west.example" } do
-  local customer = db:first(email, "SELECT name FROM customers WHERE email = ?", { email })
+  local customer = assert(db:first(email, "SELECT name FROM customers WHERE email = ?", { email }))
   say("   db:first(%q, …)  finds %s, in %s.db", email, customer.name, db:locate(email))
 end
 print "   No row was copied or changed: each stays in the file where it was."
@@ -93,10 +93,11 @@ title "3. Both shops have an order 7. Which one is meant?"
 
 local order_7 <const> = "SELECT customer, item FROM orders WHERE id = 7"
 db:wait_integration() -- existing rows are taken over in the background
-local report = db:integration_report "west" -- what was found when west.db was opened for the first time
+local report = assert(db:integration_report "west") -- what was found when west.db was opened for the first time
 say("   %d order numbers of west are numbers of east too. This was reported, and nothing was overwritten:",
   report.conflict_count)
-say("   the first file stands, so order 7 is %s for %s.", db:first(7, order_7).item, db:first(7, order_7).customer)
+local order = assert(db:first(7, order_7))
+say("   the first file stands, so order 7 is %s for %s.", order.item, order.customer)
 db:close()
 
 -- The way out: a keyspace for each of the two shards. An order is then asked for together with its keyspace.
@@ -106,8 +107,8 @@ db = collegedb.open(config)
 
 print "\n   With keyspace = \"east\" and keyspace = \"west\" in the config both can be reached:"
 for _, shop in ipairs { "east", "west" } do
-  local order = db:first(db:key("orders", 7, shop), order_7)
-  say("   db:key(\"orders\", 7, %q)  is %s for %s", shop, order.item, order.customer)
+  local its_own = assert(db:first(db:key("orders", 7, shop), order_7))
+  say("   db:key(\"orders\", 7, %q)  is %s for %s", shop, its_own.item, its_own.customer)
 end
 db:wait_integration()
 say("   Conflicts that are left: %d", db:integration_report("west").conflict_count)

@@ -46,7 +46,7 @@ local SUMMARY <const> = [[SELECT (SELECT count(*) FROM users WHERE tenant = t.na
   (SELECT coalesce(sum(cents), 0) FROM invoices WHERE tenant = t.name) AS cents FROM tenants AS t WHERE t.name = ?]]
 
 local function show(tenant)
-  local row = db:first(tenant, SUMMARY, { tenant })
+  local row = assert(db:first(tenant, SUMMARY, { tenant }))
   print(("%-7s %d users, %.2f billed, on %s"):format(tenant, row.users, row.cents / 100, (db:locate(tenant))))
 end
 

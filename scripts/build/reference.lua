@@ -104,6 +104,7 @@ local function write_function(each)
 end
 
 local function write_class(class)
+  if class.name == "collegedb.NoSuchField" then return end -- for editors
   heading(3, type_text.short(class.name))
   local says = paragraph(class.doc)
   if #class.fields == 0 then return end

@@ -111,12 +111,14 @@ function tags.class(file, reader)
 end
 
 function tags.field(file, reader)
+  local private = reader:take "private%s+" ~= nil
   local field = { name = reader:take "%[(%d+)%]" or reader:take "%[string%]()" and "[string]"
     or reader:need("([%a_][%w_]*)", "a field's name"), optional = reader:take "%?" ~= nil, where = reader.where }
   field.name = math.tointeger(field.name) or field.name
   reader:need("%s+", "a blank")
   field.type, field.doc = read_type(reader), reader:take "%s*(.*)"
   assert(file.class, reader.where .. ": a field without a class")
+  if private or field.type.name == "collegedb.NoSuchField" then return end -- for the editor only
   file.class.fields[#file.class.fields + 1] = field
 end
 

@@ -30,6 +30,7 @@
 ---@field statistics_dir? string a folder in which every program with this field writes its numbers once a second, for `db:statistics { all = true }`
 ---@field slow_query? number seconds: a statement that took longer is counted, told to `on_event`, and logged
 ---@field slow_query_log? string a file that gets a line for each slow statement, without its parameters
+---@field [string] collegedb.NoSuchField
 
 ---A shard in the config, and what `db:add_shard` takes.
 ---@class collegedb.ShardConfig
@@ -49,6 +50,7 @@
 ---@field mmap_size? integer bytes; default 0
 ---@field cache_size? integer pages, or KiB when negative
 ---@field limits? "d1" the file refuses what would be too large for D1
+---@field [string] collegedb.NoSuchField
 
 ---A database: a path, `collegedb.sqlite(path)`, `collegedb.d1{…}`, `gateway:shard(binding)`, or a handle
 ---`db:shard(name)`.
@@ -56,6 +58,7 @@
 
 ---What `collegedb.sqlite(path)` returns. `tostring` of it names the path.
 ---@class collegedb.SqliteFile
+---@field private opaque true
 
 ---One of D1's location hints.
 ---@alias collegedb.Region
@@ -71,6 +74,7 @@
 ---@class collegedb.Location
 ---@field region collegedb.Region
 ---@field priority? integer
+---@field [string] collegedb.NoSuchField
 
 ---What `on_event` is called with, on the program's own thread.
 ---@class collegedb.Event
@@ -123,3 +127,4 @@
 ---@field mapping_secret? string as in the config
 ---@field hash_shard_mappings? boolean as in the config
 ---@field keyspaces? boolean as in the config
+---@field [string] collegedb.NoSuchField

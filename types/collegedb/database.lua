@@ -4,6 +4,7 @@
 
 ---An open database: what `collegedb.open` returns. One thread uses it at a time.
 ---@class collegedb.Database: userdata
+---@field private opaque true
 local Database = {}
 
 ---Closes the database. Open loops over it end with `CLOSED`. Closing twice is allowed.
@@ -106,7 +107,7 @@ function Database:batch(key, statements) end
 ---database.
 ---@generic R
 ---@param key collegedb.KeyArgument
----@param f fun(tx: collegedb.Transaction): R
+---@param f fun(tx: collegedb.Transaction): R?
 ---@return R # what `f` returns
 function Database:transaction(key, f) end
 
@@ -297,7 +298,7 @@ function Database:reload_scripts() end
 ---What this program did since it opened the database: statements, errors and durations by shard, and the mapping cache.
 ---
 ---Raises `USAGE`.
----@param options? { all: boolean? } `all`: the sum over every running program with the same `statistics_dir`
+---@param options? collegedb.StatisticsOptions `all`: the sum over every running program with the same `statistics_dir`
 ---@return collegedb.Statistics
 function Database:statistics(options) end
 
@@ -309,6 +310,6 @@ function Database:health() end
 ---The numbers of `db:statistics` as text in Prometheus' format. No request is made for it.
 ---
 ---Raises `USAGE`.
----@param options? { all: boolean? } as of `db:statistics`
+---@param options? collegedb.StatisticsOptions as of `db:statistics`
 ---@return string text
 function Database:metrics(options) end

@@ -77,7 +77,7 @@ function collegedb.batch(key, statements) end
 ---As `db:transaction`, of the database that `collegedb.initialize` has opened; before that, `USAGE`.
 ---@generic R
 ---@param key collegedb.KeyArgument
----@param f fun(tx: collegedb.Transaction): R
+---@param f fun(tx: collegedb.Transaction): R?
 ---@return R # what `f` returns
 function collegedb.transaction(key, f) end
 
@@ -203,7 +203,7 @@ function collegedb.flush_cache() end
 function collegedb.reload_scripts() end
 
 ---As `db:statistics`, of the database that `collegedb.initialize` has opened; before that, `USAGE`.
----@param options? { all: boolean? } `all`: the sum over every running program with the same `statistics_dir`
+---@param options? collegedb.StatisticsOptions `all`: the sum over every running program with the same `statistics_dir`
 ---@return collegedb.Statistics
 function collegedb.statistics(options) end
 
@@ -212,6 +212,6 @@ function collegedb.statistics(options) end
 function collegedb.health() end
 
 ---As `db:metrics`, of the database that `collegedb.initialize` has opened; before that, `USAGE`.
----@param options? { all: boolean? } as of `db:statistics`
+---@param options? collegedb.StatisticsOptions as of `db:statistics`
 ---@return string text
 function collegedb.metrics(options) end

@@ -5,6 +5,7 @@
 ---The entries of a directory: `db:mapper()`, or `collegedb.KVShardMapper(kv)`. **Mapping a key moves no rows.** Rows
 ---that it has on another shard stay there, and the key does not reach them any more.
 ---@class collegedb.Mapper
+---@field private opaque true
 local Mapper = {}
 
 ---Where a key is: what its entry says. The mapper of a database also knows keys without an entry by their rows (then
@@ -32,7 +33,7 @@ function Mapper:update_shard_mapping(key, shard) end
 ---Maps many keys, all or none; in a table KV one by one, after all were checked.
 ---
 ---Raises what `mapper:set_shard_mapping` raises.
----@param list { [1]: string|collegedb.Key, [2]: string }[] keys and the names of shards
+---@param list collegedb.Mapping[] keys and the names of shards
 ---@return integer count
 function Mapper:set_shard_mappings_batch(list) end
 
@@ -83,3 +84,8 @@ function Mapper:add_known_shard(name) end
 
 ---Closes a `KVShardMapper`. The mapper of a database ends with the database.
 function Mapper:close() end
+
+---A key, and the name of its shard.
+---@class collegedb.Mapping
+---@field [1] string|collegedb.Key
+---@field [2] string

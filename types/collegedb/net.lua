@@ -19,6 +19,7 @@ local net = {}
 ---@field attempts? integer at most so often; default 5
 ---@field budget? collegedb.net.Budget of `net.budget`
 ---@field ca_file? string certificates to trust instead of the system's
+---@field [string] collegedb.NoSuchField
 
 ---@class collegedb.net.Answer
 ---@field status? integer nil: there was no answer
@@ -31,8 +32,13 @@ local net = {}
 ---@field retry_after? number seconds
 ---@field error? collegedb.Error nil: the status is 2xx
 
+---@class collegedb.net.Options
+---@field parallel? integer at most so many at once; default 16
+---@field [string] collegedb.NoSuchField
+
 ---What `net.budget` returns.
 ---@class collegedb.net.Budget: userdata
+---@field private opaque true
 
 ---Sends one request.
 ---
@@ -54,7 +60,7 @@ function net.exchange(request) end
 ---
 ---Raises `USAGE`, `UNSUPPORTED`.
 ---@param requests collegedb.net.Request[]
----@param options? { parallel: integer? } at most so many at once; default 16
+---@param options? collegedb.net.Options at most so many at once; default 16
 ---@return collegedb.net.Answer[] answers in the order of the requests
 function net.perform(requests, options) end
 
@@ -63,7 +69,7 @@ function net.perform(requests, options) end
 ---
 ---Raises `USAGE`, `UNSUPPORTED`.
 ---@param functions (fun(): any)[]
----@param options? { parallel: integer? }
+---@param options? collegedb.net.Options
 ---@return { done: boolean, value: any }[] results what each returned, or raised
 function net.together(functions, options) end
 

@@ -20,6 +20,7 @@
 ---@field on_progress? collegedb.OnProgress rows
 ---@field page? integer keys that are read at a time; default 524,288
 ---@field batch? integer keys that are written in one transaction; default 32,768
+---@field [string] collegedb.NoSuchField
 
 ---@class collegedb.ExistingOptions
 ---@field tables? string[] only these
@@ -30,6 +31,7 @@
 ---@field resume? boolean go on where it was stopped
 ---@field on_progress? collegedb.OnProgress rows
 ---@field add_shard_mappings_table? false
+---@field [string] collegedb.NoSuchField
 
 ---@class collegedb.IntegrationReport
 ---@field success boolean no conflict that the rules have not resolved, and no issue
@@ -101,6 +103,7 @@
 ---@field rate? number keys a second at most
 ---@field on_progress? collegedb.OnProgress keys
 ---@field resume? boolean go on where it was stopped
+---@field [string] collegedb.NoSuchField
 
 ---@class collegedb.RebalanceReport
 ---@field success boolean all that was planned is moved
@@ -121,6 +124,7 @@
 ---@field dry_run? boolean do nothing, also with `repair`
 ---@field rate? number rows a second at most
 ---@field on_progress? collegedb.OnProgress rows
+---@field [string] collegedb.NoSuchField
 
 ---@class collegedb.VerifyReport
 ---@field success boolean no findings are left
@@ -197,3 +201,7 @@
 ---@field errors integer statements of this program that failed there since it was opened
 ---@field p50? number milliseconds: half of this program's statements took no longer
 ---@field p99? number milliseconds: 99 of 100 did
+
+---@class collegedb.StatisticsOptions
+---@field all? boolean the sum over every running program with the same `statistics_dir`
+---@field [string] collegedb.NoSuchField

@@ -61,8 +61,9 @@
 ---@class collegedb.TableKey
 ---@field key_column? string the column whose value is the key of a row
 ---@field keyspace? string of integer keys: tables with the same one share their keys
----@field group? { parent: string, column: string } rows are where the row of `parent` is that `column` refers to
+---@field group? collegedb.Group rows are where the row of `parent` is that `column` refers to
 ---@field reference? boolean each shard has its own copy of the table: it has no keys
+---@field [string] collegedb.NoSuchField
 
 ---@class collegedb.TableInfo
 ---@field name string
@@ -156,3 +157,8 @@
 ---@field print_table fun(rows: table[], columns: string[]?) rows in columns, or as JSON with `--json`
 ---@field print_json fun(value: any) one line of JSON
 ---@field usage_error fun(message: string) ends the command with status 2
+
+---@class collegedb.Group
+---@field parent string
+---@field column string
+---@field [string] collegedb.NoSuchField

@@ -9,10 +9,12 @@
 ---@field endpoint? string a URL instead of Cloudflare's
 ---@field deadline? number seconds for one statement, with what is sent again; default 40
 ---@field ca_file? string certificates to trust instead of the system's
+---@field [string] collegedb.NoSuchField
 
 ---A D1 database as a shard value: what `collegedb.d1` and `gateway:shard` return. It has the methods of a shard
 ---handle, and `tostring` of it never shows the token.
 ---@class collegedb.D1
+---@field private opaque true
 local D1 = {}
 
 ---As `shard:run`.
@@ -80,6 +82,7 @@ function D1:size() end
 ---@field token? string default the environment's `COLLEGEDB_GATEWAY_TOKEN`
 ---@field deadline? number seconds for one statement, with what is sent again; default 40
 ---@field ca_file? string certificates to trust instead of the system's
+---@field [string] collegedb.NoSuchField
 
 ---A gateway Worker: what `collegedb.gateway` returns.
 ---@class collegedb.Gateway
@@ -89,7 +92,7 @@ local Gateway = {}
 ---
 ---Raises `CONFIG`.
 ---@param binding string
----@param options? { replicas: boolean? } `replicas = false`: reads never go to copies of the database
+---@param options? collegedb.GatewayShardOptions `replicas = false`: reads never go to copies of the database
 ---@return collegedb.D1
 function Gateway:shard(binding, options) end
 
@@ -106,6 +109,7 @@ function Gateway:kv(binding) end
 
 ---The coordinator of a gateway, as `kv` or `coordinator` in the config.
 ---@class collegedb.Coordinator
+---@field private opaque true
 
 ---@class collegedb.CloudflareKVOptions
 ---@field account? string the account's id; needed without `endpoint`
@@ -114,10 +118,12 @@ function Gateway:kv(binding) end
 ---@field endpoint? string a URL instead of Cloudflare's
 ---@field deadline? number seconds for one call, with what is sent again; default 30
 ---@field ca_file? string certificates to trust instead of the system's
+---@field [string] collegedb.NoSuchField
 
 ---A namespace of Workers KV: what `collegedb.cloudflare_kv` and `gateway:kv` return. A key is text of 1 to 512 bytes;
 ---what is read may be a minute old.
 ---@class collegedb.CloudflareKV
+---@field private opaque true
 local CloudflareKV = {}
 
 ---The value of a key, or nil.
@@ -174,3 +180,7 @@ function CloudflareKV:delete_many(keys, seconds) end
 ---@return string[] names
 ---@return string? cursor nil behind the last
 function CloudflareKV:list(prefix, cursor, limit) end
+
+---@class collegedb.GatewayShardOptions
+---@field replicas? boolean `false`: reads never go to copies of the database
+---@field [string] collegedb.NoSuchField

@@ -4,6 +4,7 @@
 
 ---A handle on one shard: `db:shard(name)`. Statements run there, whatever their key is.
 ---@class collegedb.Shard: userdata
+---@field private opaque true
 local Shard = {}
 
 ---Runs one statement.
@@ -62,7 +63,7 @@ function Shard:batch(statements) end
 ---
 ---Raises what `f` raises; `BUSY`; `UNSUPPORTED` on a D1 database.
 ---@generic R
----@param f fun(tx: collegedb.Transaction): R
+---@param f fun(tx: collegedb.Transaction): R?
 ---@return R # what `f` returns
 function Shard:transaction(f) end
 
@@ -122,6 +123,6 @@ function Transaction:exec(script) end
 ---
 ---Raises what `f` raises.
 ---@generic R
----@param f fun(tx: collegedb.Transaction): R
+---@param f fun(tx: collegedb.Transaction): R?
 ---@return R # what `f` returns
 function Transaction:transaction(f) end

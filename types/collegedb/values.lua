@@ -4,13 +4,16 @@
 
 ---NULL as a parameter: `collegedb.null`.
 ---@class collegedb.Null: lightuserdata
+---@field private opaque true
 
 ---A BLOB as a parameter: what `collegedb.blob` returns. `#blob` is its length in bytes.
 ---@class collegedb.Blob: userdata
+---@field private opaque true
 
 ---What `db:key(table, id)` returns: a key that says of which table it is. `tostring(key)` is `users:17`; two of them
 ---are equal (`==`) if they are the same key.
 ---@class collegedb.Key: userdata
+---@field private opaque true
 
 ---What decides the shard: a string of 1 to 512 bytes; an integer, which belongs to the statement's main table (a
 ---float with an integral value counts as one); or `db:key(table, id)`.
@@ -104,3 +107,7 @@
 ---| "NOMEM" # memory ran out
 ---| "CLOSED" # the object was closed
 ---| "INTERNAL" # a fault of CollegeDB itself
+
+---What a field that nobody knows would have to be: so a misspelt one is reported.
+---@class collegedb.NoSuchField: userdata
+---@field private opaque true
