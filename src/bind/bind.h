@@ -272,15 +272,19 @@ bool cdb__lua_meter_begin(cdb__lua_shard *shard);
 void cdb__lua_meter_end(cdb__lua_shard *shard);
 /* Counts from nothing on. */
 void cdb__lua_meter_reset(cdb__lua_shard *shard);
+/* Begins a measurement, and plans the next one; so that none waits for the end of one that never ends. */
+void cdb__lua_meter_time(cdb__lua_shard *shard, cdb__stmt *stmt);
 /* Ends a measurement. */
 void cdb__lua_meter_record(cdb__lua_shard *shard, cdb__stmt *stmt);
+/* Of a counted statement that is not to be timed: the next one is, where it was its turn. */
+void cdb__lua_meter_pass(cdb__lua_shard *shard, cdb__stmt *stmt, const struct cdb__lua_call *call);
 /* A call on the shard that raises the code. */
 void cdb__lua_meter_error(const cdb__lua_shard *shard, int code);
 /* On the hot path: a statement begins. */
 static inline void cdb__lua_meter_count(cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
   if (call->inner) return;
   shard->statements[stmt->readonly]++;
-  if (--shard->until_timed == 0) stmt->started = cdb__clock_ticks();
+  if (--shard->until_timed == 0) cdb__lua_meter_time(shard, stmt);
 }
 /* Writes the counts to the router's file. */
 void cdb__lua_statistics_write(cdb__lua_db *db, int64_t now);

@@ -71,7 +71,7 @@ int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cd
   cdb__stmt *stmt = cdb__lua_begin(L, shard, &own, CDB__FRAME);
   lua_settop(L, own.params - 1);
   stmt->wanted = CDB__WANT_PAGES;
-  stmt->started = 0; /* what the caller does between the rows is not the statement's */
+  cdb__lua_meter_pass(shard, stmt, &own); /* what the caller does between the rows is not the statement's */
   /* From here on the cursor owns the statement, not the list of running calls. */
   shard->running = stmt->running_next;
   cursor->stmt = stmt;

@@ -94,17 +94,33 @@ static void note_slow(cdb__lua_db *db, const cdb__lua_shard *shard, const cdb__s
   atomic_compare_exchange_strong(&db->open, &quiet, CDB__DB_ATTENTION);
 }
 
+void cdb__lua_meter_time(cdb__lua_shard *shard, cdb__stmt *stmt) {
+  const int64_t now = cdb__clock_ticks();
+  stmt->started = now;
+  stmt->stands_for = shard->meter->weight;
+  plan_next(shard, shard->meter, now);
+}
+
+void cdb__lua_meter_pass(cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {
+  if (call->inner || !shard->meter) return;
+  if (stmt->started) {
+    shard->meter->weight = stmt->stands_for;
+    shard->until_timed = 1;
+  } else {
+    shard->until_timed++;
+  }
+  stmt->started = 0;
+}
+
 void cdb__lua_meter_record(cdb__lua_shard *shard, cdb__stmt *stmt) {
   cdb__meter *meter = shard->meter;
   const int64_t started = stmt->started, now = cdb__clock_ticks();
   stmt->started = 0;
   if (!meter) return;
   const int64_t ns = now > started ? now - started : 0;
-  cdb__histogram_add(&meter->counts.took[stmt->readonly], (uint64_t)ns, meter->weight);
+  cdb__histogram_add(&meter->counts.took[stmt->readonly], (uint64_t)ns, stmt->stands_for);
   cdb__lua_db *db = shard->db;
   if (db && db->watch.slow_ns && ns >= db->watch.slow_ns) note_slow(db, shard, stmt, ns);
-  /* A statement inside another one may have been planned for already. */
-  if (shard->until_timed <= 0) plan_next(shard, meter, now);
   if (db && db->watch.file >= 0 && now - db->watch.written >= WRITTEN_EVERY_NS)
     cdb__lua_statistics_write(db, now);
 }

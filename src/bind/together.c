@@ -55,9 +55,11 @@ static int finish_one(lua_State *L) {
     cdb__lua_check_open(L, each->shard); /* a finalizer or hook may have closed it meanwhile */
     each->stmt = cdb__lua_begin(L, each->shard, &each->call, CDB__FRAME);
   }
+  const bool asked = each->stmt->shard->ops->fetch; /* together, since the beginning */
+  if (each->stmt->started && !asked) each->stmt->started = cdb__clock_ticks();
   if (w->method == FIRST) return cdb__lua_finish_first(L, each->shard, &each->call, each->stmt);
   if (w->method == ALL) return cdb__lua_finish_all(L, each->shard, &each->call, each->stmt);
-  const int64_t start = each->stmt->shard->ops->fetch ? w->start : cdb__clock_ticks();
+  const int64_t start = asked ? w->start : cdb__clock_ticks();
   return cdb__lua_finish_run(L, each->shard, &each->call, each->stmt, start);
 }
 

@@ -101,7 +101,8 @@ struct cdb__stmt {
   /* Of the host, while the statement is out; see src/bind/run.c. */
   cdb__stmt *running_next;
   uintptr_t running_frame;
-  int64_t started; /* when it was begun, while it is timed; else 0 */
+  int64_t started;     /* when it was begun, while it is timed; else 0 */
+  uint64_t stands_for; /* so many statements, while it is timed */
 };
 
 /* For backends: sets up and tears down the common part. */
