@@ -187,6 +187,19 @@ describe("programs that share statistics_dir", function()
     assert.same({ "notes.txt" }, left)
   end)
 
+  it("are shown also when they work for an instant and then sleep", function()
+    local db = fixture.open(shared())
+    local stop = fixture.background([[
+      local collegedb = require "collegedb"
+      _G.db = collegedb.open { kv = folder .. "/directory.db", statistics_dir = folder .. "/stats",
+        shards = { { name = "a", folder .. "/a.db" }, { name = "b", folder .. "/b.db" } } }
+      for i = 1, 200 do _G.db:shard("a"):first "SELECT 1" end
+    ]])
+    local seen = of(db, "a", { all = true }).reads
+    assert.is_true(seen > 100 and seen <= 200, seen)
+    stop()
+  end)
+
   it("may only look: such a one is not among them", function()
     local db = fixture.open(shared())
     local one = fixture.open(shared())

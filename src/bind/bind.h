@@ -286,8 +286,8 @@ static inline void cdb__lua_meter_count(cdb__lua_shard *shard, cdb__stmt *stmt, 
   shard->statements[stmt->readonly]++;
   if (--shard->until_timed == 0) cdb__lua_meter_time(shard, stmt);
 }
-/* Writes the counts to the router's file. */
-void cdb__lua_statistics_write(cdb__lua_db *db, int64_t now);
+/* Writes a shard's counts to the router's file, if that was not done just now. */
+void cdb__lua_statistics_write(cdb__lua_db *db, const cdb__lua_shard *shard, int64_t now);
 void cdb__lua_statistics_end(cdb__lua_db *db);
 
 /* --- plans and keys (plan.c, key.c) --------------------------------------- */

@@ -9,7 +9,7 @@
 
 #include "bind/bind.h"
 
-enum { SPACING_NS = 10000000, PERIOD_MAX = 64, WRITTEN_EVERY_NS = 1000000000 };
+enum { SPACING_NS = 10000000, PERIOD_MAX = 64 };
 
 void cdb__lua_meter_reset(cdb__lua_shard *shard) {
   cdb__meter_counts *counts = &shard->meter->counts;
@@ -47,7 +47,9 @@ static uint64_t random_below(cdb__meter *meter, uint64_t bound) {
 
 static void plan_next(cdb__lua_shard *shard, cdb__meter *meter, int64_t now) {
   const uint64_t elapsed = now > meter->timed_at ? (uint64_t)(now - meter->timed_at) : 1;
-  const uint64_t limit = meter->period * 2 < PERIOD_MAX ? meter->period * 2 : PERIOD_MAX;
+  /* Slowly: what comes after the last measurement of a short piece of work is not shown to others. */
+  const uint64_t longer = meter->period + meter->period / 8 + 1;
+  const uint64_t limit = longer < PERIOD_MAX ? longer : PERIOD_MAX;
   uint64_t period = meter->weight * SPACING_NS / elapsed;
   if (period > limit) period = limit;
   if (period < 1 || (shard->db && shard->db->watch.slow_ns)) period = 1;
@@ -121,8 +123,7 @@ void cdb__lua_meter_record(cdb__lua_shard *shard, cdb__stmt *stmt) {
   cdb__histogram_add(&meter->counts.took[stmt->readonly], (uint64_t)ns, stmt->stands_for);
   cdb__lua_db *db = shard->db;
   if (db && db->watch.slow_ns && ns >= db->watch.slow_ns) note_slow(db, shard, stmt, ns);
-  if (db && db->watch.file >= 0 && now - db->watch.written >= WRITTEN_EVERY_NS)
-    cdb__lua_statistics_write(db, now);
+  if (db && db->watch.file >= 0) cdb__lua_statistics_write(db, shard, now);
 }
 
 void cdb__lua_meter_error(const cdb__lua_shard *shard, int code) {

@@ -50,6 +50,8 @@ typedef struct {
   int file;        /* where the counts are written for others, or -1 */
   char *path;      /* its name, or NULL */
   int64_t written; /* when they were, in ticks */
+  int64_t saved;   /* so many times more they may be at once */
+  int shards_written;
   size_t queued, dropped;
   cdb__slow_statement queue[CDB__SLOW_QUEUE];
 } cdb__watch;

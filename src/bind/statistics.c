@@ -7,24 +7,27 @@
 
 /* --- taking ------------------------------------------------------------------ */
 
-static void take_counts(const cdb__lua_shard *shard, cdb__meter_counts *out) {
-  *out = shard->meter->counts;
-  memcpy(out->statements, shard->statements, sizeof out->statements);
+void cdb__statistics_take_head(const cdb__lua_db *db, cdb__statistics *out) {
+  const cdb__cache_stats cache = cdb__cache_get_stats(db->cache);
+  memset(out, 0, sizeof *out);
+  out->shard_size = sizeof(cdb__statistics_shard);
+  out->shard_count = (uint64_t)db->shard_count;
+  out->pid = getpid();
+  out->opened = db->watch.opened;
+  out->hits = cache.hits, out->misses = cache.misses, out->evictions = cache.evictions;
+  out->entries = cache.entries, out->capacity = cache.capacity, out->bytes = cache.bytes;
+}
+
+void cdb__statistics_take_shard(const cdb__lua_shard *shard, cdb__statistics_shard *out) {
+  out->counts = shard->meter->counts;
+  memcpy(out->counts.statements, shard->statements, sizeof out->counts.statements);
 }
 
 cdb__statistics *cdb__statistics_take(const cdb__lua_db *db) {
-  const size_t size = cdb__statistics_size((size_t)db->shard_count);
-  cdb__statistics *head = calloc(1, size);
+  cdb__statistics *head = calloc(1, cdb__statistics_size((size_t)db->shard_count));
   if (!head) return NULL;
-  const cdb__cache_stats cache = cdb__cache_get_stats(db->cache);
-  head->shard_size = sizeof(cdb__meter_counts);
-  head->shard_count = (uint64_t)db->shard_count;
-  head->pid = getpid();
-  head->opened = db->watch.opened;
-  head->hits = cache.hits, head->misses = cache.misses, head->evictions = cache.evictions;
-  head->entries = cache.entries, head->capacity = cache.capacity, head->bytes = cache.bytes;
-  cdb__meter_counts *counts = (cdb__meter_counts *)(head + 1);
-  for (int i = 0; i < db->shard_count; i++) take_counts(db->shards[i], &counts[i]);
+  cdb__statistics_take_head(db, head);
+  for (int i = 0; i < db->shard_count; i++) cdb__statistics_take_shard(db->shards[i], &head->shards[i]);
   return head;
 }
 
@@ -96,7 +99,6 @@ static void push_cache(lua_State *L, const cdb__statistics *head) {
 }
 
 static void push(lua_State *L, const cdb__statistics *head) {
-  const cdb__meter_counts *counts = (const cdb__meter_counts *)(head + 1);
   lua_createtable(L, 0, 5);
   cdb__lua_set_integer(L, "pid", head->pid);
   cdb__lua_set_integer(L, "since", head->opened);
@@ -104,7 +106,7 @@ static void push(lua_State *L, const cdb__statistics *head) {
   lua_setfield(L, -2, "cache");
   lua_createtable(L, (int)head->shard_count, 0);
   for (uint64_t i = 0; i < head->shard_count; i++) {
-    push_shard(L, &counts[i]);
+    push_shard(L, &head->shards[i].counts);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_setfield(L, -2, "shards");

@@ -1,10 +1,11 @@
 /* Files in which programs show their counts to others, and the log of slow
  * statements.
  *
- * Each program has a file of its own in a folder, FOLDER/PID-N, which it writes
- * whole by one call at most once a second. It holds a lock on it for as long as
- * it lives, so a file that can be locked is a dead program's, and is removed. A
- * reader may meet half of a write: it sees that by the checksum, and reads again. */
+ * Each program has a file of its own in a folder, FOLDER/PID-N. When a statement
+ * was timed, its shard's counts are written, a hundred times a second at most. The
+ * program holds a lock on the file for as long as it lives, so one that can be
+ * locked is a dead program's, and is removed. A reader may meet half of a write: it
+ * sees that by the checksums, and reads again. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,26 +23,78 @@
 
 #include "bind/statistics.h"
 
-enum { SHARDS_MAX = 65536, READ_TRIES = 20, FILES_OF_ONE = 10000 };
+enum {
+  SHARDS_MAX = 65536,
+  READ_TRIES = 20,
+  FILES_OF_ONE = 10000,
+  WRITTEN_EVERY_NS = 10000000,
+  SAVED_MAX = 16
+};
 
 static const char MAGIC[8] = "CDBSTAT1";
 
-static uint64_t checksum_of(const cdb__statistics *head, size_t size) {
-  return XXH3_64bits(&head->shard_size, size - offsetof(cdb__statistics, shard_size));
+static uint64_t checksum_of_head(const cdb__statistics *head) {
+  return XXH3_64bits(&head->shard_size, sizeof *head - offsetof(cdb__statistics, shard_size));
+}
+
+static uint64_t checksum_of_shard(const cdb__statistics_shard *shard) {
+  return XXH3_64bits(&shard->counts, sizeof shard->counts);
 }
 
 /* --- writing ------------------------------------------------------------------ */
 
-void cdb__lua_statistics_write(cdb__lua_db *db, int64_t now) {
-  const size_t size = cdb__statistics_size((size_t)db->shard_count);
-  db->watch.written = now;
+static void seal_head(cdb__statistics *head) {
+  memcpy(head->magic, MAGIC, sizeof MAGIC);
+  head->checksum = checksum_of_head(head);
+}
+
+/* What can not be written is left out: a full disk must not stop a statement. */
+static void put(const cdb__watch *watch, const void *data, size_t size, size_t at) {
+  const ssize_t ignored = pwrite(watch->file, data, size, (off_t)at);
+  (void)ignored;
+}
+
+static void write_all(cdb__lua_db *db) {
   cdb__statistics *head = cdb__statistics_take(db);
   if (!head) return;
-  memcpy(head->magic, MAGIC, sizeof MAGIC);
-  head->checksum = checksum_of(head, size);
-  const ssize_t ignored = pwrite(db->watch.file, head, size, 0); /* a full disk must not stop a statement */
-  (void)ignored;
+  seal_head(head);
+  for (int i = 0; i < db->shard_count; i++) head->shards[i].checksum = checksum_of_shard(&head->shards[i]);
+  put(&db->watch, head, cdb__statistics_size((size_t)db->shard_count), 0);
+  db->watch.shards_written = db->shard_count;
   free(head);
+}
+
+static int index_of(const cdb__lua_db *db, const cdb__lua_shard *shard) {
+  int index = 0;
+  while (index < db->shard_count && db->shards[index] != shard) index++;
+  return index;
+}
+
+/* Writes are saved up while there are none, so that a short piece of work is shown whole. */
+static bool may_write(cdb__watch *watch, int64_t now) {
+  const int64_t saved = watch->saved + (now - watch->written) / WRITTEN_EVERY_NS;
+  if (saved < 1) return false;
+  watch->saved = saved > SAVED_MAX ? SAVED_MAX - 1 : saved - 1;
+  watch->written = now;
+  return true;
+}
+
+void cdb__lua_statistics_write(cdb__lua_db *db, const cdb__lua_shard *shard, int64_t now) {
+  if (!may_write(&db->watch, now)) return;
+  const int index = index_of(db, shard);
+  if (index >= db->watch.shards_written) {
+    write_all(db);
+    return;
+  }
+  cdb__statistics head;
+  cdb__statistics_shard one;
+  cdb__statistics_take_head(db, &head);
+  cdb__statistics_take_shard(shard, &one);
+  head.shard_count = (uint64_t)db->watch.shards_written;
+  one.checksum = checksum_of_shard(&one);
+  seal_head(&head);
+  put(&db->watch, &head, sizeof head, 0);
+  put(&db->watch, &one, sizeof one, cdb__statistics_size((size_t)index));
 }
 
 static void hide(cdb__watch *watch) {
@@ -91,14 +144,16 @@ static int write_statistics(lua_State *L) {
                          strerror(reason));
   db->watch.file = file;
   db->watch.path = strdup(path);
-  cdb__lua_statistics_write(db, cdb__clock_ticks());
+  db->watch.written = cdb__clock_ticks();
+  db->watch.saved = SAVED_MAX;
+  write_all(db);
   return 0;
 }
 
 /* core.show_statistics(db): writes them now, for those who look. */
 static int show_statistics(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
-  if (db->watch.file >= 0) cdb__lua_statistics_write(db, cdb__clock_ticks());
+  if (db->watch.file >= 0) write_all(db);
   return 0;
 }
 
@@ -121,6 +176,15 @@ static int write_slow_queries(lua_State *L) {
 
 /* --- reading ------------------------------------------------------------------ */
 
+static bool is_right(const cdb__statistics *head, size_t size) {
+  if (memcmp(head->magic, MAGIC, sizeof MAGIC) != 0 || head->checksum != checksum_of_head(head)) return false;
+  if (head->shard_size != sizeof(cdb__statistics_shard) || head->shard_count > SHARDS_MAX) return false;
+  if (cdb__statistics_size((size_t)head->shard_count) > size) return false;
+  for (size_t i = 0; i < head->shard_count; i++)
+    if (head->shards[i].checksum != checksum_of_shard(&head->shards[i])) return false;
+  return true;
+}
+
 /* Whole, and of this layout: a block that the caller frees; else NULL. */
 static cdb__statistics *read_whole(int file, size_t *size) {
   struct stat info;
@@ -129,11 +193,7 @@ static cdb__statistics *read_whole(int file, size_t *size) {
   if (*size < sizeof(cdb__statistics) || *size > cdb__statistics_size(SHARDS_MAX)) return NULL;
   cdb__statistics *head = malloc(*size);
   if (!head) return NULL;
-  const bool whole = pread(file, head, *size, 0) == (ssize_t)*size &&
-                     memcmp(head->magic, MAGIC, sizeof MAGIC) == 0 &&
-                     head->shard_size == sizeof(cdb__meter_counts) && head->shard_count <= SHARDS_MAX &&
-                     cdb__statistics_size((size_t)head->shard_count) <= *size &&
-                     head->checksum == checksum_of(head, cdb__statistics_size((size_t)head->shard_count));
+  const bool whole = pread(file, head, *size, 0) == (ssize_t)*size && is_right(head, *size);
   if (whole) return head;
   free(head);
   return NULL;

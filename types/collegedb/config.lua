@@ -27,7 +27,7 @@
 ---@field consistency? "cached"|"strict" `strict`: a read never shows rows that a move has left behind; default `"cached"`
 ---@field check_keys? boolean for development: a routed write that touches a row of another key is undone and raises `USAGE`; default `false`
 ---@field on_event? fun(event: collegedb.Event) is told what happens; what it raises is ignored
----@field statistics_dir? string a folder in which every program with this field writes its numbers once a second, for `db:statistics { all = true }`
+---@field statistics_dir? string a folder in which every program with this field writes its numbers, for `db:statistics { all = true }`
 ---@field slow_query? number seconds: a statement that took longer is counted, told to `on_event`, and logged
 ---@field slow_query_log? string a file that gets a line for each slow statement, without its parameters
 ---@field [string] collegedb.NoSuchField
