@@ -244,9 +244,9 @@ end)
 ---@param db userdata
 function instance.close(db)
   if not core.is_open(db) then return end
-  slow_queries.tell(core.state(db))
-  if not core.is_open(db) then return end -- an observer has closed it
-  close_parts(core.close_router(db)) -- news of the background are for the next open: nothing is begun here
+  local state = core.close_router(db) -- news of the background are for the next open: nothing is begun here
+  slow_queries.tell(state)
+  close_parts(state)
 end
 
 return instance

@@ -130,9 +130,11 @@ static int statistics(lua_State *L) {
 
 /* --- slow statements ------------------------------------------------------------ */
 
-/* core.slow_queries(db): those that were not told of yet, and how many more there were. */
+/* core.slow_queries(db): those that were not told of yet, and how many more there were; also of a router that
+ * was closed. */
 static int slow_queries(lua_State *L) {
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = cdb__lua_test_db(L, 1);
+  if (!db) return 0;
   lua_newtable(L);
   for (size_t i = 0; i < db->watch.queued; i++) {
     const cdb__slow_statement *slow = &db->watch.queue[i];
