@@ -16,17 +16,17 @@ local BASH <const> = [[
 _collegedb() {
   local word IFS=$'\n'
   COMPREPLY=()
-  for word in $("${COMP_WORDS[0]/#\~/$HOME}" completion --words "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null); do
+  while read -r word; do
     if [ "$word" = :files ]; then
       compopt -o filenames 2>/dev/null
-      COMPREPLY+=($(compgen -f -- "${COMP_WORDS[COMP_CWORD]#=}"))
+      while read -r word; do COMPREPLY+=("$word"); done < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]#=}")
     else
       case ${COMP_WORDS[COMP_CWORD]} in
         [\'\"]*) COMPREPLY+=("$word") ;;
         *) COMPREPLY+=("$(printf %q "$word")") ;;
       esac
     fi
-  done
+  done < <("${COMP_WORDS[0]/#\~/$HOME}" completion --words "$COMP_CWORD" -- "${COMP_WORDS[@]}" 2>/dev/null)
 }
 complete -F _collegedb collegedb
 ]]
