@@ -308,7 +308,7 @@ function command.main(name, ...)
     return run(cmd, ctx)
   end)
   line:clear()
-  io.stdout:flush()
+  if not host.flush() and ok then ok, result = false, "standard output can not be written" end
   if ok then return result end
   local function how_to_resume() return line_to_resume(name, cmd, ctx, arguments) end
   local status, code, message, resume = tell(name, result, how_to_resume)
