@@ -6,15 +6,14 @@ local terminal = require "collegedb.terminal"
 
 local STYLES <const> = { ok = "green", note = "yellow", fault = "red" }
 
--- Services may say anything, and a terminal obeys what it is sent.
-local function plain(text) return (text:gsub("%c+", " ")) end
+local plain = terminal.plain
 
 local function print_report(report)
-  for _, each in ipairs(report.repairs) do print("repaired: " .. each) end
+  for _, each in ipairs(report.repairs) do print("repaired: " .. plain(each)) end
   for _, each in ipairs(report.diagnoses) do
-    print(("%s %s: %s"):format(terminal.paint(("%-5s"):format(each.state), STYLES[each.state]), each.about,
+    print(("%s %s: %s"):format(terminal.paint(("%-5s"):format(each.state), STYLES[each.state]), plain(each.about),
       plain(each.what)))
-    if each.mend then print("      to mend: " .. each.mend) end
+    if each.mend then print("      to mend: " .. plain(each.mend)) end
   end
   print(terminal.paint(report.success and "all is well" or "there are faults", report.success and "green" or "red"))
 end

@@ -3,6 +3,7 @@
 
 local terminal = require "collegedb.terminal"
 
+local plain = terminal.plain
 local conflicts_shown <const> = 20
 
 local function split(list)
@@ -15,15 +16,15 @@ end
 local function print_report(report)
   print(("%s: %d tables, %d records, %d mappings created, %d conflicts"):format(report.shard_name,
     report.tables_processed, report.total_records, report.mappings_created, report.conflict_count))
-  for _, issue in ipairs(report.issues) do print("  " .. terminal.paint("issue:", "yellow") .. " " .. issue) end
-  for _, note in ipairs(report.notes) do print("  note: " .. note) end
+  for _, issue in ipairs(report.issues) do print("  " .. terminal.paint("issue:", "yellow") .. " " .. plain(issue)) end
+  for _, note in ipairs(report.notes) do print("  note: " .. plain(note)) end
   for i, conflict in ipairs(report.conflicts) do
     if i > conflicts_shown then
       print(("  … and %d more conflicts"):format(report.conflict_count - conflicts_shown))
       break
     end
-    print(("  %s %s of %s is on %s and on %s%s"):format(terminal.paint("conflict:", "red"), tostring(conflict.key),
-      conflict.table, conflict.shard, conflict.other_shard, conflict.resolved and ", which stands" or ""))
+    print(("  %s %s of %s is on %s and on %s%s"):format(terminal.paint("conflict:", "red"), plain(conflict.key),
+      plain(conflict.table), conflict.shard, conflict.other_shard, conflict.resolved and ", which stands" or ""))
   end
 end
 

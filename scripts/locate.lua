@@ -1,6 +1,6 @@
 -- collegedb locate: where a key lives, and why.
 
-local core = require "collegedb.core"
+local key_argument = require "collegedb.key_argument"
 local terminal = require "collegedb.terminal"
 
 -- What db:locate answers, in words.
@@ -14,16 +14,6 @@ local reasons = {
   unknown = "no shard has it, and it has no place yet",
 }
 
--- Digits alone are the integer key of the only table that has such keys, if there is one.
-local function locate(db, key, table_name)
-  local integer = type(key) == "string" and not table_name and core.decimal(key)
-  if not integer then return db:locate(key, table_name) end
-  local done, shard, how = pcall(db.locate, db, integer)
-  if done then return shard, how end
-  if shard.message:find "needs a table" then return db:locate(key) end
-  error(shard, 0)
-end
-
 return {
   summary = "Say on which shard a key lives, and how that is known.",
   usage = "locate KEY [--table T [--keyspace K]]",
@@ -35,17 +25,10 @@ return {
   exits = { [1] = "failed, or no shard has the key" },
   auto_migrate = false,
   options = function(parser)
-    parser:argument("key", "The key.")
-    parser:option("--table", "The table whose key it is, where that is an integer."):argname "T"
-    parser:option("--keyspace", "The shard's keyspace that the key is of."):argname "K"
+    key_argument.options(parser)
   end,
   run = function(ctx)
-    local key, table_name = ctx.args.key, ctx.args.table
-    if ctx.args.keyspace then
-      if not table_name then ctx.usage_error "--keyspace needs --table" end
-      key, table_name = ctx.db:key(table_name, key, ctx.args.keyspace), nil
-    end
-    local shard, how = locate(ctx.db, key, table_name)
+    local shard, how = ctx.db:locate(key_argument.of(ctx))
     if ctx.args.json then
       ctx.print_json { key = ctx.args.key, shard = shard, how = how }
     else

@@ -2,6 +2,7 @@
 
 local key_argument = require "collegedb.key_argument"
 local reassign = require "collegedb.reassign"
+local terminal = require "collegedb.terminal"
 
 local function sentence(key, report)
   if not report.moved then return ("%s is on %s already"):format(key, report.to) end
@@ -30,7 +31,7 @@ return {
     local act = ctx.args.dry_run and reassign.preview or reassign.run
     local report = act(ctx.db, key, ctx.args.shard, table_name)
     report.key = ctx.args.key
-    if ctx.args.json then ctx.print_json(report) else print(sentence(ctx.args.key, report)) end
+    if ctx.args.json then ctx.print_json(report) else print(sentence(terminal.plain(ctx.args.key), report)) end
     return 0
   end,
 }

@@ -4,6 +4,7 @@ local config = require "collegedb.config"
 local page = require "collegedb.report_page"
 local report = require "collegedb.report"
 local report_file = require "collegedb.report_file"
+local terminal = require "collegedb.terminal"
 
 local function check_arguments(ctx)
   local args = ctx.args
@@ -22,7 +23,7 @@ local SUMMARIES <const> = { good = "all is well", attention = "there are things 
 local function tell(args, data)
   if args.json then return end
   print(("wrote %s: %s"):format(args.output, SUMMARIES[data.health.state]))
-  for _, each in ipairs(data.health.findings) do print("  " .. each.text) end
+  for _, each in ipairs(data.health.findings) do print("  " .. terminal.plain(each.text)) end
 end
 
 return {

@@ -32,7 +32,7 @@ local function watch(reader, ctx, interval, in_place)
   while true do
     local began, report = core.now(), reader:read()
     if in_place then draw(report, interval) else print_lines(ctx, report) end
-    io.flush()
+    if not require("collegedb.host").flush() then error("standard output can not be written", 0) end
     repeat
       local left = interval * 1000 - (core.now() - began)
       if left > 0 then core.pause(math.max(1, math.min(left, 200))) end

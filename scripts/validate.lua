@@ -5,6 +5,7 @@ local core = require "collegedb.core"
 local existing = require "collegedb.existing"
 local terminal = require "collegedb.terminal"
 
+local plain = terminal.plain
 local conflicts_shown <const> = 20
 
 -- What the default rules say of a table, unless the config routes it by another column.
@@ -49,17 +50,18 @@ local function print_found(found)
     found.conflict_count))
   for _, each in ipairs(found.tables) do
     local follows = each.follows and (", follows %s"):format(each.follows) or ""
-    print(("  %s: key %s%s, %d records"):format(each.table_name, each.primary_key_column, follows, each.record_count))
-    for _, issue in ipairs(each.issues) do print("    " .. yellow_issue .. " " .. issue) end
+    print(("  %s: key %s%s, %d records"):format(plain(each.table_name), plain(each.primary_key_column), plain(follows),
+      each.record_count))
+    for _, issue in ipairs(each.issues) do print("    " .. yellow_issue .. " " .. plain(issue)) end
   end
-  for _, issue in ipairs(found.issues) do print("  " .. yellow_issue .. " " .. issue) end
+  for _, issue in ipairs(found.issues) do print("  " .. yellow_issue .. " " .. plain(issue)) end
   for i, conflict in ipairs(found.conflicts) do
     if i > conflicts_shown then
       print(("  … and %d more conflicts"):format(found.conflict_count - conflicts_shown))
       break
     end
-    print(("  %s %s of %s is on %s and on %s"):format(terminal.paint("conflict:", "red"), tostring(conflict.key),
-      conflict.table, found.shard, conflict.other_shard))
+    print(("  %s %s of %s is on %s and on %s"):format(terminal.paint("conflict:", "red"), plain(conflict.key),
+      plain(conflict.table), found.shard, conflict.other_shard))
   end
 end
 

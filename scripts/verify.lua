@@ -2,6 +2,7 @@
 
 local terminal = require "collegedb.terminal"
 
+local plain = terminal.plain
 local shown <const> = 20 -- findings that are printed; --json has them all
 
 local kinds <const> = { "doubled", "misplaced", "unmapped", "orphaned", "leftover", "lost",
@@ -14,8 +15,8 @@ local function print_counts(report)
   if report.unusable > 0 then print(("%d rows have no usable key"):format(report.unusable)) end
   if report.kept > 0 then print(("%d keys are on two shards by the will of the rules"):format(report.kept)) end
   if report.bare_fences > 0 then print(("%d shards have a fence around nothing"):format(report.bare_fences)) end
-  for _, each in ipairs(report.unchecked) do print("not looked at: " .. each) end
-  for _, each in ipairs(report.repairs) do print("repaired: " .. each) end
+  for _, each in ipairs(report.unchecked) do print("not looked at: " .. plain(each)) end
+  for _, each in ipairs(report.repairs) do print("repaired: " .. plain(each)) end
   for _, kind in ipairs(kinds) do
     if (report.counts[kind] or 0) > 0 then print(("%s: %d"):format(kind, report.counts[kind])) end
   end
@@ -24,8 +25,8 @@ end
 local function sentence(each)
   local about = each.key ~= nil and tostring(each.key) .. " " or each.move and ("move %d "):format(each.move) or ""
   local where = each.other_shard and ("%s and %s"):format(each.shard, each.other_shard) or each.shard
-  return ("%s%s (%s): %s%s; %s"):format(each.kind, each.table and " in " .. each.table or "", where, about,
-    each.what, each.advice)
+  return plain(("%s%s (%s): %s%s; %s"):format(each.kind, each.table and " in " .. each.table or "", where, about,
+    each.what, each.advice))
 end
 
 local function print_findings(report)

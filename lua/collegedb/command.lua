@@ -45,9 +45,7 @@ local function exit_with(status, message, told)
   error(setmetatable({ status = status, message = message, told = told }, exit_meta), 0)
 end
 
-local function one_line(value)
-  return (tostring(value):gsub("%s*[\r\n]+%s*", " "))
-end
+local plain = terminal.plain
 
 local line <const> = progress.new(function(text) io.stderr:write(text) end)
 
@@ -68,7 +66,7 @@ local function check_rows(rows)
 end
 
 local function complain(name, message)
-  io.stderr:write("collegedb ", name and one_line(name) .. ": " or "", one_line(message), "\n")
+  io.stderr:write("collegedb ", name and plain(name) .. ": " or "", plain(message), "\n")
 end
 
 -- Instructions: a config that loops without end is stopped, not waited for.
@@ -175,7 +173,7 @@ local function load_command(name, arguments)
     local message = ("there is no command '%s'; %sthere are: %s"):format(name,
       meant and ("did you mean %s? "):format(meant) or "", table.concat(names, ", "))
     if host.exists(name) then message = message .. (" (to run the file, write ./%s)"):format(name) end
-    if problem then message = message .. ("; the config could not be asked: %s"):format(one_line(problem)) end
+    if problem then message = message .. ("; the config could not be asked: %s"):format(plain(problem)) end
     exit_with(2, message)
   end
   local chunk, message = loadfile(path, "t")
@@ -216,7 +214,7 @@ local function new_context(name, args, cmd)
   function ctx.progress(done, total, label)
     check_progress(done, total, label)
     if not done then return line:clear() end
-    if is_seen then line:show(done, total, label and one_line(label)) end
+    if is_seen then line:show(done, total, label and plain(label)) end
   end
   function ctx.print_json(value)
     io.write(json.encode(value), "\n")
@@ -281,7 +279,7 @@ local function tell(name, failure, how_to_resume)
   end
   complain(name, failure)
   if errors.is_error(failure) then return 1, failure.code, failure.message end
-  return 1, "SCRIPT", one_line(failure)
+  return 1, "SCRIPT", plain(failure)
 end
 
 -- What a program is told of an error, beside its code and message.
@@ -292,6 +290,7 @@ local function print_error(failure, code, message, resume)
   if require("collegedb.errors").is_error(failure) then
     for _, field in ipairs(told_fields) do object[field] = failure[field] end
   end
+  if not utf8.len(message) then object.message = plain(message) end -- a string for programs, whatever it holds
   io.write(json.encode { error = object }, "\n")
 end
 
@@ -309,7 +308,7 @@ function command.main(name, ...)
     return run(cmd, ctx)
   end)
   line:clear()
-  io.stdout:flush()
+  if not host.flush() and ok then ok, result = false, "standard output can not be written" end
   if ok then return result end
   local function how_to_resume() return line_to_resume(name, cmd, ctx, arguments) end
   local status, code, message, resume = tell(name, result, how_to_resume)

@@ -13,6 +13,9 @@ command_line.default_config = "./collegedb.lua"
 ---@return string
 function command_line.quote(text)
   if text:find "^[%w_./,@%%+=:-]+$" then return text end
+  if text:find "%c" or not utf8.len(text) then -- of bash and zsh; a terminal would obey them
+    return "$'" .. text:gsub("[%c\x80-\xff'\\]", function(c) return ("\\%03o"):format(c:byte()) end) .. "'"
+  end
   return "'" .. text:gsub("'", [['\'']]) .. "'"
 end
 

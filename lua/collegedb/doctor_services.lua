@@ -3,6 +3,7 @@
 
 local config = require "collegedb.config"
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local look = require "collegedb.look"
 
 local doctor_services = {}
@@ -57,7 +58,8 @@ local function check_coordinator(add, outer)
   local began = core.now()
   local done, answer = pcall(outer.peek, "default")
   if done then return add("coordinator", "ok", ("it answers in %.0f ms"):format(core.now() - began)) end
-  local is_ours = type(answer) == "table" and answer.code
+  if errors.is_interrupt(answer) then error(answer, 0) end
+  local is_ours = errors.is_error(answer)
   add("coordinator", "fault", is_ours and answer.message or tostring(answer), is_ours and mend_of(answer)
     or "correct what the config gives as coordinator")
 end

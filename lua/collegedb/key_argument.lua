@@ -1,6 +1,7 @@
 --- A key as it is typed on a command line.
 
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 
 local key_argument = {}
 
@@ -25,7 +26,7 @@ function key_argument.of(ctx)
   if not integer then return key, table_name end
   local done, err = pcall(ctx.db.locate, ctx.db, integer)
   if done then return integer, nil end
-  if err.message:find "needs a table" then return key, nil end
+  if errors.is_error(err) and err.message:find "needs a table" then return key, nil end
   error(err, 0)
 end
 

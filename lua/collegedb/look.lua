@@ -119,6 +119,7 @@ local function open_shard(self, each)
   local row = self.directory and self.directory.shard:first("SELECT id FROM _collegedb_shards WHERE name = ?",
     { shard.name })
   each.registered, shard.id = row ~= nil, row and row.id
+  shard.handle, shard.file_id = nil, nil -- of an earlier look
   if not row and shards.is_file(value.path) and not core.file_id(value.path) then
     each.new = true
     return
@@ -175,7 +176,8 @@ local function missing(shard)
     { shard = shard.name })
 end
 
--- Asks all of them at once first, so that many that do not answer take no longer than one.
+-- Asks all of them at once first (the core sends 16 requests at a time), so that many that do not answer take hardly
+-- longer than one.
 local function ask_shards(self)
   local calls, asked = {}, {}
   for _, each in ipairs(self.shards) do

@@ -4,6 +4,7 @@ local terminal = require "collegedb.terminal"
 
 local move_command = {}
 
+local plain = terminal.plain
 local SHOWN <const> = 20 -- keys that can not be moved, on the screen
 
 --- Adds the options to an argparse parser.
@@ -33,7 +34,7 @@ local function print_report(ctx, report)
       print(("  … and %d more"):format(report.failed_count - SHOWN))
       break
     end
-    print(("  %s (%s to %s): %s"):format(tostring(each.key), each.from, each.to, each.message))
+    print("  " .. plain(("%s (%s to %s): %s"):format(tostring(each.key), each.from, each.to, each.message)))
   end
   if report.sealed then print "the shard is empty and closed: it can be taken out of the config" end
   if report.waiting then

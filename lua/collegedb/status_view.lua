@@ -4,14 +4,13 @@ local terminal = require "collegedb.terminal"
 
 local status_view = {}
 
+local plain = terminal.plain
+
 local NARROW <const>, WIDE <const> = 5, 24 -- cells of a bar
 local STYLES <const> = { open = "green", unreachable = "red", full = "yellow", draining = "yellow",
   ["no new keys"] = "yellow" }
 
 -- --- columns ------------------------------------------------------------------------------------
-
--- Services may say anything, and a terminal obeys what it is sent.
-local function plain(text) return (text:gsub("%c+", " ")) end
 
 local function width_of(text) return utf8.len(text) or #text end
 
@@ -30,7 +29,7 @@ local function columns(rows)
   local widths, lines = {}, {}
   for r, row in ipairs(rows) do
     for c, cell in ipairs(row) do
-      if type(cell) ~= "table" then row[c] = { tostring(cell), right = r > 1 and type(cell) == "number" } end
+      if type(cell) ~= "table" then row[c] = { plain(cell), right = r > 1 and type(cell) == "number" } end
       widths[c] = math.max(widths[c] or 0, width_of(row[c][1]))
     end
   end

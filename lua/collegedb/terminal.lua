@@ -54,6 +54,18 @@ function terminal.has_utf8()
   return locale:upper():find "UTF%-?8" ~= nil
 end
 
+local function escaped(character) return ("\\x%02x"):format(character:byte(-1)) end
+
+--- What users and services say, as one line that a terminal shows and does not obey: control characters, and bytes that
+--- are no UTF-8, are written as \x1b.
+---@param value any
+---@return string
+function terminal.plain(value)
+  local text = tostring(value):gsub("%s*[\r\n\t]+%s*", " ")
+  if not utf8.len(text) then text = text:gsub("[\x80-\xff]", escaped) end
+  return (text:gsub("%c", escaped):gsub("\xc2[\x80-\x9f]", escaped)) -- those of ISO 6429, too
+end
+
 --- A bar of which a share is full.
 ---@param share number 0 to 1; what is beyond counts as the nearest of them
 ---@param width integer in cells

@@ -12,9 +12,8 @@ local function cell_text(value)
   if not utf8.len(text) or text:find("\0", 1, true) then
     return "x'" .. text:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. "'"
   end
-  return (text:gsub("[%c]", function(c)
-    return c == "\n" and "\\n" or c == "\t" and "\\t" or ("\\x%02x"):format(c:byte())
-  end))
+  local function escaped(c) return c == "\n" and "\\n" or c == "\t" and "\\t" or ("\\x%02x"):format(c:byte(-1)) end
+  return (text:gsub("%c", escaped):gsub("\xc2[\x80-\x9f]", escaped)) -- those of ISO 6429, too
 end
 
 ---The names of the columns of rows that do not say: every field, sorted.

@@ -6,6 +6,7 @@
  *   make_folder(path)   -> true (also if it is there already), or nil and a message
  *   embedded(prefix)    -> array of the embedded modules' names that begin so, sorted
  *   clock()             -> seconds, to measure how long something takes
+ *   flush()             -> boolean: has all of standard output been written until now?
  *   usage               the text of `collegedb --help`
  *   columns("stdout" …) -> how wide that terminal is, and how high; nil if it does not say, or is none
  */
@@ -13,6 +14,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -40,6 +42,13 @@ static int host_clock(lua_State *L) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+  return 1;
+}
+
+/* What was lost earlier counts too: then a last fflush may find nothing to do. */
+static int host_flush(lua_State *L) {
+  const int lost = ferror(stdout);
+  lua_pushboolean(L, fflush(stdout) == 0 && !lost);
   return 1;
 }
 
@@ -118,6 +127,7 @@ static int open_host(lua_State *L) {
       {"list", host_list},
       {"make_folder", host_make_folder},
       {"embedded", host_embedded},
+      {"flush", host_flush},
       {"columns", host_columns},
       {"clock", host_clock},
       {NULL, NULL},
