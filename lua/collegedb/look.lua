@@ -43,8 +43,8 @@ end
 
 look.tried = tried
 
---- Opens a database of which nothing shows to others: no observer, no numbers, no log, and nothing is taken over. Opening
---- ends the moves of dead programs all the same, and makes what is not there.
+--- Opens a database of which nothing shows to others: no observer, no numbers, no log, and nothing is taken over.
+--- Opening ends the moves of dead programs all the same, makes what is not there, and takes weights into use.
 ---@param given table a config
 ---@return userdata? db
 ---@return collegedb.Error? err

@@ -1,5 +1,5 @@
--- `collegedb metrics` opened the database as a program does: each scrape ended moves, took weights of the config into use
--- and made files, and when a shard was not there it said nothing at all.
+-- `collegedb metrics` opened the database as a program does: each scrape ended moves, took weights of the config into
+-- use and made files, and when a shard was not there it said nothing at all.
 
 local fixture = require "spec.support.fixture"
 local process = require "spec.support.process"

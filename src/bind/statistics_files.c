@@ -205,9 +205,10 @@ static int read_statistics(lua_State *L) {
 }
 
 void cdb__lua_open_statistics_files(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"write_statistics", write_statistics},     {"show_statistics", show_statistics},
-      {"read_statistics", read_statistics},       {"write_slow_queries", write_slow_queries},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"write_statistics", write_statistics},
+                                       {"show_statistics", show_statistics},
+                                       {"read_statistics", read_statistics},
+                                       {"write_slow_queries", write_slow_queries},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
