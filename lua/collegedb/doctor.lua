@@ -7,7 +7,6 @@ local directory = require "collegedb.doctor_directory"
 local doctor_config = require "collegedb.doctor_config"
 local errors = require "collegedb.errors"
 local files = require "collegedb.doctor_files"
-local instance = require "collegedb.instance"
 local leftovers = require "collegedb.verify_leftovers"
 local look = require "collegedb.look"
 local recovery = require "collegedb.recovery"
@@ -16,7 +15,6 @@ local seen_moves = require "collegedb.seen_moves"
 local services = require "collegedb.doctor_services"
 local shards = require "collegedb.doctor_shards"
 local verify = require "collegedb.workflows.verify"
-require "collegedb.database" -- the methods of what instance.open gives
 
 local doctor = {}
 
@@ -44,11 +42,7 @@ end
 -- --- opening -----------------------------------------------------------------------------
 
 local function open(given, add)
-  local settings = {}
-  for field, value in pairs(given) do settings[field] = value end
-  settings.auto_migrate = false
-  settings.on_event, settings.statistics_dir, settings.slow_query_log = nil, nil, nil -- it is no program that works
-  local db, err = look.tried(instance.open, settings)
+  local db, err = look.open_database(given)
   if db then return db end
   add(err.shard or "config", "fault", ("the database does not open: %s"):format(err.message),
     "mend what the faults before this one say, or what it names")

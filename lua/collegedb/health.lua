@@ -2,6 +2,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local shards = require "collegedb.shards"
 local statistics = require "collegedb.statistics"
 
 local health = {}
@@ -26,10 +27,10 @@ local function both(shard)
   return statistics.sum(read, write)
 end
 
--- A file that was removed or replaced can still be read by those who have it open.
+-- A file that was removed can still be read by those who have it open.
 local function missing(shard)
   local path = shard.value and shard.value.path
-  if not path or path == ":memory:" or core.file_id(path) then return end
+  if not shards.is_file(path) or core.file_id(path) then return end
   return errors.new("UNAVAILABLE", ("there is no file %s any more"):format(path), { shard = shard.name })
 end
 

@@ -34,7 +34,7 @@ local BUSY_MS <const> = 1000
 local Look = {}
 Look.__index = Look
 
---- Calls `f`. Nil and the error when it fails with an error object; others pass.
+--- Calls `f`. Nil and the error when it fails with an error object; others, such as Ctrl-C, pass.
 local function tried(f, ...)
   local done, answer = pcall(f, ...)
   if done then return answer end
@@ -43,6 +43,19 @@ local function tried(f, ...)
 end
 
 look.tried = tried
+
+--- Opens a database of which nothing shows to others: no observer, no numbers, no log, and nothing is taken over.
+--- Opening ends the moves of dead programs all the same, makes what is not there, and takes weights into use.
+---@param given table a config
+---@return userdata? db
+---@return collegedb.Error? err
+function look.open_database(given)
+  local settings = {}
+  for field, value in pairs(given) do settings[field] = value end
+  settings.auto_migrate = false
+  settings.on_event, settings.statistics_dir, settings.slow_query_log = nil, nil, nil
+  return tried(require("collegedb").open, settings) -- not loaded by who only looks
+end
 
 local function open_file(path, name)
   local size = core.file_size(path)

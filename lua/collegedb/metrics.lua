@@ -96,9 +96,11 @@ end
 
 -- What is known without asking anybody far away. A value that can not be had now is left out.
 local function add_state(metric, state)
-  metric("collegedb_epoch", "gauge", "The number of the epoch in which this program works.")(state.epoch.number)
-  metric("collegedb_retiring_placements", "gauge", "Earlier placements in which keys are still looked for.")(
-    #state.epoch.placements - 1)
+  if state.epoch then
+    metric("collegedb_epoch", "gauge", "The number of the epoch in which this program works.")(state.epoch.number)
+    metric("collegedb_retiring_placements", "gauge", "Earlier placements in which keys are still looked for.")(
+      #state.epoch.placements - 1)
+  end
   local add = metric("collegedb_shard_size_bytes", "gauge", "Size of the shards that are files.")
   for _, shard in ipairs(state.shards) do
     local done, size = pcall(function() return core.kind(shard.inner) == "sqlite" and shard.handle:size() end)
@@ -106,12 +108,11 @@ local function add_state(metric, state)
   end
 end
 
---- The text, of this program; with `all` of every running one of the same `statistics_dir`.
----@param db userdata
----@param opts { all: boolean? }?
+--- The text.
+---@param totals collegedb.Statistics
+---@param state collegedb.State its epoch is missing where the directory is not reached
 ---@return string
-function metrics.of(db, opts)
-  local totals, state = statistics.of(db, opts), core.state(db)
+function metrics.text(totals, state)
   local metric, lines = new_page()
   metric("collegedb_build_info", "gauge", "The version of CollegeDB; always 1.")(1, { "version", core.version })
   metric("collegedb_programs", "gauge", "Instances whose numbers these are.")(totals.programs)
@@ -123,5 +124,11 @@ function metrics.of(db, opts)
   lines[#lines + 1] = ""
   return table.concat(lines, "\n")
 end
+
+--- The text, of this program; with `all` of every running one of the same `statistics_dir`.
+---@param db userdata
+---@param opts { all: boolean? }?
+---@return string
+function metrics.of(db, opts) return metrics.text(statistics.of(db, opts), core.state(db)) end
 
 return metrics

@@ -7,12 +7,10 @@
 
 local config = require "collegedb.config"
 local core = require "collegedb.core"
-local errors = require "collegedb.errors"
 local health = require "collegedb.report_health"
-local instance = require "collegedb.instance"
+local look = require "collegedb.look"
 local statistics = require "collegedb.statistics"
 local status = require "collegedb.status"
-require "collegedb.database" -- the methods of what instance.open gives
 
 local report = {}
 
@@ -37,20 +35,10 @@ local report = {}
 ---Seconds that may be spent looking at rows, twice: once to verify, once for the dry run.
 report.LIMIT = 60
 
--- The result, or nil and the error object; what is no error object, such as Ctrl-C, goes on.
-local function attempt(f, ...)
-  local done, answer = pcall(f, ...)
-  if done then return answer end
-  if not errors.is_error(answer) then error(answer, 0) end
-  return nil, answer
-end
-
 -- --- what status says, and more ---------------------------------------------------------------
 
-local TAKES_NONE <const> = { ["no new keys"] = true, draining = true, closed = true }
-
--- A shard that takes no new keys is to have none. Shares are those of the keys that could be counted.
-local function weight_of(shard) return (TAKES_NONE[shard.state] or not shard.count) and 0 or shard.weight end
+-- Shares are those of the keys that could be counted.
+local function weight_of(shard) return (status.TAKES_NONE[shard.state] or not shard.count) and 0 or shard.weight end
 
 local function add_shares(self)
   local weights = 0
@@ -78,7 +66,7 @@ local function name_of(strategy)
   return strategy.write and name_of(strategy.write) or strategy.name or "a table of the config"
 end
 
-local function look(reader, settings, opts)
+local function read(reader, settings, opts)
   local self = reader:read()
   self.at = opts.now or self.at
   self.version, self.config = core.version, opts.config
@@ -102,7 +90,7 @@ end
 
 local function verify(db, opts)
   local tell, done, total = bounded(opts, "verifying"), 0, 0
-  local looked, why = attempt(db.verify, db, { on_progress = function(at, of, what)
+  local looked, why = look.tried(db.verify, db, { on_progress = function(at, of, what)
     done, total = at, of
     return tell(at, of, what)
   end })
@@ -127,7 +115,7 @@ end
 
 local function rebalance(db, opts, list)
   local tell, stopped = bounded(opts, "planning")
-  local plan, why = attempt(db.rebalance, db, { dry_run = true, on_progress = tell })
+  local plan, why = look.tried(db.rebalance, db, { dry_run = true, on_progress = tell })
   if not plan then return { error = tostring(why) } end
   if stopped() and not plan.finished then
     local form = "to plan it took longer than %g s; collegedb rebalance --dry-run takes the time that it needs"
@@ -147,13 +135,6 @@ local function obstacle(self)
   end
 end
 
-local function open(given)
-  local settings = {}
-  for field, value in pairs(given) do settings[field] = value end
-  settings.auto_migrate, settings.statistics_dir, settings.on_event = false, nil, nil
-  return attempt(instance.open, settings)
-end
-
 -- The report's fields verify and rebalance, and diagnoses where the database does not open.
 local function look_at_rows(self, given, opts)
   local left_out = opts.verify == false and { left_out = true } or nil
@@ -162,7 +143,7 @@ local function look_at_rows(self, given, opts)
   end
   local why = obstacle(self)
   if why then return failed(why) end
-  local db, err = open(given)
+  local db, err = look.open_database(given)
   if not db then
     return failed("the database does not open: " .. tostring(err), require("collegedb.doctor").run(given).diagnoses)
   end
@@ -176,10 +157,10 @@ end
 
 local function collect(reader, given, opts)
   local settings = reader.settings
-  local self = look(reader, settings, opts)
+  local self = read(reader, settings, opts)
   local rows = look_at_rows(self, given, opts)
   -- Opening may have ended a dead program's moves, or found that a file is not the one that it was.
-  if not rows.rebalance.error then self = look(reader, settings, opts) end
+  if not rows.rebalance.error then self = read(reader, settings, opts) end
   for field, value in pairs(rows) do self[field] = value end
   self.health = health.of(self)
   return self

@@ -173,21 +173,11 @@ function statistics.of(db, opts)
   local all, state, total = check_options(opts), core.state(db), core.statistics(db)
   local folder, own = state.config.statistics_dir, { pid = total.pid, since = total.since }
   total.programs, total.pid = 1, nil
-  if all and folder and state.only_looks then
-    add_others(emptied(total), folder)
-  elseif all and folder then
+  if all and folder then
     core.show_statistics(db)
     add_others(total, folder, own)
   end
   return finish(total)
-end
-
---- This instance is one that only looks at the others: it shows its numbers to nobody, and they are not among those of
--- all.
----@param db userdata
-function statistics.only_look(db)
-  core.hide_statistics(db)
-  core.state(db).only_looks = true
 end
 
 return statistics

@@ -136,14 +136,17 @@ local function describe(self, each)
   }
 end
 
--- Of those that may get keys and are there: who has most for its weight.
+-- By state: these are to have no keys.
+status.TAKES_NONE = { ["no new keys"] = true, draining = true, closed = true }
+
+--- Of those that may get keys and are there: who has most for its weight.
 ---@param list { binding: string, state: string, weight: number }[]
 ---@param field string the name of the number that is compared
 ---@return collegedb.Balance? # nil where there is nothing
 function status.balance(list, field)
   local total, weights, most, name = 0, 0, nil, nil
   for _, each in ipairs(list) do
-    if each[field] and each.state ~= "closed" and each.state ~= "draining" then
+    if each[field] and not status.TAKES_NONE[each.state] then
       total, weights = total + each[field], weights + each.weight
       local part = each[field] / each.weight
       if not most or part > most then most, name = part, each.binding end

@@ -1,5 +1,5 @@
--- A look that was opened anew, because a file had gone, asked a shard through the handle that the look before had closed:
--- `status --watch` ended with CLOSED.
+-- A look that was opened anew, because a file had gone, asked a shard through the handle that the look before had
+-- closed: `status --watch` ended with CLOSED.
 
 local config = require "collegedb.config"
 local fixture = require "spec.support.fixture"

@@ -1,4 +1,5 @@
--- In bash a shard named `*`, or a file named `[f]1`, was completed as the names of other files, which it is a pattern of.
+-- In bash a shard named `*`, or a file named `[f]1`, was completed as the names of other files, of which it is a
+-- pattern.
 
 local process = require "spec.support.process"
 
@@ -14,7 +15,8 @@ local ASK <const> = [[
 describe("regression 396:", function()
   it("bash offers names as they are", function()
     local folder = process.new_folder()
-    process.write(folder .. "/collegedb.lua", [[return { kv = "directory.db", shards = { ["*"] = "a.db", ["b c"] = "b.db" } }]])
+    process.write(folder .. "/collegedb.lua", [[
+      return { kv = "directory.db", shards = { ["*"] = "a.db", ["b c"] = "b.db" } }]])
     process.write(folder .. "/f1", "")
     process.write(folder .. "/[f]1", "")
     local function offered(...)

@@ -1,5 +1,5 @@
--- Keys, names of tables and what services say were written to the terminal as they are: with an escape character in them
--- they could change its title or its keys, or hide what was printed before.
+-- Keys, names of tables and what services say were written to the terminal as they are: with an escape character in
+-- them they could change its title or its keys, or hide what was printed before.
 
 local process = require "spec.support.process"
 local shop = require "spec.support.shop"
@@ -26,7 +26,8 @@ describe("regression 397:", function()
   end
 
   it("errors show control characters, and send none", function()
-    assert.matches("no shard has a table k\\x1b]0;owned\\x07\\xc2\\x9bx\\xff", said("locate", "a", "--table", EVIL), 1, true)
+    assert.matches("no shard has a table k\\x1b]0;owned\\x07\\xc2\\x9bx\\xff", said("locate", "a", "--table", EVIL),
+      1, true)
     assert.matches("there is no command 'k\\x1b]0;owned", said(EVIL), 1, true)
     assert.matches("no such column: k\\x9b", said("query", "--shard", "west", "SELECT [k\194\155]"), 1, true)
   end)

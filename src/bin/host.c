@@ -122,15 +122,9 @@ static int host_embedded(lua_State *L) {
 
 static int open_host(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"is_terminal", host_is_terminal},
-      {"exists", host_exists},
-      {"list", host_list},
-      {"make_folder", host_make_folder},
-      {"embedded", host_embedded},
-      {"flush", host_flush},
-      {"columns", host_columns},
-      {"clock", host_clock},
-      {NULL, NULL},
+      {"is_terminal", host_is_terminal}, {"exists", host_exists},     {"list", host_list},
+      {"make_folder", host_make_folder}, {"embedded", host_embedded}, {"flush", host_flush},
+      {"columns", host_columns},         {"clock", host_clock},       {NULL, NULL},
   };
   luaL_newlib(L, functions);
   lua_pushstring(L, cdb__usage);

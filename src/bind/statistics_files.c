@@ -157,12 +157,6 @@ static int show_statistics(lua_State *L) {
   return 0;
 }
 
-/* core.hide_statistics(db): they are shown to nobody any more. */
-static int hide_statistics(lua_State *L) {
-  hide(&cdb__lua_check_db(L, 1)->watch);
-  return 0;
-}
-
 /* core.write_slow_queries(db, path): appends a line for each. */
 static int write_slow_queries(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
@@ -271,9 +265,10 @@ static int read_statistics(lua_State *L) {
 }
 
 void cdb__lua_open_statistics_files(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"write_statistics", write_statistics},     {"show_statistics", show_statistics},
-      {"hide_statistics", hide_statistics},       {"read_statistics", read_statistics},
-      {"write_slow_queries", write_slow_queries}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"write_statistics", write_statistics},
+                                       {"show_statistics", show_statistics},
+                                       {"read_statistics", read_statistics},
+                                       {"write_slow_queries", write_slow_queries},
+                                       {NULL, NULL}};
   luaL_setfuncs(L, functions, 0);
 }
