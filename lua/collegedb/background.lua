@@ -245,10 +245,15 @@ end
 --- Looks at the news of the thread, and plans again what is void. The next call does it after there are some.
 function background.attend(state)
   local job = state.background
-  if not job or job.attending or not state.weak.db then return end
-  job.attending = true
+  if not job or not state.weak.db then return end
+  if job.attending then -- a call of ours: what is new may be newer than what was read
+    job.missed = true
+    return
+  end
+  job.attending, job.missed = true, false
   local done, err = pcall(attend, state)
   job.attending = false
+  if job.missed and core.is_open(state.weak.db) then core.attention(state.weak.db) end
   if done then return end
   local busy = errors.is_error(err, "BUSY")
   local again = busy or not errors.is_error(err) -- interrupted

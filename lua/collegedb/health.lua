@@ -34,16 +34,25 @@ local function missing(shard)
   return errors.new("UNAVAILABLE", ("there is no file %s any more"):format(path), { shard = shard.name })
 end
 
+local function counts_by_name(db)
+  local by_name = {}
+  for _, each in ipairs(statistics.of(db).shards) do by_name[each.name] = each end
+  return by_name
+end
+
 --- Reads a little from every shard; those that are far away are asked at once. It raises nothing because a shard is
 -- not reachable.
 ---@param db userdata
 ---@return table<string, collegedb.Health> by shard
 function health.of(db)
-  local state, calls, out = core.state(db), {}, {}
-  for i, shard in ipairs(state.shards) do calls[i] = { shard.inner, LOOK } end
+  local asked, calls, out = {}, {}, {}
+  -- A copy: shards may be added while those that are far away are asked.
+  for i, shard in ipairs(core.state(db).shards) do asked[i], calls[i] = shard, { shard.inner, LOOK } end
   local answers, failed = core.together(calls, "run")
-  for i, counted in ipairs(statistics.of(db).shards) do
-    local shard, took = state.shards[i], both(counted)
+  local counts = counts_by_name(db)
+  for i, shard in ipairs(asked) do
+    local counted = counts[shard.name]
+    local took = both(counted)
     local err = failed[i] or missing(shard)
     if err and not errors.is_error(err) then error(err, 0) end -- Ctrl-C
     out[shard.name] = {

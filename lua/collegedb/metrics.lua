@@ -2,6 +2,7 @@
 -- (https://prometheus.io/docs/instrumenting/exposition_formats/).
 
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local statistics = require "collegedb.statistics"
 
 local metrics = {}
@@ -104,6 +105,7 @@ local function add_state(metric, state)
   local add = metric("collegedb_shard_size_bytes", "gauge", "Size of the shards that are files.")
   for _, shard in ipairs(state.shards) do
     local done, size = pcall(function() return core.kind(shard.inner) == "sqlite" and shard.handle:size() end)
+    if not done and not errors.is_error(size) then error(size, 0) end -- Ctrl-C
     if done and size then add(size, { "shard", shard.name }) end
   end
 end

@@ -5,6 +5,14 @@ local core = require "collegedb.core"
 
 local slow_queries = {}
 
+local function tell_all(state, db)
+  local list, more = core.slow_queries(db)
+  for _, each in ipairs(list) do
+    state:emit("slow", ("%.3f s on %s: %s"):format(each.seconds, each.shard, each.sql), each)
+  end
+  if more > 0 then state:emit("slow", ("%d more statements were slow"):format(more), { more = more }) end
+end
+
 --- Tells of those that were not told of yet. Their parameters are not told: they are the user's data.
 ---@param state table of lua/collegedb/state.lua
 function slow_queries.tell(state)
@@ -15,14 +23,11 @@ function slow_queries.tell(state)
     return
   end
   state.telling = "once"
-  local list, more = core.slow_queries(db)
-  for _, each in ipairs(list) do
-    state:emit("slow", ("%.3f s on %s: %s"):format(each.seconds, each.shard, each.sql), each)
-  end
-  if more > 0 then state:emit("slow", ("%d more statements were slow"):format(more), { more = more }) end
-  local again = state.telling == "again" and core.is_open(db)
+  local done, err = pcall(tell_all, state, db)
+  local again = state.telling == "again" or not done -- interrupted: the next call looks also at what else is new
   state.telling = nil
-  if again then core.attention(db) end
+  if again and core.is_open(db) then core.attention(db) end
+  if not done then error(err, 0) end
 end
 
 return slow_queries

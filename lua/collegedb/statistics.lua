@@ -134,13 +134,9 @@ local function emptied(total)
   return total
 end
 
--- Adds the other programs of the folder.
-local function add_others(total, folder, own)
-  local skipped = false
-  for _, each in ipairs(core.read_statistics(folder)) do
-    local is_own = own and not skipped and each.pid == own.pid and each.since == own.since
-    if is_own then skipped = true else add_program(total, each) end
-  end
+-- Adds the programs of the folder, but for this one's database.
+local function add_others(total, folder, db)
+  for _, each in ipairs(core.read_statistics(folder, db)) do add_program(total, each) end
 end
 
 local function finish(total)
@@ -171,11 +167,11 @@ end
 ---@return collegedb.Statistics
 function statistics.of(db, opts)
   local all, state, total = check_options(opts), core.state(db), core.statistics(db)
-  local folder, own = state.config.statistics_dir, { pid = total.pid, since = total.since }
+  local folder = state.config.statistics_dir
   total.programs, total.pid = 1, nil
   if all and folder then
     core.show_statistics(db)
-    add_others(total, folder, own)
+    add_others(total, folder, db)
   end
   return finish(total)
 end

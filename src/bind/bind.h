@@ -66,6 +66,7 @@ struct cdb__lua_cursor {
   cdb__lua_cursor *held; /* ends with this one */
   cdb__stmt *stmt;       /* NULL once closed */
   int tx_depth;          /* of the transaction that it was opened in; it ends with that */
+  bool inner;            /* of CollegeDB's own */
   int ended;             /* all rows were read; else `stmt` NULL means closed early */
   cdb__lua_cursor *next, **link;
 };
@@ -252,6 +253,10 @@ cdb__stmt *cdb__lua_begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
 /* The same where statements of the same frame run on the shard: they are not taken for unwound ones. */
 cdb__stmt *cdb__lua_begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
                                  uintptr_t frame);
+/* Counts the fault as one of the shard's, unless the call is CollegeDB's own, and raises it; `call` may be
+ * NULL. */
+int cdb__lua_fail_on(lua_State *L, const cdb__lua_shard *shard, const cdb__fault *fault,
+                     const cdb__lua_call *call);
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
 /* Ends it if an error has left it running. It may be gone. */
 void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt);
@@ -278,7 +283,7 @@ void cdb__lua_meter_time(cdb__lua_shard *shard, cdb__stmt *stmt);
 void cdb__lua_meter_record(cdb__lua_shard *shard, cdb__stmt *stmt);
 /* Of a counted statement that is not to be timed: the next one is, where it was its turn. */
 void cdb__lua_meter_pass(cdb__lua_shard *shard, cdb__stmt *stmt, const struct cdb__lua_call *call);
-/* A call on the shard that raises the code. */
+/* An error of a call on the shard; cdb__lua_fail_on counts it by itself. */
 void cdb__lua_meter_error(const cdb__lua_shard *shard, int code);
 /* On the hot path: a statement begins. */
 static inline void cdb__lua_meter_count(cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call) {

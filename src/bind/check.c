@@ -167,7 +167,7 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);
   if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
-    cdb__lua_raise(L, &fault, shard->name, NULL);
+    cdb__lua_fail_on(L, shard, &fault, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
   if (!shard->handle || shard->closing) return status == LUA_OK ? 1 : lua_error(L);
@@ -178,11 +178,11 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
     cdb__fail(&fault, CDB_USAGE,
               "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
               w.key, w.table);
-    return cdb__lua_raise(L, &fault, shard->name, call);
+    return cdb__lua_fail_on(L, shard, &fault, call);
   }
   if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
     cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
-    return cdb__lua_raise(L, &fault, shard->name, call);
+    return cdb__lua_fail_on(L, shard, &fault, call);
   }
   return 1;
 }

@@ -59,7 +59,7 @@ void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth) {
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call) {
   lua_pushcfunction(L, next_row);
   cdb__lua_cursor *cursor = lua_newuserdatauv(L, sizeof *cursor, 3);
-  *cursor = (cdb__lua_cursor){.shard = shard, .tx_depth = shard->tx_depth};
+  *cursor = (cdb__lua_cursor){.shard = shard, .tx_depth = shard->tx_depth, .inner = call->inner};
   luaL_setmetatable(L, CDB__CURSOR_CLASS);
   lua_pushvalue(L, shard_index);
   lua_setiuservalue(L, -2, 1);
@@ -84,6 +84,11 @@ int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cd
   return 4;
 }
 
+static int fail(lua_State *L, const cdb__lua_cursor *cursor, const cdb__fault *fault) {
+  const cdb__lua_call call = {.inner = cursor->inner};
+  return cdb__lua_fail_on(L, cursor->shard, fault, &call);
+}
+
 static int next_row(lua_State *L) {
   cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
   if (cursor->ended) return 0;
@@ -105,7 +110,7 @@ static int next_row(lua_State *L) {
   if (code == CDB__ROW) return 1;
   cdb__lua_cursor_end(cursor, code < 0 ? &ignored : &fault);
   cursor->ended = 1;
-  if (fault.code != CDB_OK) return cdb__lua_raise(L, &fault, cursor->shard->name, NULL);
+  if (fault.code != CDB_OK) return fail(L, cursor, &fault);
   lua_pushnil(L);
   return 1;
 }
@@ -115,8 +120,7 @@ static int close_cursor(lua_State *L) {
   cdb__fault fault;
   cdb__lua_cursor_end(cursor, &fault);
   cursor->ended = 1;
-  if (fault.code != CDB_OK && lua_isnoneornil(L, 2))
-    return cdb__lua_raise(L, &fault, cursor->shard->name, NULL);
+  if (fault.code != CDB_OK && lua_isnoneornil(L, 2)) return fail(L, cursor, &fault);
   return 0;
 }
 

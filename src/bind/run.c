@@ -88,9 +88,9 @@ static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__st
   return kind_code;
 }
 
-static int fail_call(lua_State *L, const cdb__lua_shard *shard, const cdb__fault *fault,
+int cdb__lua_fail_on(lua_State *L, const cdb__lua_shard *shard, const cdb__fault *fault,
                      const cdb__lua_call *call) {
-  if (!call->inner) cdb__lua_meter_error(shard, fault->code);
+  if (!call || !call->inner) cdb__lua_meter_error(shard, fault->code);
   return cdb__lua_raise(L, fault, shard->name, call);
 }
 
@@ -111,7 +111,7 @@ static inline cdb__stmt *begin_beside(lua_State *L, cdb__lua_shard *shard, const
     cdb__fault ignored;
     take_back(shard, stmt, &ignored);
   }
-  fail_call(L, shard, &fault, call);
+  cdb__lua_fail_on(L, shard, &fault, call);
   return NULL;
 }
 
@@ -145,7 +145,7 @@ void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt) {
 static int refuse(lua_State *L, cdb__lua_shard *shard, const cdb__fault *fault, const cdb__lua_call *call,
                   const char *method) {
   if (fault->code == CDB_MOVED && call->key_arg && cdb__lua_follow(L, shard, call, method, true)) return 1;
-  return fail_call(L, shard, fault, call);
+  return cdb__lua_fail_on(L, shard, fault, call);
 }
 
 /* Ends a statement that failed in step: its own fault stands, not the reset's. */

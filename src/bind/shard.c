@@ -201,7 +201,7 @@ static int method_exec(lua_State *L) {
       code = cdb__fail(&fault, CDB_USAGE,
                        "the script left a transaction open; it was rolled back (end it with COMMIT)");
   }
-  return code == CDB_OK ? 0 : cdb__lua_raise(L, &fault, shard->name, NULL);
+  return code == CDB_OK ? 0 : cdb__lua_fail_on(L, shard, &fault, NULL);
 }
 
 static int method_size(lua_State *L) {
@@ -285,7 +285,7 @@ static int has_batches(lua_State *L) {
 
 static void control(lua_State *L, cdb__lua_shard *shard, const char *sql) {
   cdb__fault fault;
-  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) cdb__lua_raise(L, &fault, shard->name, NULL);
+  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) cdb__lua_fail_on(L, shard, &fault, NULL);
 }
 
 /* core.begin(shard or tx[, key hash of core.route[, { false }]]): a tx one level

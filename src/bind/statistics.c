@@ -157,8 +157,9 @@ static int slow_queries(lua_State *L) {
 
 /* core.count_from_now(db): what opening did is not the program's. */
 static int count_from_now(lua_State *L) {
-  const cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = cdb__lua_check_db(L, 1);
   for (int i = 0; i < db->shard_count; i++) cdb__lua_meter_reset(db->shards[i]);
+  if (db->watch.file >= 0) cdb__lua_statistics_write(db, cdb__clock_ticks());
   return 0;
 }
 

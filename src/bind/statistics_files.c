@@ -111,6 +111,12 @@ void cdb__lua_statistics_end(cdb__lua_db *db) {
   db->watch.log = -1;
 }
 
+/* Has nobody removed it? */
+static bool is_named(int file) {
+  struct stat info;
+  return fstat(file, &info) == 0 && info.st_nlink > 0;
+}
+
 /* A file that nobody has, locked; -1 with errno. */
 static int new_file(const char *folder, char *path, size_t size) {
   for (int n = 1; n <= FILES_OF_ONE; n++) {
@@ -119,9 +125,15 @@ static int new_file(const char *folder, char *path, size_t size) {
     const int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (file < 0 && errno == EEXIST) continue;
     if (file < 0) return -1;
-    struct stat info;
     /* Between the two somebody may have taken it for a dead program's. */
-    if (flock(file, LOCK_EX | LOCK_NB) == 0 && fstat(file, &info) == 0 && info.st_nlink > 0) return file;
+    if (flock(file, LOCK_EX | LOCK_NB) == 0) {
+      if (is_named(file)) return file;
+    } else if (errno != EWOULDBLOCK) { /* the file system has no locks */
+      const int reason = errno;
+      unlink(path);
+      close(file);
+      return errno = reason, -1;
+    }
     close(file);
   }
   return errno = EEXIST, -1;
@@ -211,15 +223,22 @@ static bool is_ours(const char *name) {
   return digits > 0 && name[digits] == '\0';
 }
 
-/* What a live program wrote; a dead one's file is removed. */
-static cdb__statistics *read_entry(int folder, const char *name, size_t *size) {
+static bool is_same(const struct stat *info, int other) {
+  struct stat of_other;
+  return fstat(other, &of_other) == 0 && info->st_ino == of_other.st_ino && info->st_dev == of_other.st_dev;
+}
+
+/* What a live program wrote; a dead one's file is removed, and `own` left out. */
+static cdb__statistics *read_entry(int folder, const char *name, int own, size_t *size) {
   const int file = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (file < 0) return NULL;
   cdb__statistics *head = NULL;
   struct stat info;
-  const bool regular = fstat(file, &info) == 0 && S_ISREG(info.st_mode);
-  if (regular && flock(file, LOCK_SH | LOCK_NB) == 0) unlinkat(folder, name, 0);
-  else if (regular) head = read_patiently(file, size);
+  const bool others = fstat(file, &info) == 0 && S_ISREG(info.st_mode) && !is_same(&info, own);
+  const bool dead = others && flock(file, LOCK_SH | LOCK_NB) == 0;
+  /* Alone with it, so that the name is not one's who came in between. */
+  if (dead && flock(file, LOCK_EX | LOCK_NB) == 0 && is_named(file)) unlinkat(folder, name, 0);
+  if (others && !dead) head = read_patiently(file, size);
   close(file);
   return head;
 }
@@ -239,9 +258,11 @@ static int close_folder(lua_State *L) {
   return 0;
 }
 
-/* core.read_statistics(folder): an array, of each program that lives as core.statistics. */
+/* core.read_statistics(folder[, db]): an array, of each program that lives as core.statistics, but for the
+ * database's own. */
 static int read_statistics(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
+  const int own = lua_isnoneornil(L, 2) ? -1 : cdb__lua_check_db(L, 2)->watch.file;
   DIR **folder = lua_newuserdatauv(L, sizeof(DIR *), 0);
   *folder = NULL;
   if (luaL_newmetatable(L, "collegedb.folder")) {
@@ -254,7 +275,7 @@ static int read_statistics(lua_State *L) {
   const char *name;
   for (lua_Integer n = 1; *folder && (name = next_name(*folder));) {
     size_t size = 0;
-    cdb__statistics *head = read_entry(dirfd(*folder), name, &size);
+    cdb__statistics *head = read_entry(dirfd(*folder), name, own, &size);
     if (!head) continue;
     cdb__statistics_push(L, head, size);
     lua_rawseti(L, -2, n++);
