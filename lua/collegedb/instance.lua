@@ -245,8 +245,9 @@ end)
 function instance.close(db)
   if not core.is_open(db) then return end
   local state = core.close_router(db) -- news of the background are for the next open: nothing is begun here
-  slow_queries.tell(state)
+  local told, interrupt = pcall(slow_queries.tell, state)
   close_parts(state)
+  if not told then error(interrupt, 0) end
 end
 
 return instance

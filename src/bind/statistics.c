@@ -159,7 +159,7 @@ static int slow_queries(lua_State *L) {
 static int count_from_now(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   for (int i = 0; i < db->shard_count; i++) cdb__lua_meter_reset(db->shards[i]);
-  if (db->watch.file >= 0) cdb__lua_statistics_write(db, cdb__clock_ticks());
+  cdb__statistics_write_all(db);
   return 0;
 }
 

@@ -29,6 +29,8 @@ void cdb__statistics_take_head(const cdb__lua_db *db, cdb__statistics *out);
 void cdb__statistics_take_shard(const cdb__lua_shard *shard, cdb__statistics_shard *out);
 /* A block of both that the caller frees, without magic and checksum; NULL: no memory. */
 cdb__statistics *cdb__statistics_take(const cdb__lua_db *db);
+/* Writes all of it to the router's file, if it has one. */
+void cdb__statistics_write_all(cdb__lua_db *db);
 /* Pushes it as a table, and frees it. */
 int cdb__statistics_push(lua_State *L, cdb__statistics *head, size_t size);
 

@@ -54,7 +54,8 @@ static void put(const cdb__watch *watch, const void *data, size_t size, size_t a
   (void)ignored;
 }
 
-static void write_all(cdb__lua_db *db) {
+void cdb__statistics_write_all(cdb__lua_db *db) {
+  if (db->watch.file < 0) return;
   cdb__statistics *head = cdb__statistics_take(db);
   if (!head) return;
   seal_head(head);
@@ -83,7 +84,7 @@ void cdb__lua_statistics_write(cdb__lua_db *db, const cdb__lua_shard *shard, int
   if (!may_write(&db->watch, now)) return;
   const int index = index_of(db, shard);
   if (index >= db->watch.shards_written) {
-    write_all(db);
+    cdb__statistics_write_all(db);
     return;
   }
   cdb__statistics head;
@@ -158,14 +159,14 @@ static int write_statistics(lua_State *L) {
   db->watch.path = strdup(path);
   db->watch.written = cdb__clock_ticks();
   db->watch.saved = SAVED_MAX;
-  write_all(db);
+  cdb__statistics_write_all(db);
   return 0;
 }
 
 /* core.show_statistics(db): writes them now, for those who look. */
 static int show_statistics(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
-  if (db->watch.file >= 0) write_all(db);
+  cdb__statistics_write_all(db);
   return 0;
 }
 
