@@ -71,7 +71,8 @@ uninstall:
 	  $(DESTDIR)$(ZSHDIR)/_collegedb $(lib)/libcollegedb.a $(lib)/libcollegedb.so $(lib)/libcollegedb.so.* \
 	  $(headers)/collegedb.h $(headers)/collegedb_lua.h $(lib)/pkgconfig/collegedb.pc \
 	  $(lib)/pkgconfig/collegedb-static.pc
-	rm -rf $(data) $(doc) $(module) $(module_c)
+	rm -rf $(data) $(module) $(module_c)
+	case $(doc) in */collegedb) rm -rf $(doc) ;; *) echo "left alone: $(doc), which is not named collegedb" ;; esac
 
 # Into build/deb: the program, the module and the shared library; and what a program in C is built with.
 deb: all

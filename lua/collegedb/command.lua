@@ -96,15 +96,15 @@ function command.load_config(path)
 end
 
 ---The folders of users' commands, first to last, and the error if the config could not say its part.
-local function script_folders(config_path)
+local function script_folders(config_path, read)
   local folders, problem = {}, nil
   if host.exists(config_path) then
-    local ok, config = pcall(command.load_config, config_path)
+    local ok, config = pcall(read or command.load_config, config_path)
     if not ok and require("collegedb.errors").is_interrupt(config) then error(config, 0) end
     if not ok then
       problem = config
     elseif type(config.script_dirs) == "table" then
-      table.move(config.script_dirs, 1, #config.script_dirs, 1, folders)
+      for _, folder in ipairs(config.script_dirs) do folders[#folders + 1] = folder end
     end
   end
   for folder in (os.getenv "COLLEGEDB_PATH" or ""):gmatch "[^;]+" do folders[#folders + 1] = folder end
@@ -134,8 +134,9 @@ end
 
 ---Every known command: name → path of a user's file, or false for a shipped one.
 ---@param config_path? string
+---@param read? fun(path: string): table instead of command.load_config
 ---@return table<string, string|false> commands, string[] names sorted
-function command.list(config_path)
+function command.list(config_path, read)
   local commands, names = {}, {}
   local own = (config_path or command_line.default_config):gsub("^%./", "")
   local function is_config(path) return path:gsub("^%./", "") == own end
@@ -145,7 +146,7 @@ function command.list(config_path)
       names[#names + 1] = name
     end
   end
-  for _, folder in ipairs((script_folders(config_path or command_line.default_config))) do
+  for _, folder in ipairs((script_folders(config_path or command_line.default_config, read))) do
     for _, inner in ipairs(places) do
       for _, file in ipairs(host.list(folder .. inner) or {}) do
         local name = file:match "^([%w_-]+)%.lua$"

@@ -1,9 +1,10 @@
 --- What may stand at a place of a command line, for shells that complete it. Asked at each press of Tab: it reads the
--- config and the commands, and opens no database.
+-- config and the commands, but lets neither do anything, and opens no database.
 
 local command = require "collegedb.command"
 local command_file = require "collegedb.command_file"
 local command_line = require "collegedb.command_line"
+local harmless = require "collegedb.harmless"
 local host = require "collegedb.host"
 
 local command_completion = {}
@@ -52,10 +53,17 @@ command_completion.scripts = { bash = BASH, zsh = ZSH }
 
 -- --- what there is -------------------------------------------------------------------------------
 
+-- What a config says when nothing that it would do is done.
+local function read_config(path)
+  local config = harmless.run(path)
+  return type(config) == "table" and config or {}
+end
+
+local function list_commands(config_path) return command.list(config_path, read_config) end
+
 -- The names of the config's shards, in an array or a map; none where there is no config that can be read.
 local function shard_names(config_path)
-  local read, config = pcall(command.load_config, config_path)
-  local shards, names = read and config.shards, {}
+  local shards, names = read_config(config_path).shards, {}
   for key, shard in pairs(type(shards) == "table" and shards or {}) do
     local name = type(shard) == "table" and type(shard.name) == "string" and shard.name or key
     if type(name) == "string" then names[#names + 1] = name end
@@ -64,12 +72,13 @@ local function shard_names(config_path)
   return names
 end
 
--- A user's file is loaded only if it returns a command.
+-- A user's file is asked only if it returns a command.
 local function load_command(name, config_path)
-  local path = command.list(config_path)[name]
+  local path = list_commands(config_path)[name]
   if path == nil or path and command_file.look(path).plain then return nil end
-  local loaded, cmd = pcall(path and dofile or require, path or "collegedb.commands." .. name)
-  return loaded and type(cmd) == "table" and cmd or nil
+  local cmd
+  if path then cmd = harmless.run(path) else cmd = require("collegedb.commands." .. name) end
+  return type(cmd) == "table" and cmd or nil
 end
 
 local FILES <const> = { command_completion.files }
@@ -78,7 +87,7 @@ local FILES <const> = { command_completion.files }
 local kinds = {
   shard = shard_names, shards = shard_names,
   shell = function() return { "bash", "zsh" } end,
-  command = function(config_path) return select(2, command.list(config_path)) end,
+  command = function(config_path) return select(2, list_commands(config_path)) end,
   file = function() return FILES end, dir = function() return FILES end, output = function() return FILES end,
 }
 
@@ -148,7 +157,7 @@ local function complete_program(word, config_path)
     for option in host.usage:gmatch "%f[-](%-%-%l+)" do list[#list + 1] = option end
     return list
   end
-  for i, name in ipairs(select(2, command.list(config_path))) do list[i] = name end
+  for i, name in ipairs(select(2, list_commands(config_path))) do list[i] = name end
   list[#list + 1] = command_completion.files -- a script
   return list
 end

@@ -1,7 +1,6 @@
 --- The doctor's look at the directory: does it know the shards that the config has, what moves under way wait for, and
 -- who keeps an earlier placement from ending.
 
-local epochs = require "collegedb.epochs"
 local look = require "collegedb.look"
 local moves = require "collegedb.moves"
 local programs = require "collegedb.seen_programs"
@@ -62,10 +61,7 @@ local function check_retiring(add, state, users)
 end
 
 local function check_placement(add, seen, settings)
-  local state = seen.state
-  local list = {}
-  for i, each in ipairs(seen.shards) do list[i] = each.shard end
-  if not epochs.differs(state.directory.shard, list, state:family()) then return false end
+  if not look.differs(seen) then return false end
   add("directory", "note", ("shards, weights or strategy of the config (%d shards) are not those that keys are placed "
     .. "by now"):format(#settings.shards), "the next program that opens the database takes them into use; then "
     .. "collegedb rebalance moves what has another home")

@@ -57,6 +57,17 @@ function look.open_database(given)
   return tried(require("collegedb").open, settings) -- not loaded by who only looks
 end
 
+--- Does the config have other shards or weights, or another strategy, than keys are placed by? An open would take them
+-- into use.
+---@param seen table of look.open
+---@return boolean
+function look.differs(seen)
+  local state, list = seen.state, {}
+  if not state.directory or not state.directory.shard then return false end
+  for i, each in ipairs(seen.shards) do list[i] = each.shard end
+  return epochs.differs(state.directory.shard, list, state:family())
+end
+
 local function open_file(path, name)
   local size = core.file_size(path)
   if not size then errors.raise("UNAVAILABLE", { shard = name }, "there is no file %s", path) end

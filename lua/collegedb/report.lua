@@ -126,22 +126,26 @@ local function rebalance(db, opts, list)
 end
 
 -- Opening makes what is not there, and waits for what does not answer: that is not for who only reports.
-local function obstacle(self)
+local function obstacle(self, seen)
   if self.directory.error then return "the directory does not answer" end
   if self.directory.new then return "the database was never opened" end
   for _, shard in ipairs(self.shards) do
     if shard.state == "unreachable" then return shard.binding .. " does not answer" end
     if shard.state == "new" then return shard.binding .. " was never opened" end
   end
+  if look.tried(look.differs, seen) then
+    return "the config has other shards, weights or another strategy than keys are placed by; to open the database would "
+      .. "take them into use"
+  end
 end
 
 -- The report's fields verify and rebalance, and diagnoses where the database does not open.
-local function look_at_rows(self, given, opts)
+local function look_at_rows(self, seen, given, opts)
   local left_out = opts.verify == false and { left_out = true } or nil
   local function failed(why, diagnoses)
     return { rebalance = { error = why }, verify = left_out or { error = why }, diagnoses = diagnoses }
   end
-  local why = obstacle(self)
+  local why = obstacle(self, seen)
   if why then return failed(why) end
   local db, err = look.open_database(given)
   if not db then
@@ -158,7 +162,7 @@ end
 local function collect(reader, given, opts)
   local settings = reader.settings
   local self = read(reader, settings, opts)
-  local rows = look_at_rows(self, given, opts)
+  local rows = look_at_rows(self, reader.seen, given, opts)
   -- Opening may have ended a dead program's moves, or found that a file is not the one that it was.
   if not rows.rebalance.error then self = read(reader, settings, opts) end
   for field, value in pairs(rows) do self[field] = value end

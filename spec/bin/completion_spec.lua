@@ -106,6 +106,14 @@ for shell, script in pairs { bash = BASH, zsh = ZSH } do
       process.write(folder .. "/collegedb.lua", [[print "noise" io.write "noise\n"
         return { kv = "d.db", shards = { ["my east"] = "a.db", ["my *"] = "b.db" } }]])
       offers(shell == "bash" and { "my\\ \\*", "my\\ east" } or { "my *", "my east" }, "drain", "m")
+      process.write(folder .. "/collegedb.lua", [[os.execute "touch made" io.open("made", "w"):close()
+        local collegedb = require "collegedb"
+        local db = collegedb.open { kv = "made.db", shards = { a = "b.db" } }
+        require("os").execute "touch made"
+        return { kv = "d.db", shards = { west = collegedb.d1 { token = io.open "t":read "a" .. "" } } }]])
+      offers({ "west" }, "drain", "")
+      assert.is_nil(process.read(folder .. "/made"))
+      assert.is_nil(process.read(folder .. "/made.db"))
       process.write(folder .. "/collegedb.lua", "error 'no'")
       offers({}, "drain", "")
       process.write(folder .. "/collegedb.lua", "while true do end")
