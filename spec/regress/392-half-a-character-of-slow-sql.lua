@@ -12,7 +12,8 @@ describe("regression 392:", function()
       on_event = function(event) if event.event == "slow" then texts[#texts + 1] = event.sql end end })
     for shift = 0, 3 do
       for _, character in ipairs { "x", "é", "€", "😀" } do
-        db:shard("a"):first("SELECT '" .. ("x"):rep(shift) .. character:rep(600) .. "' AS text, hex(randomblob(10000)) AS work")
+        local text = ("x"):rep(shift) .. character:rep(600)
+        db:shard("a"):first("SELECT '" .. text .. "' AS text, hex(randomblob(10000)) AS work")
       end
       db:first("k", "SELECT 1", {})
     end
