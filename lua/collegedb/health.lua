@@ -2,7 +2,6 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
-local shards = require "collegedb.shards"
 local statistics = require "collegedb.statistics"
 
 local health = {}
@@ -29,8 +28,8 @@ end
 
 -- A file that was removed can still be read by those who have it open.
 local function missing(shard)
-  local path = shard.value and shard.value.path
-  if not shards.is_file(path) or core.file_id(path) then return end
+  local path = shard.real_path -- the program may have gone to another folder
+  if not path or core.file_id(path) then return end
   return errors.new("UNAVAILABLE", ("there is no file %s any more"):format(path), { shard = shard.name })
 end
 

@@ -214,7 +214,10 @@ function instance.open(given)
     })
     state.weak.db = db
     if settings.slow_query_log then core.write_slow_queries(db, settings.slow_query_log) end
-    if settings.statistics_dir then core.write_statistics(db, settings.statistics_dir) end
+    if settings.statistics_dir then
+      core.write_statistics(db, settings.statistics_dir)
+      settings.statistics_dir = core.real_path(settings.statistics_dir) -- the program may go to another folder
+    end
     state:publish_catalog(db)
     state:read_epoch()
     if state.directory.keeps_journal then

@@ -57,6 +57,7 @@ function shards.open(state, shard)
     single = shard.value.single,
   })
   shard.inner, shard.is_empty, shard.single = core.inner(shard.handle), is_empty, core.is_single(shard.handle)
+  if shards.is_file(shard.value.path) then shard.real_path = core.real_path(shard.value.path) end
   if not shard.value.handle then state.owned[#state.owned + 1] = shard.handle end
 end
 

@@ -71,8 +71,8 @@ end
 
 -- All or none, in one request; the first `look` are not the caller's.
 local function send_batch(shard, statements, look)
-  local calls = {}
-  for i, each in ipairs(look) do calls[i] = { shard, each[1], each[2] } end
+  local calls, inner = {}, core.inner(shard)
+  for i, each in ipairs(look) do calls[i] = { inner, each[1], each[2] } end
   for i, each in ipairs(statements) do calls[#look + i] = { shard, each[1], each[2] } end
   local results, failed = core.together(calls, "batch")
   check_done(results, failed, #look + 1, #calls)

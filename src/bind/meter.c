@@ -78,6 +78,14 @@ static void write_log(const cdb__watch *watch, const cdb__slow_statement *slow) 
   (void)ignored;
 }
 
+/* Leaves no half of a character at the end. */
+static void end_at_character(char *text) {
+  size_t size = strlen(text);
+  while (size > 0 && ((unsigned char)text[size - 1] & 0xc0) == 0x80) size--;
+  if (size > 0 && (unsigned char)text[size - 1] >= 0xc0) size--;
+  text[size] = '\0';
+}
+
 /* Lua tells of it with the next call: it can not be called in the middle of one. */
 static void note_slow(cdb__lua_db *db, const cdb__lua_shard *shard, const cdb__stmt *stmt, int64_t ns) {
   cdb__watch *watch = &db->watch;
@@ -85,6 +93,7 @@ static void note_slow(cdb__lua_db *db, const cdb__lua_shard *shard, const cdb__s
   snprintf(slow.shard, sizeof slow.shard, "%s", shard->name);
   slow.cut = stmt->sql_size >= sizeof slow.sql;
   snprintf(slow.sql, sizeof slow.sql, "%s", stmt->sql);
+  if (slow.cut) end_at_character(slow.sql);
   shard->meter->counts.slow++;
   write_log(watch, &slow);
   if (watch->queued == CDB__SLOW_QUEUE) {

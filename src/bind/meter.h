@@ -49,6 +49,7 @@ typedef struct {
   int log;         /* where slow ones are written, or -1 */
   int file;        /* where the counts are written for others, or -1 */
   char *path;      /* its name, or NULL */
+  int64_t owner;   /* the process that made it: a forked one leaves it alone */
   int64_t written; /* when they were, in ticks */
   int64_t saved;   /* so many times more they may be at once */
   int shards_written;

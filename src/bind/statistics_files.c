@@ -99,7 +99,7 @@ void cdb__lua_statistics_write(cdb__lua_db *db, const cdb__lua_shard *shard, int
 }
 
 static void hide(cdb__watch *watch) {
-  if (watch->path) unlink(watch->path);
+  if (watch->path && watch->owner == getpid()) unlink(watch->path);
   free(watch->path);
   if (watch->file >= 0) close(watch->file);
   watch->path = NULL;
@@ -157,6 +157,7 @@ static int write_statistics(lua_State *L) {
                          strerror(reason));
   db->watch.file = file;
   db->watch.path = strdup(path);
+  db->watch.owner = getpid();
   db->watch.written = cdb__clock_ticks();
   db->watch.saved = SAVED_MAX;
   cdb__statistics_write_all(db);
