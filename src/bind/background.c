@@ -234,10 +234,11 @@ void cdb__lua_attend(lua_State *L, int arg, cdb__lua_db *db) {
   if (atomic_load(&db->open) == CDB__DB_CLOSED) cdb__lua_fail(L, CDB_CLOSED, "the database was closed");
 }
 
-/* core.attention(db): the next call looks again. */
+/* core.attention(db): the next call looks again, and not this one. */
 static int attention(lua_State *L) {
-  cdb__lua_db *db = cdb__lua_check_db(L, 1);
+  cdb__lua_db *db = cdb__lua_test_db(L, 1);
   int quiet = CDB__DB_OPEN;
+  if (!db) return 0;
   atomic_compare_exchange_strong(&db->open, &quiet, CDB__DB_ATTENTION);
   return 0;
 }
