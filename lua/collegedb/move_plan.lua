@@ -70,13 +70,21 @@ local function way_out(self, index, home, tag, keyspace, text, name)
   end)
 end
 
+-- Where a key that stays will be: while an earlier placement is given up, that is its home, if it has no entry.
+local function place_of(self, index, tag, home, keyspace, info)
+  if not self.retiring or not home or home == index or info.has_entry then return index end
+  return not ((tag or keyspace ~= "") and self.state.shards[home].keyspace ~= tag) and home or index
+end
+
 local function target_of(self, index, tag, keyspace, text, name)
   local state = self.state
   local info, home = info_of(state, index, tag, keyspace, text, name)
-  local key = catalog.key_value(keyspace, text)
-  local answer = self.choose(key, state.shards[index].name, info)
+  local key, place = catalog.key_value(keyspace, text), place_of(self, index, tag, home, keyspace, info)
+  if self.counting then return self.counting(index, place) end
+  local answer = self.choose(key, state.shards[place].name, info)
   if answer == nil then
-    return state.epoch.drained[index] and way_out(self, index, home, tag, keyspace, text, name), home
+    return place ~= index and place
+      or state.epoch.drained[index] and way_out(self, index, home, tag, keyspace, text, name), home
   end
   local target = state.by_name[answer]
   if not target or state.epoch.drained[target] then raise_answer(self.policy, answer, key) end
@@ -205,27 +213,42 @@ local function sum_up(self, facts)
   end
 end
 
+local function look_at_all(self, only)
+  for index in ipairs(self.state.shards) do
+    if not only or only == index then look_at_shard(self, index) end
+  end
+end
+
+-- The shards as a policy is to see them: with the keys that each has once all that go home are there.
+local function with_homecomers(self, shards)
+  self.counting = function(from, to)
+    if from ~= to then shards[from].keys, shards[to].keys = shards[from].keys - 1, shards[to].keys + 1 end
+  end
+  look_at_all(self)
+  self.counting = nil
+  return shards
+end
+
 --- Makes a plan.
 ---@param state table of lua/collegedb/state.lua
 ---@param policy { name: string, plan: fun(shards: table[], ctx: table): function } of docs/scripts.md
----@param opts { only: integer?, on_look: fun(looked: integer, shard: string)? } only: the keys of this shard
+---@param opts { only: integer?, retiring: boolean?, on_look: fun(looked: integer, shard: string)? } only: the keys of
+--- this shard; retiring: keys without an entry go home in the end, also those that the policy says nothing of
 ---@return collegedb.MovePlan
 function move_plan.make(state, policy, opts)
   local what, limit, facts = "policy " .. policy.name, state.config.script_limit, describe_shards(state)
-  local choose = loader.call(what, limit, policy.plan, describe_shards(state),
-    { hash = core.hash, random = math.random })
+  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
+    retiring = opts.retiring, on_look = opts.on_look }, Plan)
+  self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
+  self.scratch:exec(TABLES)
+  local seen = opts.retiring and with_homecomers(self, describe_shards(state)) or describe_shards(state)
+  local choose = loader.call(what, limit, policy.plan, seen, { hash = core.hash, random = math.random })
   if type(choose) ~= "function" then
     errors.raise("SCRIPT", nil, "%s: plan returned a %s; it must return a function (key, from, info)", what,
       type(choose))
   end
-  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
-    on_look = opts.on_look }, Plan)
-  self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
-  self.scratch:exec(TABLES)
   self.choose = function(key, from, info) return loader.call(what, limit, choose, key, from, info) end
-  for index in ipairs(state.shards) do
-    if not opts.only or opts.only == index then look_at_shard(self, index) end
-  end
+  look_at_all(self, opts.only)
   sum_up(self, facts)
   return self
 end
