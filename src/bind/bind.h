@@ -265,11 +265,6 @@ void cdb__lua_cursor_end(cdb__lua_cursor *cursor, cdb__fault *fault);
 /* Ends the cursors of transactions from `depth` on. */
 void cdb__lua_cursors_end(cdb__lua_shard *shard, int depth);
 
-/* Where what is known of a string would stand. */
-static inline cdb__lua_known_text *cdb__lua_known(cdb__lua_db *db, const void *string) {
-  return &db->texts[(uintptr_t)string / 16 % CDB__TEXTS];
-}
-
 /* --- counting (meter.c, statistics.c) -------------------------------------- */
 
 /* Gives a router's shard its meter, and takes it away. False: no memory. */
@@ -302,6 +297,11 @@ cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cd
 
 /* The same of a routed call, whose database is at 1 and SQL text at 3; fills in the text. */
 cdb__lua_plan *cdb__lua_plan_meet(lua_State *L, cdb__lua_db *db, cdb__lua_call *call);
+
+/* Where what is known of a string would stand. */
+static inline cdb__lua_known_text *cdb__lua_known(cdb__lua_db *db, const void *string) {
+  return &db->texts[(uintptr_t)string / 16 % CDB__TEXTS];
+}
 
 /* On the hot path: a program's text mostly is the same Lua string as before, which tells its plan. */
 static inline cdb__lua_plan *cdb__lua_plan_at(lua_State *L, cdb__lua_db *db, cdb__lua_call *call) {
