@@ -52,6 +52,9 @@ ALL_LDFLAGS := $(LDFLAGS) -pthread $(SAN_FLAGS) $(SAN_LDFLAGS)
 # A library of ours leaves no symbol open; a sanitizer's are found at run time.
 NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
 
+# A node that is new enough, where scripts/bootstrap had to bring one.
+WITH_NODE := PATH='$(CURDIR)/spec/engine/node_modules/.bin':"$$PATH"
+
 # make V=1 shows the commands.
 say = @printf '%-5s %s\n' '$(1)' '$(2)'
 Q := $(if $(V),,@)
@@ -148,7 +151,7 @@ demo:
 test:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all spec_modules
-	@CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
+	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
 
 # The specs under valgrind, without those that start other programs.
 memcheck:
@@ -168,7 +171,7 @@ model:
 	@spec/model/check $(MODEL)
 
 bench: all
-	@CDB_BUILD='$(B)' bench/run
+	@$(WITH_NODE) CDB_BUILD='$(B)' bench/run
 
 env:
 	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;;'"
