@@ -290,13 +290,15 @@ end
 ---@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string?, why: string? }[] moves that
 --- were not live; a stuck one needs a shard that is not there, or that does not know of it, or `why` says what is in
 --- its way
+---@return table<integer, integer> going those that were: by number, for how many seconds they count as live
 function recovery.run(state, all)
-  local report, list = { finished = 0, undone = 0, live = 0 }, {}
+  local report, list, going = { finished = 0, undone = 0, live = 0 }, {}, {}
   for number, known in pairs(open_moves(state)) do
-    local live = not all and moves.is_live(state.directory, number, known.begun)
+    local live, remains
+    if not all then live, remains = moves.is_live(state.directory, number, known.begun) end
     local each = not live and open_moves(state, number)[number] -- its mover may have ended it just now
     if live then
-      report.live = report.live + 1
+      report.live, going[number] = report.live + 1, remains or moves.lease
     elseif each then
       local how, why = recover(state, number, each)
       how = how or "stuck"
@@ -310,7 +312,7 @@ function recovery.run(state, all)
   end
   close_dead(state)
   if report.finished > 0 and state.weak.db then state.weak.db:flush_cache() end
-  return report, list
+  return report, list, going
 end
 
 return recovery

@@ -211,10 +211,9 @@ function move.run(state, plan)
     source = state.shards[plan.source], target = state.shards[plan.target] }
   prepare(job)
   local done, err = pcall(run_steps, job, plan.on_step)
-  if not done then
-    clear_up(job, err)
-    error(err, 0)
-  end
+  if not done then clear_up(job, err) end
+  moves.let_go(state.directory, job.number)
+  if not done then error(err, 0) end
   return { rows = job.rows, keys = #job.keys, number = job.number, dangling = job.dangling }
 end
 
