@@ -60,11 +60,13 @@ end
 ---@param source table a shard of the state
 ---@param target table
 ---@param number integer
+---@return boolean undone
+---@return boolean whole also at the target
 function recovery.undo(source, target, number)
   local keys = keys_of(target, number, "receiving")
   local undone, decided = undo_source(source, keys, number)
   if undone and decided and #keys > 0 then undo_target(target, number) end
-  return undone
+  return undone, undone and decided
 end
 
 --- The staged rows of a committed move become rows.
@@ -183,8 +185,13 @@ local function open_moves(state, only)
   return found
 end
 
+local HELD <const> = {} -- a key of it is on its way by another move
+
 local function end_move(state, number, each)
-  if not each.committed and recovery.undo(each.source, each.target, number) then return "undone" end
+  if not each.committed then
+    local undone, whole = recovery.undo(each.source, each.target, number)
+    if undone then return whole and "undone" or HELD end
+  end
   return recovery.finish(state, each.source, each.target, number) and "finished" or nil
 end
 
@@ -201,6 +208,7 @@ local function recover(state, number, each)
   local done, how = pcall(mended, state, { each.source, each.target }, end_move, state, number, each)
   if not done and is_of_move(how) then return nil, how.message end
   if not done then error(how, 0) end
+  if how == HELD then return nil, "keys of it are on their way by another move" end
   if how then moves.close(state.directory, number) end
   return how
 end
