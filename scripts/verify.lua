@@ -8,6 +8,9 @@ local shown <const> = 20 -- findings that are printed; --json has them all
 local kinds <const> = { "doubled", "misplaced", "unmapped", "orphaned", "leftover", "lost",
   "unpublished" }
 
+local MOVING <const> = "%d keys are of moves that are not over: their programs work, or have died, and then they can be "
+  .. "ended in %d s"
+
 local function print_counts(report)
   print(("%d keys, %d entries, %s of them without rows"):format(report.keys, report.entries,
     report.entries_without_rows or "an unknown number"))
@@ -15,6 +18,7 @@ local function print_counts(report)
   if report.unusable > 0 then print(("%d rows have no usable key"):format(report.unusable)) end
   if report.kept > 0 then print(("%d keys are on two shards by the will of the rules"):format(report.kept)) end
   if report.bare_fences > 0 then print(("%d shards have a fence around nothing"):format(report.bare_fences)) end
+  if report.moving > 0 then print(MOVING:format(report.moving, report.moving_seconds)) end
   for _, each in ipairs(report.unchecked) do print("not looked at: " .. plain(each)) end
   for _, each in ipairs(report.repairs) do print("repaired: " .. plain(each)) end
   for _, kind in ipairs(kinds) do

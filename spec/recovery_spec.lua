@@ -34,6 +34,7 @@ describe("a dead mover's move", function()
   it("is left alone while the mover may live", function()
     local db, key = open { move_deadline = 1 }
     movers.die(key, "copy", "a", "b")
+    movers.unlock()
     fixture.raises("MOVING", nil, bump, db, key)
     assert.equal(1, #fixture.rows("directory.db", "SELECT * FROM _collegedb_moves"))
     movers.expire()

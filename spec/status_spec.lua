@@ -134,6 +134,7 @@ describe("status", function()
     local key = fixture.key_on(db, "a")
     db:close()
     movers.die(key, "copy", "a", "b")
+    movers.unlock()
     local report = read(given)
     local move = report.moves.list[1]
     assert.same({ 1, 0, "a", "b", 1, "copying" }, { report.moves.live, report.moves.waiting, move.from, move.to,

@@ -133,9 +133,15 @@ describe("verify", function()
         fill(db, 3)
         local from = db:locate "k1"
         movers.die("k1", step, from, from == "a" and "b" or "a")
-        assert_well(db:verify())
-        movers.expire()
+        movers.unlock()
         local report = db:verify()
+        assert_well(report)
+        local held = step ~= "journal" and step ~= "clean"
+        assert.equal(held and 1 or 0, report.moving)
+        assert.is_true(report.moving_seconds <= 60 and (report.moving_seconds > 50) == held)
+        movers.expire()
+        report = db:verify()
+        assert.same({ 0, 0 }, { report.moving, report.moving_seconds })
         assert.is_true(report.counts.leftover >= 1)
         assert.same(counts { leftover = report.counts.leftover }, report.counts)
         report = db:verify { repair = true }

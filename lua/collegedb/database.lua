@@ -231,7 +231,7 @@ end
 --- (fun(done: integer, total: integer, label: string): boolean?)? }? repair does what has one right answer; rate: rows
 --- a second at most; on_progress stops it by returning false
 ---@return table report { success, counts, findings, decide, repaired, repairs, keys, probed, kept, unusable,
---- bare_fences, unchecked, entries, entries_without_rows, cancelled }
+--- bare_fences, moving, moving_seconds, unchecked, entries, entries_without_rows, cancelled }
 function methods:verify(opts) return require("collegedb.workflows.verify").run(core.state(self), opts) end
 
 --- Brings the published copy in Workers KV up to date with the directory; docs/workers-kv.md.

@@ -31,6 +31,7 @@
 
 local config = require "collegedb.config"
 local core = require "collegedb.core"
+local move_locks = require "collegedb.move_locks"
 local settings = require "collegedb.directory_settings"
 local turns = require "collegedb.turns"
 require "collegedb.transaction" -- gives shards their method transaction
@@ -59,7 +60,8 @@ local schema = {
   PRIMARY KEY (placement, shard)) WITHOUT ROWID]],
   [[CREATE TABLE IF NOT EXISTS _collegedb_moves (
   number INTEGER PRIMARY KEY, keyspace TEXT NOT NULL, source INTEGER NOT NULL, target INTEGER NOT NULL,
-  epoch INTEGER NOT NULL, lease INTEGER NOT NULL)]],
+  epoch INTEGER NOT NULL, lease INTEGER NOT NULL, lock TEXT -- of lua/collegedb/move_locks.lua
+  )]],
   "CREATE TABLE IF NOT EXISTS _collegedb_schema (id INTEGER PRIMARY KEY AUTOINCREMENT, sql TEXT NOT NULL UNIQUE)",
   -- The journal of workflows (lua/collegedb/journal.lua); `takes` and `conflicts` are integration's.
   [[CREATE TABLE IF NOT EXISTS _collegedb_jobs (
@@ -86,22 +88,24 @@ function directory.make_tables(shard) shard:exec("BEGIN IMMEDIATE;" .. table.con
 ---@return string[]
 function directory.statements() return table.move(schema, 1, #schema, 1, {}) end
 
+local ADDED <const> = { { "_collegedb_shards", "generation", "INTEGER NOT NULL DEFAULT 0" },
+  { "_collegedb_shards", "drained", "INTEGER NOT NULL DEFAULT 0" }, { "_collegedb_shards", "settings", "TEXT" },
+  { "_collegedb_moves", "lock", "TEXT" } }
+
 -- Of a directory that an earlier version made.
 local function add_columns(shard)
-  local has = {}
-  for row in shard:each "SELECT name FROM pragma_table_info('_collegedb_shards')" do has[row.name] = true end
-  for _, column in ipairs { { "generation", "INTEGER NOT NULL DEFAULT 0" }, { "drained", "INTEGER NOT NULL DEFAULT 0" },
-    { "settings", "TEXT" } } do
-    if has.id and not has[column[1]] then
-      shard:exec(("ALTER TABLE _collegedb_shards ADD COLUMN %s %s"):format(column[1], column[2]))
-    end
+  for _, column in ipairs(ADDED) do
+    local has = shard:first("SELECT count(*) AS n, max(name = ?2) AS this FROM pragma_table_info(?1)",
+      { column[1], column[2] })
+    if has.n > 0 and has.this == 0 then shard:exec(("ALTER TABLE %s ADD COLUMN %s %s"):format(table.unpack(column))) end
   end
 end
 
 local function prepare(self)
   local row = self.shard:first [[SELECT (SELECT count(*) FROM sqlite_schema WHERE name = '_collegedb_distrust') +
-    (SELECT count(*) FROM pragma_table_info('_collegedb_shards') WHERE name = 'settings') AS n]]
-  if row.n < 2 then
+    (SELECT count(*) FROM pragma_table_info('_collegedb_shards') WHERE name = 'settings') +
+    (SELECT count(*) FROM pragma_table_info('_collegedb_moves') WHERE name = 'lock') AS n]]
+  if row.n < 3 then
     add_columns(self.shard)
     directory.make_tables(self.shard)
   end
@@ -133,7 +137,10 @@ function directory.open(path, secret, options)
     foreground = memory and "the directory is in memory" or nil,
   }, Directory)
   local done, err = pcall(function()
-    if not memory then self.lock = core.filelock(core.real_path(path) .. "-users") end
+    if not memory then
+      self.lock_path = core.real_path(path) .. "-users"
+      self.lock = core.filelock(self.lock_path)
+    end
     prepare(self)
     settings.check_secret(self)
     settings.check_keyspaces(self, function(...) shard:run(...) end, bare)
@@ -277,19 +284,24 @@ local NEXT_MOVE <const> = [[INSERT INTO _collegedb_counters VALUES ('move', ?1 +
 
 --- Journals a move, under a number above `floor`, every other move's, and the versions of its keys' entries.
 ---@param move { keyspace: string, digests: string, source: integer, target: integer, epoch: integer, floor: integer,
---- lease: integer } lease in seconds
+--- lease: integer, hold: boolean? } lease in seconds; hold: with a lock, that ends with the process or moves.let_go
 ---@return integer? number nil when the epoch is another one
 function Directory:begin_move(move)
-  return self.shard:transaction(function(tx)
+  local number
+  local done, answer = pcall(self.shard.transaction, self.shard, function(tx)
     if tx:first "SELECT value FROM _collegedb_counters WHERE name = 'epoch'".value ~= move.epoch then return nil end
-    local number = tx:first(NEXT_MOVE, { move.floor }).value
+    number = tx:first(NEXT_MOVE, { move.floor }).value
     local above = newest(tx, move.digests, number)
     if above then number = tx:first(NEXT_MOVE, { above }).value end
-    tx:run("INSERT INTO _collegedb_moves (number, keyspace, source, target, epoch, lease) "
-      .. "VALUES (?, ?, ?, ?, ?, unixepoch() + ?)",
-      { number, move.keyspace, move.source, move.target, move.epoch, move.lease })
+    local lock = move.hold and move_locks.hold(self, number) -- before others can see the line
+    tx:run("INSERT INTO _collegedb_moves (number, keyspace, source, target, epoch, lease, lock) "
+      .. "VALUES (?, ?, ?, ?, ?, unixepoch() + ?, ?)",
+      { number, move.keyspace, move.source, move.target, move.epoch, move.lease, lock or core.null })
     return number
   end)
+  if done then return answer end
+  if number then move_locks.release(self, number) end
+  error(answer, 0)
 end
 
 local PUBLISH = ([[INSERT INTO _collegedb_entries SELECT ?1, ?2, ?3 WHERE %s

@@ -92,7 +92,8 @@ local function file_directory(self, path, secret)
   end
   -- Without the lock that says that a program is there.
   local dir = setmetatable({ path = path, file = path, secret = secret, shard = shard, journal = shard,
-    entries = core.directory(shard, secret), inner = core.inner(shard) }, directory.class)
+    lock_path = core.real_path(path) .. "-users", entries = core.directory(shard, secret), inner = core.inner(shard) },
+    directory.class)
   settings.check_seen(dir, self.config.keyspaces == false)
   return dir
 end

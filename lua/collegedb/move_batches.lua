@@ -6,6 +6,7 @@ local catalog = require "collegedb.catalog"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local move = require "collegedb.workflows.move"
+local move_wait = require "collegedb.move_wait"
 local patience = require "collegedb.patience"
 local probe = require "collegedb.probe"
 
@@ -21,6 +22,16 @@ local of_a_key = { CONFLICT = true, CONSTRAINT = true, TOO_LARGE = true, MAPPING
 
 local VOID <const> = {} -- the plan is of a placement that is not the newest any more
 
+-- May what was refused be done later? A move that is in the way is waited for, once.
+local function is_for_now(state, batch, err)
+  if not errors.is_error(err) then return false end
+  if err.code == "BUSY" or err.code == "MOVED" then return true end
+  local number, awaited = err.code == "CONFLICT" and err.move, batch.awaited
+  if not number or awaited[number] then return false end
+  awaited[number] = true
+  return move_wait.run(state, number, batch.on_wait)
+end
+
 local function move_keys(state, batch, keys)
   local tag, keyspace = catalog.untag(batch.space)
   local waiting, placement = patience.new(PATIENCE), state.epoch.placement
@@ -31,8 +42,7 @@ local function move_keys(state, batch, keys)
     local done, answer = pcall(move.run, state, { keyspace = keyspace, tag = tag, keys = keys, source = batch.source,
       target = batch.target, home = home })
     if done then return answer end
-    local again = errors.is_error(answer) and (answer.code == "BUSY" or answer.code == "MOVED")
-    if not again or not waiting:wait() then return nil, answer end
+    if not is_for_now(state, batch, answer) or not waiting:wait() then return nil, answer end
     state:read_epoch()
   end
 end
@@ -94,14 +104,19 @@ end
 ---@param state table of lua/collegedb/state.lua
 ---@param plan collegedb.MovePlan
 ---@param report { moved: integer, rows: integer, failed_count: integer, failed: table[] } is added to
----@param opts { rate: number?, on_batch: fun(done: integer)? } rate in groups a second; on_batch may raise to stop
+---@param opts { rate: number?, on_batch: fun(done: integer)?, on_wait: fun(done: integer, seconds: integer)? } rate in
+--- groups a second; on_batch may raise to stop, and on_wait, which is told how long a move of others may take
 ---@return boolean done false: the shards were changed meanwhile, and the rest of the plan is void
 function move_batches.run(state, plan, report, opts)
-  local size, start, done = FIRST, core.now(), 0
+  local size, start, done, awaited = FIRST, core.now(), 0, {}
+  local function on_wait(seconds)
+    if opts.on_wait then opts.on_wait(done, seconds) end
+  end
   while true do
     local limit = opts.rate and math.max(1, math.ceil(opts.rate / 10)) or MOST
     local batch = plan:take(math.min(size, limit))
     if not batch then return true end
+    batch.awaited, batch.on_wait = awaited, on_wait
     local began = core.now()
     local moved, err = pcall(move_some, state, batch, batch.keys, report)
     if err == VOID then return false end

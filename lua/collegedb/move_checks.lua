@@ -3,22 +3,34 @@
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
 local group = require "collegedb.group"
+local moves = require "collegedb.moves"
 local quote = require "collegedb.quote"
 
 local checks = {}
 
 -- --- what it raises --------------------------------------------------------------------
 
-function checks.fail_conflict(job, shard, key, what)
-  errors.raise("CONFLICT", { key = key, shard = shard.name }, "the key %s can not go from %s to %s: %s", key,
-    job.source.name, job.target.name, what)
+---@param number integer? the move that is in its way
+function checks.fail_conflict(job, shard, key, what, number)
+  errors.raise("CONFLICT", { key = key, shard = shard.name, move = number }, "the key %s can not go from %s to %s: %s",
+    key, job.source.name, job.target.name, what)
+end
+
+-- What becomes of a move that is in the way.
+local function outlook(job, number)
+  if number > job.number then return "which came later" end
+  local live, remains = moves.is_live(job.state.directory, number)
+  if not live then return "which was left half way: doctor with repair ends it" end
+  return ("which is not over: its program works, or has died, and then it can be ended in %d s"):format(remains
+    or moves.lease)
 end
 
 --- A key could not be taken.
 ---@param own { state: string, move: integer }? its own row there
 function checks.fail_held(job, shard, key, own)
-  checks.fail_conflict(job, shard, key, own and ("%s has it as %s by move %d, which %s"):format(shard.name, own.state,
-    own.move, own.move > job.number and "came later" or "may not be over: verify tells") or "it is held")
+  if not own then checks.fail_conflict(job, shard, key, "it is held") end
+  checks.fail_conflict(job, shard, key, ("%s has it as %s by move %d, %s"):format(shard.name, own.state, own.move,
+    outlook(job, own.move)), own.move)
 end
 
 function checks.fail_sealed(shard)

@@ -1,7 +1,11 @@
 --- The directory's part in moves: their numbers, which movers may still live, and where keys have gone.
+--
+-- A mover has a lease, which it renews. Where both shards and the directory are files it also holds a lock, so that its
+-- death is known at once. A shard that is far away may do what a dead mover had asked for some time after.
 
 local errors = require "collegedb.errors"
 local fence = require "collegedb.fence"
+local move_locks = require "collegedb.move_locks"
 
 local moves = {}
 
@@ -32,7 +36,7 @@ end
 function moves.begin(directory, job)
   local number = directory:begin_move { keyspace = job.keyspace, digests = job.digests, source = job.source.id,
     target = job.target.id, epoch = job.state.epoch.number, floor = floor_of_shards(job),
-    lease = moves.lease }
+    lease = moves.lease, hold = not job.source.single and not job.target.single }
   if number then return number end
   errors.raise("MOVED", nil, "the shards were changed while a move was begun: look again where the key is")
 end
@@ -54,22 +58,50 @@ function moves.stamp(directory)
   return row.number
 end
 
+local LINE <const> = "SELECT *, lease - unixepoch() AS remains FROM _collegedb_moves"
+
+local function line(directory, number) return directory.journal:first(LINE .. " WHERE number = ?", { number }) end
+
+-- Does the mover of a line live, as far as can be told? Nil when the line has gone meanwhile. A mover lets go of its
+-- lock only after its line has gone: a lock that is free between two looks at the line is a dead mover's.
+local function lives(directory, row)
+  if row.remains < 0 then return false end
+  if not move_locks.is_free(directory, row) then return true end
+  if line(directory, row.number) then return false end
+end
+
 --- May the mover of this number still be at work?
 ---@param begun integer? when its keys were taken, as os.time: of a move that this directory does not know, and another
 -- one may
+---@return boolean
+---@return integer? remains seconds until it is taken for dead if nothing is heard of it
 function moves.is_live(directory, number, begun)
-  local row = directory.journal:first("SELECT lease >= unixepoch() AS live FROM _collegedb_moves WHERE number = ?",
-    { number })
-  if row then return row.live == 1 end
-  return begun ~= nil and begun + moves.lease >= os.time()
+  local row = line(directory, number)
+  local live = row and lives(directory, row)
+  if live ~= nil then return live, live and row.remains or nil end
+  local remains = begun and begun + moves.lease - os.time()
+  live = begun ~= nil and remains >= 0
+  return live, live and remains or nil
 end
 
---- The numbers of moves whose mover's lease has run out.
+--- The lines of the journal.
+---@return { number: integer, source: integer, target: integer, live: boolean, remains: integer }[] remains: seconds of
+--- its lease
+function moves.lines(directory)
+  local list = {}
+  for _, row in ipairs(directory.journal:all(LINE .. " ORDER BY number")) do
+    row.live = lives(directory, row)
+    if row.live ~= nil then list[#list + 1] = row end
+  end
+  return list
+end
+
+--- The numbers of moves whose mover is dead, or has said nothing for as long as its lease.
 ---@return integer[]
 function moves.dead(directory)
   local numbers = {}
-  for row in directory.journal:each "SELECT number FROM _collegedb_moves WHERE lease < unixepoch()" do
-    numbers[#numbers + 1] = row.number
+  for _, row in ipairs(moves.lines(directory)) do
+    if not row.live then numbers[#numbers + 1] = row.number end
   end
   return numbers
 end
@@ -90,6 +122,12 @@ end
 function moves.raise(directory, number)
   directory.journal:run([[INSERT INTO _collegedb_counters VALUES ('move', ?1)
     ON CONFLICT DO UPDATE SET value = max(value, ?1)]], { number })
+end
+
+--- The mover does nothing more, whatever became of the move: after its line is gone, if it goes.
+---@param number integer?
+function moves.let_go(directory, number)
+  if number then move_locks.release(directory, number) end
 end
 
 --- Says that the mover has stopped half way: others need not wait for its lease to run out.

@@ -8,6 +8,7 @@ local journal = require "collegedb.journal"
 local loader = require "collegedb.loader"
 local move_batches = require "collegedb.move_batches"
 local move_plan = require "collegedb.move_plan"
+local move_wait = require "collegedb.move_wait"
 local workflow = require "collegedb.workflow"
 
 local rebalancing = {}
@@ -84,12 +85,22 @@ local runs = setmetatable({}, { __mode = "k" })
 ---@return collegedb.Rebalancing
 function rebalancing.inside(ctx) return runs[ctx] end
 
+local WAITING <const> = "waiting for a move that is not over, %d s at most"
+
+-- Keys of a move that is not over can not be moved. It is one of others, or was left by a program that is dead.
+function Run:await_moves()
+  if self.opts.dry_run or self.awaited then return end
+  self.awaited = true
+  move_wait.all(self.state, function(seconds) self:progress(0, nil, WAITING:format(seconds)) end)
+end
+
 --- Asks a policy about every key: `self.plan` is what it wants moved.
 ---@param work { only: integer? } the id of the only shard whose keys are looked at
 ---@param policy table? another one than the run's
 function Run:plan_anew(work, policy)
   local state = self.state
   if self.plan then self.plan:close() end
+  self:await_moves()
   if not self.opts.dry_run then state:read_epoch() end
   state:refresh_catalog()
   self.plan = move_plan.make(state, policy or self.policy, {
@@ -113,9 +124,9 @@ function Run:move_planned()
   local plan <close>, report = self.plan, self.report
   local before = report.moved + report.failed_count
   self.plan = nil
-  local done = move_batches.run(self.state, plan, report, { rate = self.opts.rate, on_batch = function(moved)
-    self:progress(before + moved, report.planned, "moving")
-  end })
+  local done = move_batches.run(self.state, plan, report, { rate = self.opts.rate,
+    on_batch = function(moved) self:progress(before + moved, report.planned, "moving") end,
+    on_wait = function(moved, seconds) self:progress(before + moved, report.planned, WAITING:format(seconds)) end })
   self.db:flush_cache()
   if done then add_hidden(report, plan.hidden) end
   return done

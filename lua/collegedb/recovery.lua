@@ -60,11 +60,13 @@ end
 ---@param source table a shard of the state
 ---@param target table
 ---@param number integer
+---@return boolean undone
+---@return boolean whole also at the target
 function recovery.undo(source, target, number)
   local keys = keys_of(target, number, "receiving")
   local undone, decided = undo_source(source, keys, number)
   if undone and decided and #keys > 0 then undo_target(target, number) end
-  return undone
+  return undone, undone and decided
 end
 
 --- The staged rows of a committed move become rows.
@@ -183,8 +185,13 @@ local function open_moves(state, only)
   return found
 end
 
+local HELD <const> = {} -- a key of it is on its way by another move
+
 local function end_move(state, number, each)
-  if not each.committed and recovery.undo(each.source, each.target, number) then return "undone" end
+  if not each.committed then
+    local undone, whole = recovery.undo(each.source, each.target, number)
+    if undone then return whole and "undone" or HELD end
+  end
   return recovery.finish(state, each.source, each.target, number) and "finished" or nil
 end
 
@@ -201,6 +208,7 @@ local function recover(state, number, each)
   local done, how = pcall(mended, state, { each.source, each.target }, end_move, state, number, each)
   if not done and is_of_move(how) then return nil, how.message end
   if not done then error(how, 0) end
+  if how == HELD then return nil, "keys of it are on their way by another move" end
   if how then moves.close(state.directory, number) end
   return how
 end
@@ -290,13 +298,15 @@ end
 ---@return { number: integer, how: "finished"|"undone"|"stuck", from: string?, to: string?, why: string? }[] moves that
 --- were not live; a stuck one needs a shard that is not there, or that does not know of it, or `why` says what is in
 --- its way
+---@return table<integer, integer> going those that were: by number, for how many seconds they count as live
 function recovery.run(state, all)
-  local report, list = { finished = 0, undone = 0, live = 0 }, {}
+  local report, list, going = { finished = 0, undone = 0, live = 0 }, {}, {}
   for number, known in pairs(open_moves(state)) do
-    local live = not all and moves.is_live(state.directory, number, known.begun)
+    local live, remains
+    if not all then live, remains = moves.is_live(state.directory, number, known.begun) end
     local each = not live and open_moves(state, number)[number] -- its mover may have ended it just now
     if live then
-      report.live = report.live + 1
+      report.live, going[number] = report.live + 1, remains or moves.lease
     elseif each then
       local how, why = recover(state, number, each)
       how = how or "stuck"
@@ -310,7 +320,7 @@ function recovery.run(state, all)
   end
   close_dead(state)
   if report.finished > 0 and state.weak.db then state.weak.db:flush_cache() end
-  return report, list
+  return report, list, going
 end
 
 return recovery

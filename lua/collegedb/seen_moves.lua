@@ -23,9 +23,6 @@ local OPEN <const> = [[SELECT move, state, peer, (SELECT min(at) FROM _collegedb
   (SELECT count(*) FROM _collegedb_own WHERE move = o.move AND instr(keyspace, char(1)) = 0) AS keys
   FROM _collegedb_open AS o]]
 
-local JOURNAL <const> = [[SELECT number, source, target, lease - unixepoch() AS lease FROM _collegedb_moves
-  ORDER BY number]]
-
 local function has_no_table(err) return errors.is_error(err, "SQL") and err.message:find "no such table" ~= nil end
 
 -- What each shard says of its open moves, asked of all at once.
@@ -69,8 +66,9 @@ end
 
 local function journaled(state)
   local directory, list, by_number = state.directory, {}, {}
-  for _, row in ipairs(directory.journal:all(JOURNAL)) do
-    local move = { number = row.number, step = "begun", lease = row.lease, live = row.lease >= 0,
+  for _, row in ipairs(moves.lines(directory)) do
+    local move = { number = row.number, step = "begun", lease = row.live and row.remains or math.min(row.remains, -1),
+      live = row.live,
       from = directory:name_of(row.source) or "number " .. row.source,
       to = directory:name_of(row.target) or "number " .. row.target }
     list[#list + 1], by_number[row.number] = move, move

@@ -2,6 +2,7 @@
 -- of no move, a fence around nothing, keys that a shard has sent to one that does not know of them.
 
 local catalog = require "collegedb.catalog"
+local core = require "collegedb.core"
 local fence = require "collegedb.fence"
 local moves = require "collegedb.moves"
 local probe = require "collegedb.probe"
@@ -45,9 +46,40 @@ local function own_rows(shard, states)
   end
 end
 
+local REMEMBERED <const> = 1000 -- ms that a move counts as live without being asked for again
+
+-- Does a row's move go on? Of one that the directory does not know, as the shards do when a line is being closed, the
+-- time at which it took the key tells.
+local function is_live(run, row)
+  local known = run.live[row.move]
+  if known and core.now() < known.till then return true end
+  local live, remains = moves.is_live(run.state.directory, row.move, row.at)
+  if not live then return false end
+  known = known or { keys = {} }
+  known.till, known.remains = core.now() + REMEMBERED, remains or moves.lease
+  run.live[row.move] = known
+  return true
+end
+
 local function check_held(run, shard)
+  run.live = run.live or {}
   for row in own_rows(shard, "'sending', 'sent', 'receiving'") do
-    if not moves.is_live(run.state.directory, row.move) and is_still(shard, row) then add_held(run, shard, row) end
+    if is_live(run, row) then
+      local keys = run.live[row.move].keys
+      keys[shard] = (keys[shard] or 0) + 1
+    elseif is_still(shard, row) then
+      add_held(run, shard, row)
+    end
+  end
+end
+
+--- Notes in the report what is held by moves that go on: no finding. A key may be held on two shards.
+function leftovers.note_live(run)
+  for _, known in pairs(run.live or {}) do
+    local most = 0
+    for _, count in pairs(known.keys) do most = math.max(most, count) end
+    run.report.moving = run.report.moving + most
+    run.report.moving_seconds = math.max(run.report.moving_seconds, known.remains)
   end
 end
 

@@ -30,8 +30,8 @@ reports.kinds = {
 ---@param published boolean? entries are published, and compared
 function reports.new(published)
   local self = {
-    keys = 0, probed = 0, unusable = 0, kept = 0, bare_fences = 0, counts = {}, findings = {}, repaired = 0,
-    repairs = {}, decide = {}, unchecked = {},
+    keys = 0, probed = 0, unusable = 0, kept = 0, bare_fences = 0, moving = 0, moving_seconds = 0,
+    counts = {}, findings = {}, repaired = 0, repairs = {}, decide = {}, unchecked = {},
   }
   for kind in pairs(reports.kinds) do self.counts[kind] = 0 end
   if not published then self.counts.unpublished = nil end

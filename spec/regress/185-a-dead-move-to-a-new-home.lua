@@ -29,6 +29,7 @@ describe("a key whose mover died before its source heard of it", function()
     local db, names = database(), { "a", "b", "c" }
     local key = on_its_way(db)
     movers.die(key, "receive", "a", "c", names)
+    movers.unlock()
     db:run(key, "DELETE FROM users WHERE id = ?", { key })
     fixture.raises("MOVING", "move_deadline", db.insert, db, key, "INSERT INTO users VALUES (?, 2)", { key })
     movers.expire()

@@ -71,6 +71,18 @@ static int close_lock(lua_State *L) {
   return 0;
 }
 
+/* core.look_at_lock(path, number): which file it is, as core.file_id, and whether anybody holds the number, be it
+ * this instance; nil for no file. */
+static int look_at_lock(lua_State *L) {
+  cdb__filelock_seen seen;
+  if (!cdb__filelock_look(&seen, luaL_checkstring(L, 1), luaL_checkinteger(L, 2))) return 0;
+  char text[64];
+  snprintf(text, sizeof text, "%llx:%llx", (unsigned long long)seen.device, (unsigned long long)seen.file);
+  lua_pushstring(L, text);
+  lua_pushboolean(L, seen.held);
+  return 2;
+}
+
 /* core.file_id(path): the same text for every path to one file; nil for none, and the reason if it is another
  * than that there is none. */
 static int file_id(lua_State *L) {
@@ -130,6 +142,8 @@ void cdb__lua_open_files(lua_State *L) {
   lua_pop(L, 1);
   lua_pushcfunction(L, open_lock);
   lua_setfield(L, -2, "filelock");
+  lua_pushcfunction(L, look_at_lock);
+  lua_setfield(L, -2, "look_at_lock");
   lua_pushcfunction(L, file_id);
   lua_setfield(L, -2, "file_id");
   lua_pushcfunction(L, file_stamp);

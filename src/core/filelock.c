@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,3 +59,23 @@ bool cdb__filelock_claim(int descriptor, int64_t number) { return set_byte(descr
 bool cdb__filelock_share(int descriptor, int64_t number) { return set_byte(descriptor, number, F_RDLCK); }
 
 void cdb__filelock_release(int descriptor, int64_t number) { set_byte(descriptor, number, F_UNLCK); }
+
+/* By a descriptor of its own: to it every lock is somebody else's, also one that this process holds, or that was
+ * there before a fork. */
+bool cdb__filelock_look(cdb__filelock_seen *out, const char *path, int64_t number) {
+  const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return false;
+  struct stat info;
+  const bool known = fstat(descriptor, &info) == 0;
+  if (known) {
+    struct flock byte = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)number, .l_len = 1};
+    int result;
+    do result = fcntl(descriptor, F_OFD_GETLK, &byte);
+    while (result != 0 && errno == EINTR);
+    *out = (cdb__filelock_seen){.device = (uint64_t)info.st_dev,
+                                .file = (uint64_t)info.st_ino,
+                                .held = result != 0 || byte.l_type != F_UNLCK};
+  }
+  close(descriptor);
+  return known;
+}

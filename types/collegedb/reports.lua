@@ -138,6 +138,8 @@
 ---@field kept integer keys on two shards that the rules have kept
 ---@field unusable integer rows without a usable key
 ---@field bare_fences integer fences around nothing
+---@field moving integer keys of moves that are not over: no findings
+---@field moving_seconds integer after which these can be ended at the latest, should their programs be dead
 ---@field unchecked string[] tables that have no key, and why
 ---@field entries integer
 ---@field entries_without_rows? integer

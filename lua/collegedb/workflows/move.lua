@@ -10,6 +10,7 @@ local fence_upkeep = require "collegedb.fence_upkeep"
 local moves = require "collegedb.moves"
 local group = require "collegedb.group"
 local inspect = require "collegedb.inspect"
+local patience = require "collegedb.patience"
 local recovery = require "collegedb.recovery"
 local references = require "collegedb.references"
 local seals = require "collegedb.seals"
@@ -161,12 +162,24 @@ end
 
 function steps.close(job) moves.close(job.state.directory, job.number) end
 
+local PATIENCE <const> = 1 -- seconds that another move of its keys may keep this one from being taken back
+
+-- Takes the move back, or brings it to its end where it was committed all the same. False when that is left to others.
+local function take_back(job, in_haste)
+  local waiting = patience.new(in_haste and 0 or PATIENCE)
+  while true do
+    local undone, whole = recovery.undo(job.source, job.target, job.number)
+    if not undone then return recovery.finish(job.state, job.source, job.target, job.number) end
+    if whole or not waiting:wait() then return whole end
+  end
+end
+
 -- After an error. A commit that was interrupted may have been made all the same; then the move can only be finished.
 local function clear_up(job, err)
-  if not job.number or (job.committed and not errors.is_interrupt(err)) then return end
-  local done, undone = pcall(recovery.undo, job.source, job.target, job.number)
-  if done and not undone then done = pcall(recovery.finish, job.state, job.source, job.target, job.number) end
-  if done then pcall(steps.close, job)
+  local in_haste = errors.is_interrupt(err)
+  if not job.number or (job.committed and not in_haste) then return end
+  local done, whole = pcall(take_back, job, in_haste)
+  if done and whole then pcall(steps.close, job)
   else pcall(moves.give_up, job.state.directory, job.number) end
 end
 
@@ -211,10 +224,9 @@ function move.run(state, plan)
     source = state.shards[plan.source], target = state.shards[plan.target] }
   prepare(job)
   local done, err = pcall(run_steps, job, plan.on_step)
-  if not done then
-    clear_up(job, err)
-    error(err, 0)
-  end
+  if not done then clear_up(job, err) end
+  moves.let_go(state.directory, job.number)
+  if not done then error(err, 0) end
   return { rows = job.rows, keys = #job.keys, number = job.number, dangling = job.dangling }
 end
 

@@ -180,6 +180,7 @@ local function look(run)
     end
     leftovers.check(run, index)
   end
+  leftovers.note_live(run)
   if state.directory.keeps_journal then leftovers.check_journal(run) end
   check_absent(run)
   count_entries(run)
@@ -200,7 +201,7 @@ end
 --- (fun(done: integer, total: integer, label: string): boolean?)? }? dry_run: repair nothing; rate: rows a second at
 --- most; on_progress stops it by returning false
 ---@return table report { success, counts, findings, decide, repaired, repairs, keys, probed, kept, unusable,
---- bare_fences, unchecked, entries, entries_without_rows, cancelled }: see docs/moving.md
+--- bare_fences, moving, moving_seconds, unchecked, entries, entries_without_rows, cancelled }: see docs/moving.md
 function verify.run(state, opts)
   opts = opts or {}
   check_options(opts)
