@@ -79,7 +79,7 @@ return {
     { "collegedb status --watch 5", "Draws it anew every 5 seconds, until Ctrl-C." },
     { "collegedb status --json", "Writes it as one line for a program." },
   },
-  exits = { [3] = "a shard or the directory is not reached, or a move was left half way" },
+  exits = { [3] = "a shard or the directory is not reached, a move was left half way, or there are problems" },
   auto_migrate = false,
   options = function(parser)
     parser:option("--watch", "Draw it anew every SECONDS (2).", nil, nil, "?"):argname "SECONDS"

@@ -170,7 +170,7 @@ local function load_command(name, arguments)
   if not path then
     if valid and is_shipped(name) then return require(shipped_prefix .. name) end
     local _, names = command.list(command_line.config_path(arguments))
-    local meant = require("collegedb.command_help").closest(name, names)
+    local meant = require("collegedb.near_names").closest(name, names)
     local message = ("there is no command '%s'; %sthere are: %s"):format(name,
       meant and ("did you mean %s? "):format(meant) or "", table.concat(names, ", "))
     if host.exists(name) then message = message .. (" (to run the file, write ./%s)"):format(name) end

@@ -50,11 +50,11 @@ look.tried = tried
 ---@return userdata? db
 ---@return collegedb.Error? err
 function look.open_database(given)
-  local settings = {}
-  for field, value in pairs(given) do settings[field] = value end
-  settings.auto_migrate = false
-  settings.on_event, settings.statistics_dir, settings.slow_query_log = nil, nil, nil
-  return tried(require("collegedb").open, settings) -- not loaded by who only looks
+  local quiet = {}
+  for field, value in pairs(given) do quiet[field] = value end
+  quiet.auto_migrate = false
+  quiet.on_event, quiet.statistics_dir, quiet.slow_query_log = nil, nil, nil
+  return tried(require("collegedb").open, quiet) -- not loaded by who only looks
 end
 
 --- Does the config have other shards or weights, or another strategy, than keys are placed by? An open would take them
@@ -69,6 +69,7 @@ function look.differs(seen)
 end
 
 local function open_file(path, name)
+  shards.check_folder(name, path)
   local size = core.file_size(path)
   if not size then errors.raise("UNAVAILABLE", { shard = name }, "there is no file %s", path) end
   return core.sqlite(path, { name = name, must_exist = 1, busy_timeout_ms = BUSY_MS,
@@ -145,6 +146,7 @@ local function open_shard(self, each)
   each.registered, shard.id = row ~= nil, row and row.id
   shard.handle, shard.file_id = nil, nil -- of an earlier look
   if not row and shards.is_file(value.path) and not core.file_id(value.path) then
+    shards.check_folder(shard.name, value.path)
     each.new = true
     return
   end
@@ -158,6 +160,7 @@ local function open_shard(self, each)
   if not value.handle then self.owned[#self.owned + 1] = shard.handle end
   shard.inner, shard.single = core.inner(shard.handle), core.is_single(shard.handle)
   shard.is_empty = function() return stats.is_empty(shard.inner) end
+  if row then shards.check_not_lost(self.directory, shard) end
 end
 
 local function open_shards(self)
@@ -211,7 +214,10 @@ local function ask_shards(self)
     end
   end
   local _, failed = core.together(calls, "first")
-  for i, each in ipairs(asked) do each.error = failed[i] or missing(each.shard) end
+  for i, each in ipairs(asked) do
+    if failed[i] and not errors.is_error(failed[i]) then error(failed[i], 0) end -- Ctrl-C
+    each.error = failed[i] or missing(each.shard)
+  end
   time_shards(asked)
 end
 

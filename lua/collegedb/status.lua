@@ -2,8 +2,10 @@
 -- moves, and what programs measure. It only looks (lua/collegedb/look.lua): nothing is changed, and programs go on.
 
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local json = require "collegedb.json"
 local look = require "collegedb.look"
+local problems = require "collegedb.seen_problems"
 local programs = require "collegedb.seen_programs"
 local seen_moves = require "collegedb.seen_moves"
 local statistics = require "collegedb.statistics"
@@ -35,7 +37,8 @@ local LISTED <const> = 20 -- moves
 ---@class collegedb.Status
 ---@field at integer unix seconds
 ---@field counted integer unix seconds, when keys and bytes were counted
----@field healthy boolean every shard and the directory are there, and no move waits for its end
+---@field healthy boolean every shard and the directory are there, no move waits for its end, and there are no problems
+---@field problems collegedb.SeenProblem[]
 ---@field shards collegedb.ShardStatus[]
 ---@field keys integer
 ---@field size integer bytes
@@ -74,6 +77,7 @@ local function count_keys(self, reached)
   end
   local rows, failed = core.together(calls, "first")
   for i, each in ipairs(of) do
+    if failed[i] and not errors.is_error(failed[i]) then error(failed[i], 0) end -- Ctrl-C
     local count = self.counts[each.shard.name]
     count.keys = count.keys and rows[i] and count.keys + rows[i].n or nil
     count.error = count.error or failed[i] or nil
@@ -236,7 +240,8 @@ function Reader:read()
   add_moves(self, out)
   add_programs(self, out)
   add_statistics(self, out)
-  out.healthy = not out.directory.error and out.moves.waiting == 0
+  out.problems = problems.read(self.seen)
+  out.healthy = not out.directory.error and out.moves.waiting == 0 and #out.problems == 0
   for _, each in ipairs(out.shards) do out.healthy = out.healthy and not each.error end
   return out
 end

@@ -180,12 +180,14 @@ local function add_directory(lines, report)
 end
 
 local function add_move(lines, report, move)
-  local seconds = move.begun and math.max(0, report.at - move.begun)
-  local age = seconds and (", begun %s ago"):format(terminal.duration_text(seconds)) or ""
-  local text = ("  move %d from %s to %s%s%s"):format(move.number, move.from, move.to, move.keys
-    and (", %d %s"):format(move.keys, move.keys == 1 and "key" or "keys") or "", age)
+  local seconds = move.begun and report.at - move.begun
+  local age = not seconds and "" or seconds < 1 and ", begun just now"
+    or (", begun %s ago"):format(terminal.duration_text(seconds))
+  local keys = move.keys and ", " .. terminal.count_text(move.keys, "key") or ""
+  local twice = move.step == "committed" and " (some may be counted on both)" or ""
+  local text = ("  move %d from %s to %s%s%s%s"):format(move.number, move.from, move.to, keys, twice, age)
   if move.live then
-    lines[#lines + 1] = ("%s, its program is alive for at least %d s"):format(text, move.lease)
+    lines[#lines + 1] = ("%s; should its program be dead, it can be ended in %d s"):format(text, move.lease)
   else
     lines[#lines + 1] = terminal.paint(("%s: %s"):format(text, move.why), "red")
   end
@@ -212,6 +214,14 @@ local function add_moves(lines, report)
   if more > 0 then lines[#lines + 1] = ("  and %d more"):format(more) end
 end
 
+local function add_problems(lines, report)
+  for i, each in ipairs(report.problems) do
+    if i <= SHOWN then lines[#lines + 1] = terminal.paint(plain(("%s: %s"):format(each.about, each.message)), "red") end
+  end
+  local more = #report.problems - SHOWN
+  if more > 0 then lines[#lines + 1] = ("and %d more; collegedb doctor has all"):format(more) end
+end
+
 --- The lines.
 ---@param report collegedb.Status
 ---@param width integer of the terminal
@@ -219,6 +229,7 @@ end
 function status_view.lines(report, width)
   local lines = {}
   add_shards(lines, report, width)
+  add_problems(lines, report)
   add_statements(lines, report)
   add_balance(lines, report)
   add_directory(lines, report)
