@@ -203,16 +203,23 @@ local function missing(shard)
     { shard = shard.name })
 end
 
+local function first_of(names)
+  return #names <= 3 and table.concat(names, ", ") or ("%s and %d more"):format(table.concat(names, ", ", 1, 2),
+    #names - 2)
+end
+
 -- Asks all of them at once first (the core sends 16 requests at a time), so that many that do not answer take hardly
 -- longer than one.
 local function ask_shards(self)
-  local calls, asked = {}, {}
+  local calls, asked, far = {}, {}, {}
   for _, each in ipairs(self.shards) do
     if each.shard.handle and not each.error then
       asked[#asked + 1] = each
       calls[#calls + 1] = { each.shard.inner, HERE }
+      if each.shard.value.remote then far[#far + 1] = each.shard.name end
     end
   end
+  if #far > 0 then self.tell("waiting for " .. first_of(far), #far) end
   local _, failed = core.together(calls, "first")
   for i, each in ipairs(asked) do
     if failed[i] and not errors.is_error(failed[i]) then error(failed[i], 0) end -- Ctrl-C
@@ -267,11 +274,14 @@ end
 
 --- Opens what a config names. Close it again.
 ---@param given table a normalized config
+---@param tell fun(what: string, of: integer)? is told what it waits for, and for how many
 ---@return collegedb.Look
-function look.open(given)
-  local self = setmetatable({ config = given, shards = {}, owned = {}, problems = {}, is_new = false }, Look)
+function look.open(given, tell)
+  local self = setmetatable({ config = given, shards = {}, owned = {}, problems = {}, is_new = false,
+    tell = tell or function() end }, Look)
   local done, err = pcall(function()
     local problem
+    if type(given.kv) ~= "string" then self.tell("waiting for the directory", 1) end
     self.directory, problem = tried(open_directory, self)
     note(self, "directory", problem)
     open_shards(self)

@@ -53,7 +53,7 @@ local function has_entries(dir, id)
   return (dir:counts()[id] or 0) > 0
 end
 
---- Raises UNAVAILABLE when a shard's file is as new, and the directory knows of tables or keys that were in it: it was
+--- Raises CONFIG when a shard's file is as new, and the directory knows of tables or keys that were in it: it was
 -- emptied, or is another one, such as of a disk that was not mounted. SQLite counts the changes of a file's schema, so
 -- that one whose tables were all dropped is not taken for a new one.
 ---@param dir table the directory
@@ -65,7 +65,7 @@ function shards.check_not_lost(dir, shard)
     return
   end
   if row.schema == 0 and not has_entries(dir, row.id) then return end
-  errors.raise("UNAVAILABLE", { shard = shard.name }, "the file %s of shard %s is empty, and the directory knows of %s "
+  errors.raise("CONFIG", { shard = shard.name }, "the file %s of shard %s is empty, and the directory knows of %s "
     .. "in it: put the file back, from a backup if need be, or name the right one", shard.value.path, shard.name,
     row.schema > 0 and "tables" or "keys")
 end

@@ -59,8 +59,11 @@ local Reader = {}
 Reader.__index = Reader
 
 ---@param settings table a normalized config
+---@param tell fun(what: string, of: integer)? is told what the first look waits for
 ---@return collegedb.StatusReader
-function status.new(settings) return setmetatable({ settings = settings, counts = {} }, Reader) end
+function status.new(settings, tell)
+  return setmetatable({ settings = settings, counts = {}, tell = tell or function() end }, Reader)
+end
 
 local function plain(err) return err and { code = err.code, message = err.message } or nil end
 
@@ -89,6 +92,7 @@ local function count(self)
   for _, each in ipairs(self.seen.shards) do
     if each.index and not each.error then reached[#reached + 1] = each end
   end
+  self.tell("counting keys", #reached)
   count_keys(self, reached)
   for _, each in ipairs(reached) do
     local size, err = look.tried(each.shard.handle.size, each.shard.handle)
@@ -228,7 +232,7 @@ function Reader:read()
     self.seen:close()
     self.seen = nil
   end
-  self.seen = self.seen or look.open(self.settings)
+  self.seen = self.seen or look.open(self.settings, self.tell)
   count_when_due(self)
   local out = { at = os.time(), counted = self.counted_at, shards = {}, keys = 0, size = 0 }
   for i, each in ipairs(self.seen.shards) do
