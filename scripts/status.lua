@@ -10,7 +10,7 @@ local INTERVAL <const> = 2 -- seconds
 local function print_lines(ctx, report)
   if ctx.args.json then return ctx.print_json(report) end
   local terminal, view = require "collegedb.terminal", require "collegedb.status_view"
-  for _, line in ipairs(view.lines(report, terminal.width())) do print(line) end
+  for _, line in ipairs(view.lines(report, terminal.width(), nil, not terminal.is_terminal())) do print(line) end
 end
 
 -- One after another, where that is no terminal.
@@ -23,7 +23,7 @@ end
 local function draw(report, interval)
   local host, terminal = require "collegedb.host", require "collegedb.terminal"
   local width, height = host.columns "stdout"
-  local lines = require("collegedb.status_view").lines(report, width or terminal.width())
+  local lines = require("collegedb.status_view").lines(report, width or terminal.width(), height and height - 2)
   local last = math.max(1, (height or #lines + 2) - 2)
   if #lines > last then lines[last] = ("… and %d more lines"):format(#lines - last + 1) end
   local parts = { "\27[H" .. terminal.paint(("collegedb status, %s, every %g s; Ctrl-C ends it"):format(

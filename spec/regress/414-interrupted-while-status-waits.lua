@@ -1,5 +1,5 @@
--- Ctrl-C while `status` waited for a shard was taken for the shard's failure, and ended in one of the command's own. And
--- nothing said what it waited for.
+-- Ctrl-C while `status` waited for a shard was taken for the shard's failure, and ended in one of the command's own.
+-- And nothing said what it waited for.
 
 local faults = require "spec.support.faults"
 local process = require "spec.support.process"
