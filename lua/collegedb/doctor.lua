@@ -146,6 +146,9 @@ end
 
 -- Does it open as any program would open it?
 local function try_opening(given, add, told)
+  for _, each in ipairs(told) do
+    if each.state == "fault" and each.topic == "permissions" and each.about ~= "config" then return end
+  end
   local db = open(given, add, told)
   if db then db:close() end
 end

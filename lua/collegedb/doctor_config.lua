@@ -190,7 +190,9 @@ end
 --- What a failure to read the config's file says.
 function doctor_config.unreadable(add, err)
   if not errors.is_error(err) then error(err, 0) end
-  add("config", "fault", err.message, "correct the config's file: docs/config.md")
+  add("config", "fault", err.message, err.message:find "may not read it"
+    and "give this user the right to read it, or run the program as its owner"
+    or "correct the config's file: docs/config.md")
 end
 
 return doctor_config

@@ -45,22 +45,25 @@ local function check_whole(shard)
   if said ~= "ok" then errors.raise("CORRUPT", nil, "the file is damaged: %s", said) end
 end
 
-local function read_file(add, about, path, shard)
+local function read_file(add, about, path, shard, writable)
   local mode = shard:first("PRAGMA journal_mode").journal_mode
-  check_writable(shard)
+  if writable then check_writable(shard) end
   check_whole(shard)
-  add(about, "ok", ("%s: %d bytes, journal mode %s, can be written"):format(path, shard:size(), mode))
+  local how = writable and (", journal mode %s, can be written"):format(mode) or ", can be read"
+  add(about, "ok", ("%s: %d bytes%s"):format(path, shard:size(), how))
+  if not writable then return end
   if mode ~= "wal" and shard:size() > 0 then
     add(about, "note", "its readers and its writer wait for one another",
       "PRAGMA journal_mode = WAL, once, while nobody else has the file open")
   end
 end
 
-local function look_into(add, about, path, size)
+local function look_into(add, about, path, facts)
+  local size = facts.size
   local done, err = pcall(function()
     local shard = core.sqlite(path, { name = about, must_exist = 1, busy_timeout_ms = 2000,
-      journal_mode = size == 0 and "delete" or nil }) -- an empty file stays one
-    local looked, problem = pcall(read_file, add, about, path, shard)
+      read_only = not facts.writable, journal_mode = size == 0 and "delete" or nil }) -- an empty file stays one
+    local looked, problem = pcall(read_file, add, about, path, shard, facts.writable)
     core.close(shard)
     if not looked then error(problem, 0) end
   end)
@@ -108,8 +111,8 @@ end
 local function mend_of_folder(folder, facts)
   if facts.mine and facts.mode & OWNER_WRITES == 0 then return ("chmod u+w %s"):format(folder) end
   if facts.mine then return "see that its file system is not mounted to be read only" end
-  return ("run the program as %s; or let %s, or root, give this user the right to write it"):format(facts.owner,
-    facts.owner)
+  return ("run the program as %s; or let %s give this user the right to write it"):format(facts.owner,
+    facts.owner == "root" and "root" or facts.owner .. ", or root,")
 end
 
 local function check_folder(add, about, path, seen)
@@ -181,7 +184,7 @@ local function check_file(self, about, path, mend)
   check_rights(self.rights, about, path, facts)
   check_folder(self.rights, about, path, self.folders)
   check_disk(self.add, about, facts, self.devices)
-  look_into(self.add, about, path, facts.size)
+  look_into(self.add, about, path, facts)
   if facts.mode & OTHERS_READ ~= 0 then self.open[#self.open + 1] = path end
   return true
 end

@@ -68,11 +68,16 @@ function look.differs(seen)
   return epochs.differs(state.directory.shard, list, state:family())
 end
 
-local function open_file(path, name)
+-- Who may not write a file still sees what is in it; but not what others write from then on, so that the next look
+-- opens it anew.
+local function open_file(self, path, name)
   shards.check_folder(name, path)
+  local facts = core.file_facts(path)
+  local read_only = facts ~= nil and not facts.writable
+  self.frozen = self.frozen or read_only
   local size = core.file_size(path)
   if not size then errors.raise("UNAVAILABLE", { shard = name }, "there is no file %s", path) end
-  return core.sqlite(path, { name = name, must_exist = 1, busy_timeout_ms = BUSY_MS,
+  return core.sqlite(path, { name = name, must_exist = 1, read_only = read_only, busy_timeout_ms = BUSY_MS,
     journal_mode = size == 0 and "delete" or nil }) -- an empty file would be made one in WAL mode
 end
 
@@ -85,7 +90,7 @@ local function file_directory(self, path, secret)
     self.is_new = true
     return nil
   end
-  local shard = open_file(path, "the directory")
+  local shard = open_file(self, path, "the directory")
   self.owned[#self.owned + 1] = shard
   if not shard:first(NO_RECORD) then
     self.is_new = true
@@ -155,7 +160,7 @@ local function open_shard(self, each)
     return
   end
   shard.handle = value.handle or value.remote and value.remote:open(shard.name, SECONDS)
-    or open_file(value.path, shard.name)
+    or open_file(self, value.path, shard.name)
   shard.file_id = shards.is_file(value.path) and core.file_id(value.path) or nil
   if not value.handle then self.owned[#self.owned + 1] = shard.handle end
   shard.inner, shard.single = core.inner(shard.handle), core.is_single(shard.handle)
@@ -309,6 +314,7 @@ end
 --- Looks again, through what is open.
 ---@return boolean # false when something came or went: then it must be opened anew
 function Look:refresh()
+  if self.frozen then return false end
   ask_shards(self)
   if not self:is_whole() then return false end
   local answer, err = tried(function()
