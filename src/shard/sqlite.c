@@ -316,7 +316,10 @@ static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bo
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
   int64_t ignored;
   int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
-  const char *mode = options->read_only ? NULL : options->journal_mode ? options->journal_mode : is_new ? "WAL" : NULL;
+  const char *mode = options->read_only      ? NULL
+                     : options->journal_mode ? options->journal_mode
+                     : is_new                ? "WAL"
+                                             : NULL;
   if (code == CDB_OK && mode) code = set_journal_mode(shard, mode, options->busy_timeout_ms, fault);
   char sql[160];
   snprintf(sql, sizeof sql, "PRAGMA synchronous = %s; PRAGMA mmap_size = %lld",
@@ -367,8 +370,8 @@ static bool has_wal(const char *path) {
   return stat(beside, &info) == 0;
 }
 
-/* Who may not write reads a file in WAL mode only where another program has it open; where none has, nothing changes
- * it. */
+/* Who may not write reads a file in WAL mode only where another program has it open; where none has, nothing
+ * changes it. */
 static int open_to_read(sqlite_shard *shard) {
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
   if (has_wal(shard->path)) return sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
