@@ -1,7 +1,7 @@
 -- collegedb doctor: whether the set-up is in order, and how to mend what is not. Faults are exit status 3.
 
+local core = require "collegedb.core"
 local doctor = require "collegedb.doctor"
-local host = require "collegedb.host"
 local terminal = require "collegedb.terminal"
 
 local STYLES <const> = { ok = "green", note = "yellow", fault = "red" }
@@ -23,11 +23,17 @@ local function text_of(path)
   return file and file:read "a"
 end
 
+-- Also one that may not be read.
+local function is_there(path)
+  local facts, reason = core.file_facts(path)
+  return facts ~= nil or reason ~= "No such file or directory"
+end
+
 -- A config that is there, and fails, is a finding; one that is not there is none.
 local function examine(ctx)
   local path = ctx.args.config
   local done, given = pcall(function() return ctx.config end)
-  if not done and host.exists(path) then return doctor.unreadable(given) end
+  if not done and is_there(path) then return doctor.unreadable(given) end
   if not done then error(given, 0) end
   return doctor.run(given, ctx.args.repair and not ctx.args.dry_run,
     { config_path = path, config_text = text_of(path) })

@@ -10,14 +10,20 @@ local INTERVAL <const> = 2 -- seconds
 local function print_lines(ctx, report)
   if ctx.args.json then return ctx.print_json(report) end
   local terminal, view = require "collegedb.terminal", require "collegedb.status_view"
-  for _, line in ipairs(view.lines(report, terminal.width())) do print(line) end
+  for _, line in ipairs(view.lines(report, terminal.width(), nil, not terminal.is_terminal())) do print(line) end
+end
+
+-- One after another, where that is no terminal.
+local function print_next(ctx, report)
+  if not ctx.args.json then print(os.date("--- %Y-%m-%d %H:%M:%S ---", report.at)) end
+  print_lines(ctx, report)
 end
 
 -- Draws in place, on the terminal's other screen, which gives the first one back at the end.
 local function draw(report, interval)
   local host, terminal = require "collegedb.host", require "collegedb.terminal"
   local width, height = host.columns "stdout"
-  local lines = require("collegedb.status_view").lines(report, width or terminal.width())
+  local lines = require("collegedb.status_view").lines(report, width or terminal.width(), height and height - 2)
   local last = math.max(1, (height or #lines + 2) - 2)
   if #lines > last then lines[last] = ("… and %d more lines"):format(#lines - last + 1) end
   local parts = { "\27[H" .. terminal.paint(("collegedb status, %s, every %g s; Ctrl-C ends it"):format(
@@ -27,11 +33,11 @@ local function draw(report, interval)
   io.flush()
 end
 
-local function watch(reader, ctx, interval, in_place)
+local function watch(read, ctx, interval, in_place)
   local core = require "collegedb.core"
   while true do
-    local began, report = core.now(), reader:read()
-    if in_place then draw(report, interval) else print_lines(ctx, report) end
+    local began, report = core.now(), read()
+    if in_place then draw(report, interval) else print_next(ctx, report) end
     if not require("collegedb.host").flush() then error("standard output can not be written", 0) end
     repeat
       local left = interval * 1000 - (core.now() - began)
@@ -44,18 +50,18 @@ end
 local ENTER <const>, LEAVE <const> = "\27[?1049h\27[?25l\27[?7l", "\27[?7h\27[?25h\27[?1049l"
 
 -- Whatever ends it, the terminal is left as it was.
-local function watch_until_stopped(reader, ctx, interval)
+local function watch_until_stopped(read, ctx, interval)
   local in_place = not ctx.args.json and require("collegedb.terminal").is_terminal()
   if in_place then io.write(ENTER) end
-  local _, err = pcall(watch, reader, ctx, interval, in_place)
+  local _, err = pcall(watch, read, ctx, interval, in_place)
   if in_place then io.write(LEAVE) end
   io.flush()
   if errors.is_interrupt(err) then return 0 end
   error(err, 0)
 end
 
-local function run_once(reader, ctx)
-  local report = reader:read()
+local function run_once(read, ctx)
+  local report = read()
   print_lines(ctx, report)
   return report.healthy and 0 or 3
 end
@@ -79,15 +85,24 @@ return {
     { "collegedb status --watch 5", "Draws it anew every 5 seconds, until Ctrl-C." },
     { "collegedb status --json", "Writes it as one line for a program." },
   },
-  exits = { [3] = "a shard or the directory is not reached, or a move was left half way" },
+  exits = { [3] = "a shard or the directory is not reached, a move was left half way, or there are problems" },
   auto_migrate = false,
   options = function(parser)
     parser:option("--watch", "Draw it anew every SECONDS (2).", nil, nil, "?"):argname "SECONDS"
   end,
   run = function(ctx)
     local interval = seconds_of(ctx)
-    local reader = status.new(config.normalize(ctx.config))
-    local done, answer = pcall(interval and watch_until_stopped or run_once, reader, ctx, interval)
+    local shown = false
+    local reader = status.new(config.normalize(ctx.config), function(what, of)
+      if not shown then ctx.progress(0, of, what) end
+    end)
+    local function read()
+      local report = reader:read()
+      if not shown then ctx.progress() end
+      shown = true -- later looks are not to flicker
+      return report
+    end
+    local done, answer = pcall(interval and watch_until_stopped or run_once, read, ctx, interval)
     reader:close()
     if not done then error(answer, 0) end
     return answer

@@ -131,16 +131,19 @@ describe("status", function()
 
   it("tells moves, and which have lost their program, without ending them", function()
     local db, given = make()
-    local key = fixture.key_on(db, "a")
-    db:close()
-    movers.die(key, "copy", "a", "b")
+    movers.die(fixture.key_on(db, "a"), "copy", "a", "b")
     movers.unlock()
-    local report = read(given)
+    local report = read(given) -- for all it knows, the move is of the program that has it open
     local move = report.moves.list[1]
     assert.same({ 1, 0, "a", "b", 1, "copying" }, { report.moves.live, report.moves.waiting, move.from, move.to,
       move.keys, move.step })
     assert.is_true(report.healthy and move.lease > 50 and os.time() - move.begun < 30)
-    assert.matches("moves: 1 under way\n  move %d+ from a to b, 1 key, begun .+ ago, its program is alive",
+    assert.matches("moves: 1 under way\n  move %d+ from a to b, 1 key, begun [^:]+; should its program be dead, it can "
+      .. "be ended in %d+ s", shown(report))
+    db:close()
+    report = read(given)
+    assert.same({ 0, 1, false }, { report.moves.live, report.moves.waiting, report.healthy })
+    assert.matches("recovery needed: 1 move was left.*no program has the directory open; its lease ends in %d+ s",
       shown(report))
     movers.expire()
     local before = bytes_of_all()

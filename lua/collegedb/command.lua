@@ -72,13 +72,33 @@ end
 -- Instructions: a config that loops without end is stopped, not waited for.
 local config_limit <const> = 100000000
 
+local function check_config_file(path)
+  local errors, core = require "collegedb.errors", require "collegedb.core"
+  if host.exists(path) then return end
+  local facts, reason = core.file_facts(path)
+  if facts then
+    errors.raise("CONFIG", nil, "the config file %s belongs to %s, and this user may not read it", path, facts.owner)
+  elseif reason ~= "No such file or directory" then
+    errors.raise("CONFIG", nil, "the config file %s can not be read: %s", path, reason)
+  end
+  errors.raise("CONFIG", nil, "there is no config file %s: `collegedb init` writes one, --config FILE names another",
+    path)
+end
+
+-- A config that ends the program would end the command without a word, and as if all were well.
+local function without_exit(f, ...)
+  local exit = os.exit
+  os.exit = function() error("a config can not end the program: os.exit is not available in it", 2) end -- luacheck: ignore
+  local done, answer = pcall(f, ...)
+  os.exit = exit -- luacheck: ignore
+  if not done then error(answer, 0) end
+  return answer
+end
+
 local function read_config(path)
   local errors, loader = require "collegedb.errors", require "collegedb.loader"
-  if not host.exists(path) then
-    errors.raise("CONFIG", nil, "there is no config file %s: `collegedb init` writes one, --config FILE names another",
-      path)
-  end
-  local config = loader.run_file(nil, path, config_limit)
+  check_config_file(path)
+  local config = without_exit(loader.run_file, nil, path, config_limit)
   if type(config) ~= "table" then
     errors.raise("CONFIG", nil, "%s must return a table, and returned a %s", path, type(config))
   end
@@ -170,7 +190,7 @@ local function load_command(name, arguments)
   if not path then
     if valid and is_shipped(name) then return require(shipped_prefix .. name) end
     local _, names = command.list(command_line.config_path(arguments))
-    local meant = require("collegedb.command_help").closest(name, names)
+    local meant = require("collegedb.near_names").closest(name, names)
     local message = ("there is no command '%s'; %sthere are: %s"):format(name,
       meant and ("did you mean %s? "):format(meant) or "", table.concat(names, ", "))
     if host.exists(name) then message = message .. (" (to run the file, write ./%s)"):format(name) end

@@ -12,6 +12,7 @@ local look = require "collegedb.look"
 local recovery = require "collegedb.recovery"
 local reports = require "collegedb.verify_report"
 local seen_moves = require "collegedb.seen_moves"
+local problems = require "collegedb.seen_problems"
 local services = require "collegedb.doctor_services"
 local shards = require "collegedb.doctor_shards"
 local verify = require "collegedb.workflows.verify"
@@ -31,19 +32,35 @@ local doctor = {}
 ---@field diagnoses collegedb.Diagnosis[]
 ---@field repairs string[] what was repaired
 
+local LISTED <const> = 10 -- of one state, topic and part
+
+-- Of a long list the first ones, and how many more there are.
 local function adder(list)
+  local counts, more = {}, {}
   return function(topic)
     return function(about, state, what, mend)
-      list[#list + 1] = { topic = topic, about = about, state = state, what = what, mend = mend }
+      local kind = ("%s\0%s\0%s"):format(topic, about, state)
+      counts[kind] = (counts[kind] or 0) + 1
+      local beyond, last = counts[kind] - LISTED, more[kind]
+      if last then
+        last.what = ("and %d more"):format(beyond)
+        return
+      end
+      local one = { topic = topic, about = about, state = state, what = what, mend = mend }
+      if beyond == 1 then more[kind], one.what, one.mend = one, "and 1 more", nil end
+      list[#list + 1] = one
     end
   end
 end
 
 -- --- opening -----------------------------------------------------------------------------
 
-local function open(given, add)
+local function open(given, add, told)
   local db, err = look.open_database(given)
   if db then return db end
+  for _, each in ipairs(told or {}) do
+    if each.state == "fault" and each.what == err.message then return end
+  end
   add(err.shard or "config", "fault", ("the database does not open: %s"):format(err.message),
     "mend what the faults before this one say, or what it names")
 end
@@ -67,10 +84,10 @@ end
 -- Runs `f` on a look at the set-up.
 local function with_look(settings, f, ...)
   local seen = look.open(settings)
-  local done, answer = pcall(f, seen, ...)
+  local done, answer, more = pcall(f, seen, ...)
   seen:close()
   if not done then error(answer, 0) end
-  return answer
+  return answer, more
 end
 
 -- The moves that have lost their program, by number.
@@ -92,11 +109,28 @@ local function note_ended(repairs, before, after)
   end
 end
 
+-- Why a repair, which opens the database, would do what nobody asked for. An open takes the config into use.
+---@return string? why, string? mend
+local function why_not(seen)
+  for _, problem in ipairs(problems.read(seen)) do
+    if problem.topic ~= "shards" then return problem.message, "mend that first, then collegedb doctor --repair" end
+  end
+  if look.differs(seen) then
+    return "the config has other shards, weights or another strategy than keys are placed by, and a repair does not "
+      .. "take these into use", "open the database by a program, if they are meant; or put the config back; then repair"
+  end
+end
+
 -- What was repaired, nothing where the database does not open; and what is in the way of moves.
 ---@return string[] repairs
 ---@return table<integer, string>? obstacles
 local function repair_all(given, settings, add)
   local before = with_look(settings, dead_moves)
+  local why, mend = with_look(settings, why_not)
+  if why then
+    add("config", "fault", "nothing was repaired: " .. why, mend)
+    return {}
+  end
   local db = open(given, add)
   if not db then return {} end
   local done, answer = pcall(repair, db)
@@ -111,8 +145,11 @@ local function repair_all(given, settings, add)
 end
 
 -- Does it open as any program would open it?
-local function try_opening(given, add)
-  local db = open(given, add)
+local function try_opening(given, add, told)
+  for _, each in ipairs(told) do
+    if each.state == "fault" and each.topic == "permissions" and each.about ~= "config" then return end
+  end
+  local db = open(given, add, told)
   if db then db:close() end
 end
 
@@ -135,7 +172,8 @@ local function add_problems(add, list, seen)
     elseif err and (err.field == "mapping_secret" or err.field == "keyspaces") then
       add("directory", "fault", err.message, ("set %s to what it was then"):format(err.field))
     elseif err and not told then
-      add("directory", "fault", err.message, "put it back from a backup: see docs/backup.md")
+      add("directory", "fault", err.message, (err.code == "CORRUPT" or err.message:find "^there is no file")
+        and "put it back from a backup: see docs/backup.md" or files.mend_of(err))
     end
   end
 end
@@ -150,6 +188,17 @@ local function add_unreached(add, list, seen)
   end
 end
 
+-- What is told of files is told already, file by file.
+---@return string[] messages of scripts
+local function add_seen(add, seen)
+  local told = {}
+  for _, each in ipairs(problems.read(seen)) do
+    if each.topic ~= "files" then add(each.topic)(each.about, "fault", each.message, each.mend) end
+    if each.topic == "scripts" then told[#told + 1] = each.message end
+  end
+  return told
+end
+
 -- Whether an opening by the way would do no harm, and take no time: all is there and answers, and nothing waits for it.
 ---@param run { add: function, settings: table, list: table, obstacles: table<integer, string>? }
 local function examine(seen, run)
@@ -162,7 +211,9 @@ local function examine(seen, run)
     add_problems(add "directory", run.list, seen)
   end
   waits = shards.check(add, seen, waits) or waits
-  doctor_config.check_scripts(add "scripts", settings, seen)
+  local told = add_seen(add, seen)
+  doctor_config.check_scripts(add "scripts", settings, told)
+  waits = waits or #told > 0
   add_unreached(add "shards", run.list, seen)
   for _, each in ipairs(seen.shards) do waits = waits or (each.error ~= nil and each.shard.value.remote ~= nil) end
   return not waits
@@ -185,13 +236,16 @@ function doctor.run(given, mend, options)
   local settings, usable = doctor_config.read(add "settings", given)
   if settings then
     local obstacles
-    if mend then report.repairs, obstacles = repair_all(usable, settings, add "opening") end
+    local faulty = #report.diagnoses > 0
+    if mend and faulty then add "opening" ("config", "fault", "nothing was repaired, as the config has faults",
+      "correct it first, then collegedb doctor --repair") end
+    if mend and not faulty then report.repairs, obstacles = repair_all(usable, settings, add "opening") end
     local all = files.check(add, settings)
     check_secret(add "permissions", options or {})
     doctor_config.check_settings(add "settings", settings)
     local fine = with_look(settings, examine, { add = add, settings = settings, list = report.diagnoses,
       obstacles = obstacles })
-    if fine and all and not mend then try_opening(usable, add "opening") end
+    if fine and all and not mend and not faulty then try_opening(usable, add "opening", report.diagnoses) end
     doctor_config.check_versions(add "versions", settings)
   end
   for _, each in ipairs(report.diagnoses) do report.success = report.success and each.state ~= "fault" end

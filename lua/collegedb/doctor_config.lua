@@ -1,7 +1,6 @@
 --- The doctor's look at the config itself: every field that is wrong, settings that will hurt, folders that are not
 -- there, scripts that do not load, and the versions of what CollegeDB stands on.
 
-local allocate = require "collegedb.allocate"
 local config = require "collegedb.config"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
@@ -126,23 +125,6 @@ local function scripts_of(settings)
   return list
 end
 
--- What the strategy in use does with a key: spends no turn, and writes nothing.
-local function check_strategy(add, state)
-  for _, operation in ipairs { "read", "write" } do
-    local strategy = state.strategy[operation]
-    local turn = 0
-    local _, err = look.tried(allocate.choose, state, { keyspace = "", text = "collegedb doctor" }, function()
-      turn = turn + 1
-      return turn - 1
-    end, operation)
-    if err and (err.code == "SCRIPT" or err.code == "FULL") then
-      add("scripts", "fault", err.message, err.code == "SCRIPT" and ("correct strategy %s"):format(strategy.name
-        or "in the config") or "raise max_size, or add a shard: collegedb add")
-    end
-    if strategy == state.strategy[operation == "read" and "write" or "read"] then return end
-  end
-end
-
 -- Workflows and policies are run to their end, as when they are used; they return a table.
 local function script_problem(settings, script)
   local chunk, why = loadfile(script.path, "t")
@@ -153,17 +135,21 @@ local function script_problem(settings, script)
   return err and err.message
 end
 
---- Do the scripts in the users' folders load, and does the strategy name a shard?
----@param seen collegedb.Look
-function doctor_config.check_scripts(add, settings, seen)
-  for _, problem in ipairs(seen.problems) do
-    if problem.about == "scripts" then add("scripts", "fault", problem.error.message, "correct the script") end
+-- Is a script's failure told already, such as that of the strategy in use?
+local function is_told(told, script)
+  for _, message in ipairs(told) do
+    if message:find(script.path, 1, true) then return true end
   end
+  return false
+end
+
+--- Do the scripts in the users' folders load? Those in use are told of already.
+---@param told string[] messages
+function doctor_config.check_scripts(add, settings, told)
   for _, script in ipairs(scripts_of(settings)) do
-    local problem = script_problem(settings, script)
+    local problem = not is_told(told, script) and script_problem(settings, script)
     if problem then add("scripts", "fault", problem, "correct the script, or take it away") end
   end
-  if seen.state.epoch and #seen.state.shards > 0 then check_strategy(add, seen.state) end
 end
 
 -- --- versions --------------------------------------------------------------------------------
@@ -204,7 +190,9 @@ end
 --- What a failure to read the config's file says.
 function doctor_config.unreadable(add, err)
   if not errors.is_error(err) then error(err, 0) end
-  add("config", "fault", err.message, "correct the config's file: docs/config.md")
+  add("config", "fault", err.message, err.message:find "may not read it"
+    and "give this user the right to read it, or run the program as its owner"
+    or "correct the config's file: docs/config.md")
 end
 
 return doctor_config

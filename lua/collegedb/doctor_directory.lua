@@ -5,30 +5,10 @@ local look = require "collegedb.look"
 local moves = require "collegedb.moves"
 local programs = require "collegedb.seen_programs"
 local seen_moves = require "collegedb.seen_moves"
+local problems = require "collegedb.seen_problems"
+local terminal = require "collegedb.terminal"
 
 local doctor_directory = {}
-
--- Is it a shard of the config, though it may not be reached?
-local function is_named(seen, name)
-  for _, each in ipairs(seen.shards) do
-    if each.shard.name == name then return true end
-  end
-  return false
-end
-
--- Shards where keys are at home, or were before a placement that came while they were away.
-local function check_homes(add, seen)
-  local told = {}
-  for _, placement in ipairs(seen.state.epoch.placements) do
-    for _, node in ipairs(placement.claims and {} or placement.all.nodes) do
-      if not is_named(seen, node.name) and not told[node.name] then
-        told[node.name] = true
-        add("directory", "fault", ("keys are placed on shard %s, which the config does not have"):format(node.name),
-          "put the shard back into the config; empty it with collegedb drain before you take it out")
-      end
-    end
-  end
-end
 
 local function check_entries(add, seen)
   local state, total = seen.state, 0
@@ -39,12 +19,13 @@ local function check_entries(add, seen)
   for id, n in pairs(counts) do
     total = total + n
     local name = state.directory:name_of(id)
-    if not (name and is_named(seen, name)) then
-      add("directory", "fault", ("%d entries name shard %s, which the config does not have"):format(n, name or id),
-        "put the shard back into the config")
+    if not (name and problems.is_named(seen, name)) then
+      add("directory", "fault", ("%s shard %s, which the config does not have"):format(terminal.count_text(n,
+        "entry names", "entries name"), name or id), "put the shard back into the config")
     end
   end
-  add("directory", "ok", ("epoch %d, %d entries"):format(state.epoch.number, total))
+  add("directory", "ok", ("epoch %d, %s"):format(state.epoch.number, terminal.count_text(total,
+    "entry", "entries")))
 end
 
 -- --- placements ---------------------------------------------------------------------------
@@ -62,9 +43,9 @@ end
 
 local function check_placement(add, seen, settings)
   if not look.differs(seen) then return false end
-  add("directory", "note", ("shards, weights or strategy of the config (%d shards) are not those that keys are placed "
-    .. "by now"):format(#settings.shards), "the next program that opens the database takes them into use; then "
-    .. "collegedb rebalance moves what has another home")
+  add("directory", "note", ("shards, weights or strategy of the config (%s) are not those that keys are placed "
+    .. "by now"):format(terminal.count_text(#settings.shards, "shard")), "the next program that opens the database "
+    .. "takes them into use; then collegedb rebalance moves what has another home")
   return true
 end
 
@@ -81,14 +62,16 @@ local function advice_for(move, obstacle)
   if move.why:find "^it needs" then
     return "name that shard in the config, and see that it is there; then collegedb doctor --repair"
   end
+  if move.lease >= 0 then return "by then: collegedb doctor --repair, or the next program that opens the database" end
   return "collegedb doctor --repair; the next program that opens the database does it too"
 end
 
 ---@param obstacle string? what was in the way when its end was tried
 local function check_move(add, move, obstacle)
   local left = move.step == "committed" and "when its keys had left, and not all was cleared" or "half way"
-  add("directory", "fault", ("move %d from %s to %s was left %s: %s"):format(move.number, move.from, move.to, left,
-    obstacle or move.why), advice_for(move, obstacle))
+  local keys = move.keys and ", with " .. terminal.count_text(move.keys, "key") or ""
+  add("directory", "fault", ("move %d from %s to %s was left %s%s: %s"):format(move.number, move.from, move.to, left,
+    keys, obstacle or move.why), advice_for(move, obstacle))
 end
 
 ---@return boolean any moves that somebody must end
@@ -103,8 +86,9 @@ local function check_moves(add, seen, obstacles)
     end
   end
   if live > 0 then
-    local form = "%d moves are under way; should their programs be dead, they can be ended in %d s"
-    add("directory", "note", form:format(live, longest))
+    local form = live == 1 and "1 move is under way; should its program be dead, it can be ended in %d s"
+      or live .. " moves are under way; should their programs be dead, they can be ended in %d s"
+    add("directory", "note", form:format(longest))
   end
   return dead
 end
@@ -112,8 +96,8 @@ end
 local function check_numbers(add, state)
   local counted, seen = moves.numbers(state)
   if counted < seen then
-    add("directory", "fault", ("it counts %d moves, and the shards %d: it is older than they are"):format(counted,
-      seen), "collegedb doctor --repair")
+    add("directory", "fault", ("it counts %s, and the shards %d: it is older than they are"):format(
+      terminal.count_text(counted, "move"), seen), "collegedb doctor --repair")
   end
   return counted < seen
 end
@@ -127,7 +111,6 @@ end
 function doctor_directory.check(adder, settings, seen, obstacles)
   local state, add = seen.state, adder "directory"
   check_entries(add, seen)
-  check_homes(add, seen)
   local users = programs.read(state.directory)
   check_programs(add, users)
   check_retiring(add, state, users)

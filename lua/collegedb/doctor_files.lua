@@ -11,7 +11,7 @@ local MIB <const> = 1 << 20
 local WHOLE <const> = 64 * MIB      -- a file up to here is read through
 local LARGE_WAL <const> = 64 * MIB
 local LITTLE <const>, NOTHING <const> = 512 * MIB, 32 * MIB -- of free space
-local OTHERS_READ <const>, OTHERS_WRITE <const> = 4, 2
+local OTHERS_READ <const>, OTHERS_WRITE <const>, OWNER_WRITES <const> = 4, 2, 0x80
 
 local MENDS <const> = {
   BUSY = "another program holds the file: end its transaction",
@@ -20,7 +20,15 @@ local MENDS <const> = {
   FULL = "make room on the disk",
 }
 
-local function mend_of(err) return MENDS[err.code] or "see that the file is there, and that this user may use it" end
+-- What an error says must be done about a file.
+local function mend_of(err)
+  if err.message:find("No space left", 1, true) or err.message:find("Disk quota exceeded", 1, true) then
+    return MENDS.FULL
+  end
+  return MENDS[err.code] or "see that the file is there, and that this user may use it"
+end
+
+doctor_files.mend_of = mend_of
 
 local function folder_of(path) return path:match "^(.*)/[^/]*$" or "." end
 
@@ -37,22 +45,25 @@ local function check_whole(shard)
   if said ~= "ok" then errors.raise("CORRUPT", nil, "the file is damaged: %s", said) end
 end
 
-local function read_file(add, about, path, shard)
+local function read_file(add, about, path, shard, writable)
   local mode = shard:first("PRAGMA journal_mode").journal_mode
-  check_writable(shard)
+  if writable then check_writable(shard) end
   check_whole(shard)
-  add(about, "ok", ("%s: %d bytes, journal mode %s, can be written"):format(path, shard:size(), mode))
-  if mode ~= "wal" then
+  local how = writable and (", journal mode %s, can be written"):format(mode) or ", can be read"
+  add(about, "ok", ("%s: %d bytes%s"):format(path, shard:size(), how))
+  if not writable then return end
+  if mode ~= "wal" and shard:size() > 0 then
     add(about, "note", "its readers and its writer wait for one another",
       "PRAGMA journal_mode = WAL, once, while nobody else has the file open")
   end
 end
 
-local function look_into(add, about, path, size)
+local function look_into(add, about, path, facts)
+  local size = facts.size
   local done, err = pcall(function()
     local shard = core.sqlite(path, { name = about, must_exist = 1, busy_timeout_ms = 2000,
-      journal_mode = size == 0 and "delete" or nil }) -- an empty file stays one
-    local looked, problem = pcall(read_file, add, about, path, shard)
+      read_only = not facts.writable, journal_mode = size == 0 and "delete" or nil }) -- an empty file stays one
+    local looked, problem = pcall(read_file, add, about, path, shard, facts.writable)
     core.close(shard)
     if not looked then error(problem, 0) end
   end)
@@ -97,15 +108,21 @@ local function check_rights(add, about, path, facts)
   end
 end
 
+local function mend_of_folder(folder, facts)
+  if facts.mine and facts.mode & OWNER_WRITES == 0 then return ("chmod u+w %s"):format(folder) end
+  if facts.mine then return "see that its file system is not mounted to be read only" end
+  return ("run the program as %s; or let %s give this user the right to write it"):format(facts.owner,
+    facts.owner == "root" and "root" or facts.owner .. ", or root,")
+end
+
 local function check_folder(add, about, path, seen)
   local folder = folder_of(path)
   local facts = core.file_facts(folder == "" and "/" or folder)
   if not facts or seen[folder] then return end
   seen[folder] = true
   if not facts.writable then
-    add(about, "fault", ("this user may not write the folder %s, where SQLite keeps what belongs to its files"):format(
-      folder), facts.mine and ("chmod u+w %s"):format(folder)
-      or ("give this user the right to write it, or run the program as %s"):format(facts.owner))
+    add(about, "fault", ("this user may not write the folder %s, which belongs to %s, and where SQLite keeps what "
+      .. "belongs to its files"):format(folder, facts.owner), mend_of_folder(folder, facts))
   end
 end
 
@@ -130,12 +147,14 @@ local function facts_of(add, about, path, mend)
   local facts, reason = core.file_facts(path)
   if facts and facts.kind == "file" then return facts end
   if facts then
-    add(about, "fault", ("%s is no file but a %s"):format(path, facts.kind), "name the database's file in the config")
+    add(about, "fault", ("%s is no file%s"):format(path, facts.kind == "folder" and " but a folder" or ""),
+      "name the database's file in the config")
   elseif core.file_id(path .. "-wal") then
     add(about, "fault", ("there is no file %s, while %s-wal is there"):format(path, path),
       "put the file back beside it: what was written last is in there")
   elseif not core.file_id(folder_of(path)) and folder_of(path) ~= "" then
-    add(about, "fault", ("there is no file %s, and no folder for it"):format(path), mend)
+    add(about, "fault", ("there is no file %s, and no folder for it"):format(path),
+      "make the folder, or mount what is to be there; or name the right path")
   else
     local why = reason ~= "No such file or directory" and (" (%s)"):format(reason) or ""
     add(about, "fault", ("there is no file %s%s"):format(path, why), mend)
@@ -165,7 +184,7 @@ local function check_file(self, about, path, mend)
   check_rights(self.rights, about, path, facts)
   check_folder(self.rights, about, path, self.folders)
   check_disk(self.add, about, facts, self.devices)
-  look_into(self.add, about, path, facts.size)
+  look_into(self.add, about, path, facts)
   if facts.mode & OTHERS_READ ~= 0 then self.open[#self.open + 1] = path end
   return true
 end

@@ -9,6 +9,7 @@ local leftovers = require "collegedb.verify_leftovers"
 local look = require "collegedb.look"
 local quote = require "collegedb.quote"
 local reports = require "collegedb.verify_report"
+local terminal = require "collegedb.terminal"
 
 local doctor_shards = {}
 
@@ -56,7 +57,8 @@ local function check_integration(add, state, index)
     add(shard.name, "fault", job and "its integration was not ended" or what,
       ("collegedb integrate %s%s"):format(shard.name, job and " --resume" or ""))
   elseif (state.epoch.conflicts[index] or 0) > 0 then
-    add(shard.name, "note", ("its integration met %d conflicts"):format(state.epoch.conflicts[index]),
+    add(shard.name, "note", ("its integration met %s"):format(terminal.count_text(state.epoch.conflicts[index],
+      "conflict")),
       "collegedb verify names them")
   end
 end
@@ -90,14 +92,34 @@ end
 
 -- --- what is left over ------------------------------------------------------------------------
 
+local function advice_of(each) return each.advice == leftovers.REPAIR and "collegedb doctor --repair" or each.advice end
+
+-- Keys of a move that is not over: one line for each move, and none where the directory's journal tells of it.
+local function add_held(add, state, index, held)
+  local numbers = {}
+  for number in pairs(held) do numbers[#numbers + 1] = number end
+  table.sort(numbers)
+  for _, number in ipairs(state.directory.keeps_journal and {} or numbers) do
+    local each = held[number]
+    add(state.shards[index].name, "fault", ("%s left over by move %d, which is not over"):format(terminal.count_text(
+      each.count, "key was", "keys were"), number), advice_of(each.first))
+  end
+end
+
 local function check_leftovers(add, state, index)
-  local run = { state = state, report = reports.new() }
+  local run, held = { state = state, report = reports.new() }, {}
   leftovers.check(run, index)
   for _, each in ipairs(run.report.findings) do
-    local about = each.key ~= nil and tostring(each.key) .. " " or each.table and each.table .. ": " or ""
-    add(state.shards[index].name, "fault", about .. each.what,
-      each.advice == leftovers.REPAIR and "collegedb doctor --repair" or each.advice)
+    local of_move = each.kind == "leftover" and each.key ~= nil and each.move
+    if of_move then
+      held[of_move] = held[of_move] or { count = 0, first = each }
+      held[of_move].count = held[of_move].count + 1
+    else
+      local about = each.key ~= nil and tostring(each.key) .. " " or each.table and each.table .. ": " or ""
+      add(state.shards[index].name, "fault", about .. each.what, advice_of(each))
+    end
   end
+  add_held(add, state, index, held)
 end
 
 -- Where keys have gone is forgotten by whoever opens the database.
@@ -108,8 +130,8 @@ local function check_tombs(add, state, index)
   local row = fence.reading(shard.inner.first, shard.inner, [[SELECT count(*) AS n FROM _collegedb_own
     WHERE state = 'tomb' AND at < ?]], { os.time() - kept })
   if row and row.n > 0 then
-    local form = "it remembers of %d keys where they went, for longer than forward_retention (%d s)"
-    add(shard.name, "note", form:format(row.n, config.forward_retention),
+    local form = "it remembers of %s where they went, for longer than forward_retention (%d s)"
+    add(shard.name, "note", form:format(terminal.count_text(row.n, "key"), config.forward_retention),
       "the next program that opens the database forgets them")
   end
 end

@@ -43,6 +43,7 @@ local function check_known_files(state)
       end
       shards.open(state, shard)
     end
+    if shard.handle then shards.check_not_lost(state.directory, shard) end
   end
 end
 

@@ -18,10 +18,19 @@ local function folders(config)
   return list
 end
 
-local function script_error(what, message)
+-- An address tells nobody anything.
+local function text_of(message)
   local told, text = pcall(tostring, message)
+  local meta = getmetatable(message)
+  local has_words = message ~= nil and type(message) ~= "table" and type(message) ~= "userdata"
+    or type(meta) == "table" and meta.__tostring ~= nil
+  return told and has_words and text
+end
+
+local function script_error(what, message)
+  local text = text_of(message)
   errors.raise("SCRIPT", { cause = message }, "%s%s", what and what .. " failed: " or "",
-    told and text or "it raised a " .. type(message))
+    text or (what and "it" or "the config") .. " raised a " .. type(message))
 end
 
 --- Calls `f` and raises SCRIPT when it fails or runs more than `limit`

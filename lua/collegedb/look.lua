@@ -50,11 +50,11 @@ look.tried = tried
 ---@return userdata? db
 ---@return collegedb.Error? err
 function look.open_database(given)
-  local settings = {}
-  for field, value in pairs(given) do settings[field] = value end
-  settings.auto_migrate = false
-  settings.on_event, settings.statistics_dir, settings.slow_query_log = nil, nil, nil
-  return tried(require("collegedb").open, settings) -- not loaded by who only looks
+  local quiet = {}
+  for field, value in pairs(given) do quiet[field] = value end
+  quiet.auto_migrate = false
+  quiet.on_event, quiet.statistics_dir, quiet.slow_query_log = nil, nil, nil
+  return tried(require("collegedb").open, quiet) -- not loaded by who only looks
 end
 
 --- Does the config have other shards or weights, or another strategy, than keys are placed by? An open would take them
@@ -68,10 +68,16 @@ function look.differs(seen)
   return epochs.differs(state.directory.shard, list, state:family())
 end
 
-local function open_file(path, name)
+-- Who may not write a file still sees what is in it; but not what others write from then on, so that the next look
+-- opens it anew.
+local function open_file(self, path, name)
+  shards.check_folder(name, path)
+  local facts = core.file_facts(path)
+  local read_only = facts ~= nil and not facts.writable
+  self.frozen = self.frozen or read_only
   local size = core.file_size(path)
   if not size then errors.raise("UNAVAILABLE", { shard = name }, "there is no file %s", path) end
-  return core.sqlite(path, { name = name, must_exist = 1, busy_timeout_ms = BUSY_MS,
+  return core.sqlite(path, { name = name, must_exist = 1, read_only = read_only, busy_timeout_ms = BUSY_MS,
     journal_mode = size == 0 and "delete" or nil }) -- an empty file would be made one in WAL mode
 end
 
@@ -84,7 +90,7 @@ local function file_directory(self, path, secret)
     self.is_new = true
     return nil
   end
-  local shard = open_file(path, "the directory")
+  local shard = open_file(self, path, "the directory")
   self.owned[#self.owned + 1] = shard
   if not shard:first(NO_RECORD) then
     self.is_new = true
@@ -146,6 +152,7 @@ local function open_shard(self, each)
   each.registered, shard.id = row ~= nil, row and row.id
   shard.handle, shard.file_id = nil, nil -- of an earlier look
   if not row and shards.is_file(value.path) and not core.file_id(value.path) then
+    shards.check_folder(shard.name, value.path)
     each.new = true
     return
   end
@@ -154,11 +161,12 @@ local function open_shard(self, each)
     return
   end
   shard.handle = value.handle or value.remote and value.remote:open(shard.name, SECONDS)
-    or open_file(value.path, shard.name)
+    or open_file(self, value.path, shard.name)
   shard.file_id = shards.is_file(value.path) and core.file_id(value.path) or nil
   if not value.handle then self.owned[#self.owned + 1] = shard.handle end
   shard.inner, shard.single = core.inner(shard.handle), core.is_single(shard.handle)
   shard.is_empty = function() return stats.is_empty(shard.inner) end
+  if row then shards.check_not_lost(self.directory, shard) end
 end
 
 local function open_shards(self)
@@ -201,18 +209,28 @@ local function missing(shard)
     { shard = shard.name })
 end
 
+local function first_of(names)
+  return #names <= 3 and table.concat(names, ", ") or ("%s and %d more"):format(table.concat(names, ", ", 1, 2),
+    #names - 2)
+end
+
 -- Asks all of them at once first (the core sends 16 requests at a time), so that many that do not answer take hardly
 -- longer than one.
 local function ask_shards(self)
-  local calls, asked = {}, {}
+  local calls, asked, far = {}, {}, {}
   for _, each in ipairs(self.shards) do
     if each.shard.handle and not each.error then
       asked[#asked + 1] = each
       calls[#calls + 1] = { each.shard.inner, HERE }
+      if each.shard.value.remote then far[#far + 1] = each.shard.name end
     end
   end
+  if #far > 0 then self.tell("waiting for " .. first_of(far), #far) end
   local _, failed = core.together(calls, "first")
-  for i, each in ipairs(asked) do each.error = failed[i] or missing(each.shard) end
+  for i, each in ipairs(asked) do
+    if failed[i] and not errors.is_error(failed[i]) then error(failed[i], 0) end -- Ctrl-C
+    each.error = failed[i] or missing(each.shard)
+  end
   time_shards(asked)
 end
 
@@ -262,11 +280,14 @@ end
 
 --- Opens what a config names. Close it again.
 ---@param given table a normalized config
+---@param tell fun(what: string, of: integer)? is told what it waits for, and for how many
 ---@return collegedb.Look
-function look.open(given)
-  local self = setmetatable({ config = given, shards = {}, owned = {}, problems = {}, is_new = false }, Look)
+function look.open(given, tell)
+  local self = setmetatable({ config = given, shards = {}, owned = {}, problems = {}, is_new = false,
+    tell = tell or function() end }, Look)
   local done, err = pcall(function()
     local problem
+    if type(given.kv) ~= "string" then self.tell("waiting for the directory", 1) end
     self.directory, problem = tried(open_directory, self)
     note(self, "directory", problem)
     open_shards(self)
@@ -294,6 +315,7 @@ end
 --- Looks again, through what is open.
 ---@return boolean # false when something came or went: then it must be opened anew
 function Look:refresh()
+  if self.frozen then return false end
   ask_shards(self)
   if not self:is_whole() then return false end
   local answer, err = tried(function()

@@ -5,6 +5,7 @@ local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 
 local moves = require "collegedb.moves"
+local programs = require "collegedb.seen_programs"
 
 local seen_moves = {}
 
@@ -16,7 +17,7 @@ local seen_moves = {}
 ---@field keys integer? that it takes, where a shard says so
 ---@field begun integer? unix seconds
 ---@field lease integer seconds that its program is still believed to live; less than 0: for so long it is not
----@field live boolean
+---@field live boolean its program may be at work
 ---@field why string? what keeps one that is not live from its end
 
 local OPEN <const> = [[SELECT move, state, peer, (SELECT min(at) FROM _collegedb_own WHERE move = o.move) AS begun,
@@ -98,18 +99,27 @@ local function date(move)
   move.live = move.lease >= 0
 end
 
+-- Of a program that is seen to be gone. Others believe its lease all the same, since not all of them can see that.
+local function left(move)
+  move.live = false
+  return ("no program has the directory open; its lease ends in %d s, and it can be ended then"):format(move.lease)
+end
+
 --- The moves that are not over, by number.
 ---@param seen collegedb.Look
 ---@return collegedb.SeenMove[]
 function seen_moves.read(seen)
   local state = seen.state
   if not state.directory or not state.directory.keeps_journal or not state.epoch then return {} end
+  local alone = programs.none(state.directory) -- before and after: a move is of a program that was there before it
   local told = told_by_shards(state)
   local list, by_number = journaled(state)
   for _, each in ipairs(confirmed(state, told, by_number)) do add_told(list, by_number, each) end
+  alone = alone and programs.none(state.directory)
   for _, move in ipairs(list) do
     date(move)
-    if not move.live then move.why = why_not(seen, move) end
+    if move.live and alone then move.why = left(move)
+    elseif not move.live then move.why = why_not(seen, move) end
   end
   table.sort(list, function(a, b) return a.number < b.number end)
   return list

@@ -19,7 +19,9 @@ local function of_file(path)
   local id = core.file_id(core.real_path(path) .. "-users")
   local inode = id and tonumber(id:match ":(%x+)$", 16)
   local list, seen = {}, {}
-  for pid, number in (inode and read "/proc/locks" or ""):gmatch "FLOCK%s+ADVISORY%s+%u+%s+(%d+)%s+%x+:%x+:(%d+)" do
+  local locks = inode and read "/proc/locks"
+  if inode and not locks then return nil end
+  for pid, number in (locks or ""):gmatch "FLOCK%s+ADVISORY%s+%u+%s+(%d+)%s+%x+:%x+:(%d+)" do
     if tonumber(number) == inode and not seen[pid] then
       seen[pid] = true
       local name = (read(("/proc/%s/comm"):format(pid)) or "?"):gsub("%c", "")
@@ -44,6 +46,14 @@ function seen_programs.read(directory)
   if not directory then return nil end
   if directory.file then return of_file(directory.file) end
   if directory.keeps_journal then return of_database(directory.journal) end
+end
+
+--- Is it a file's directory that no program of this machine has open?
+---@param directory table? of lua/collegedb/look.lua
+---@return boolean
+function seen_programs.none(directory)
+  local list = directory and directory.file and seen_programs.read(directory)
+  return list and #list == 0 or false
 end
 
 --- Their names in one text.

@@ -10,9 +10,13 @@ local shards = {}
 
 function shards.is_file(path) return type(path) == "string" and path ~= ":memory:" and path ~= "memory:" end
 
---- Raises UNAVAILABLE when no file can be at the path.
+--- Raises UNAVAILABLE when no file can be at the path, and CONFIG when something else is there.
 function shards.check_folder(what, path)
   if not shards.is_file(path) then return end
+  local facts = core.file_facts(path)
+  if facts and facts.kind == "other" then
+    errors.raise("CONFIG", { shard = what }, "%s is no file, and no database can be in it: name a file", path)
+  end
   local folder = path:match "^(.*)/[^/]*$"
   if folder and folder ~= "" and not core.file_id(folder) then
     errors.raise("UNAVAILABLE", { shard = what }, "%s can not be opened: the directory %s does not exist", path, folder)
@@ -41,6 +45,29 @@ function shards.check_files_differ(kv, list)
   for i, shard in ipairs(list) do
     add(("shards[%d] (%s)"):format(i, shard.name), shard.value.path, shard.value.remote)
   end
+end
+
+-- Entries of the directory that name a shard: few ask, and hardly ever.
+local function has_entries(dir, id)
+  if dir.file then return dir.shard:first("SELECT 1 AS yes FROM _collegedb_entries WHERE shard = ? LIMIT 1", { id }) end
+  return (dir:counts()[id] or 0) > 0
+end
+
+--- Raises CONFIG when a shard's file is as new, and the directory knows of tables or keys that were in it: it was
+-- emptied, or is another one, such as of a disk that was not mounted. SQLite counts the changes of a file's schema, so
+-- that one whose tables were all dropped is not taken for a new one.
+---@param dir table the directory
+---@param shard table with its handle, of a normalized config
+function shards.check_not_lost(dir, shard)
+  if not shards.is_file(shard.value.path) then return end
+  local row = dir.shard:first("SELECT id, schema, drained FROM _collegedb_shards WHERE name = ?", { shard.name })
+  if not row or row.drained == 2 or core.inner(shard.handle):first "PRAGMA schema_version".schema_version > 0 then
+    return
+  end
+  if row.schema == 0 and not has_entries(dir, row.id) then return end
+  errors.raise("CONFIG", { shard = shard.name }, "the file %s of shard %s is empty, and the directory knows of %s "
+    .. "in it: put the file back, from a backup if need be, or name the right one", shard.value.path, shard.name,
+    row.schema > 0 and "tables" or "keys")
 end
 
 local function is_empty(shard) return stats.is_empty(shard.inner) end

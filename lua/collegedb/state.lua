@@ -7,9 +7,13 @@ local epochs = require "collegedb.epochs"
 local errors = require "collegedb.errors"
 local hash = require "collegedb.strategies.hash"
 local loader = require "collegedb.loader"
+local near_names = require "collegedb.near_names"
 local quote = require "collegedb.quote"
 local schema = require "collegedb.schema"
 local shards = require "collegedb.shards"
+
+-- Those that come with CollegeDB.
+local STRATEGIES <const> = { "hash", "hash_compat", "location", "random", "round_robin" }
 
 local function load_one_strategy(settings, given, scripts)
   if type(given) == "function" then return { name = "of the config", select = given } end
@@ -19,9 +23,10 @@ local function load_one_strategy(settings, given, scripts)
   if strategy ~= nil then
     errors.raise("SCRIPT", { field = "strategy" }, "strategy %s returns no table with a function select", given)
   end
+  local meant = near_names.closest(given, STRATEGIES)
   errors.raise("CONFIG", { field = "strategy" },
-    "strategy %s is not known; it takes \"hash\", the name of a script, a function or a table (looked for %s)",
-    given, looked)
+    "strategy %s is not known; %sthere are %s, scripts of yours by name, functions and tables (looked for %s)",
+    given, meant and ("did you mean %s? "):format(meant) or "", table.concat(STRATEGIES, ", "), looked)
 end
 
 -- { read =, write = }: what places a key that is looked for, and one that is inserted.

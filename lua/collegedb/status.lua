@@ -2,8 +2,10 @@
 -- moves, and what programs measure. It only looks (lua/collegedb/look.lua): nothing is changed, and programs go on.
 
 local core = require "collegedb.core"
+local errors = require "collegedb.errors"
 local json = require "collegedb.json"
 local look = require "collegedb.look"
+local problems = require "collegedb.seen_problems"
 local programs = require "collegedb.seen_programs"
 local seen_moves = require "collegedb.seen_moves"
 local statistics = require "collegedb.statistics"
@@ -35,7 +37,8 @@ local LISTED <const> = 20 -- moves
 ---@class collegedb.Status
 ---@field at integer unix seconds
 ---@field counted integer unix seconds, when keys and bytes were counted
----@field healthy boolean every shard and the directory are there, and no move waits for its end
+---@field healthy boolean every shard and the directory are there, no move waits for its end, and there are no problems
+---@field problems collegedb.SeenProblem[]
 ---@field shards collegedb.ShardStatus[]
 ---@field keys integer
 ---@field size integer bytes
@@ -56,8 +59,11 @@ local Reader = {}
 Reader.__index = Reader
 
 ---@param settings table a normalized config
+---@param tell fun(what: string, of: integer)? is told what the first look waits for
 ---@return collegedb.StatusReader
-function status.new(settings) return setmetatable({ settings = settings, counts = {} }, Reader) end
+function status.new(settings, tell)
+  return setmetatable({ settings = settings, counts = {}, tell = tell or function() end }, Reader)
+end
 
 local function plain(err) return err and { code = err.code, message = err.message } or nil end
 
@@ -74,6 +80,7 @@ local function count_keys(self, reached)
   end
   local rows, failed = core.together(calls, "first")
   for i, each in ipairs(of) do
+    if failed[i] and not errors.is_error(failed[i]) then error(failed[i], 0) end -- Ctrl-C
     local count = self.counts[each.shard.name]
     count.keys = count.keys and rows[i] and count.keys + rows[i].n or nil
     count.error = count.error or failed[i] or nil
@@ -85,6 +92,7 @@ local function count(self)
   for _, each in ipairs(self.seen.shards) do
     if each.index and not each.error then reached[#reached + 1] = each end
   end
+  self.tell("counting keys", #reached)
   count_keys(self, reached)
   for _, each in ipairs(reached) do
     local size, err = look.tried(each.shard.handle.size, each.shard.handle)
@@ -224,7 +232,7 @@ function Reader:read()
     self.seen:close()
     self.seen = nil
   end
-  self.seen = self.seen or look.open(self.settings)
+  self.seen = self.seen or look.open(self.settings, self.tell)
   count_when_due(self)
   local out = { at = os.time(), counted = self.counted_at, shards = {}, keys = 0, size = 0 }
   for i, each in ipairs(self.seen.shards) do
@@ -236,7 +244,8 @@ function Reader:read()
   add_moves(self, out)
   add_programs(self, out)
   add_statistics(self, out)
-  out.healthy = not out.directory.error and out.moves.waiting == 0
+  out.problems = problems.read(self.seen)
+  out.healthy = not out.directory.error and out.moves.waiting == 0 and #out.problems == 0
   for _, each in ipairs(out.shards) do out.healthy = out.healthy and not each.error end
   return out
 end

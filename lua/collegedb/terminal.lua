@@ -98,6 +98,25 @@ function terminal.size_text(bytes)
   return ("%.0f B"):format(bytes)
 end
 
+--- A number of things: "1 key", "2 keys".
+---@param n integer
+---@param one string
+---@param many string? where that is not with an s
+function terminal.count_text(n, one, many) return ("%d %s"):format(n, n == 1 and one or many or one .. "s") end
+
+--- The text with its middle left out, where it is wider: "customers-…-west".
+---@param text string
+---@param width integer at least 3
+---@return string
+function terminal.shorten(text, width)
+  local length = utf8.len(text)
+  if (length or #text) <= width then return text end
+  local mark = terminal.has_utf8() and "…" or "~"
+  local head, tail = width // 2, width - width // 2 - 1
+  if not length then return text:sub(1, head) .. mark .. text:sub(-tail) end
+  return terminal.cut(text, head) .. mark .. text:sub(utf8.offset(text, -tail))
+end
+
 local function in_two(seconds, large, large_name, small, small_name)
   local whole = math.floor(seconds / small + 0.5)
   local count = large // small

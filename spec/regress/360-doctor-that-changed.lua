@@ -41,7 +41,7 @@ describe("doctor", function()
     fixture.write("b.db", ("no database "):rep(500))
     local found = 0
     for _, each in ipairs(doctor.run(fixture.config()).diagnoses) do
-      local told = each.what:find "1 entries name shard gone" or each.what:find "file is not a database"
+      local told = each.what:find "1 entry names shard gone" or each.what:find "file is not a database"
       found = found + (told and 1 or 0)
     end
     assert.is_true(found >= 2)

@@ -51,6 +51,7 @@ static int open_sqlite(lua_State *L) {
       .mmap_size = cdb__lua_integer_field(L, 2, "mmap_size", 0),
       .cache_size = cdb__lua_integer_field(L, 2, "cache_size", 0),
       .must_exist = cdb__lua_integer_field(L, 2, "must_exist", 0) != 0,
+      .read_only = cdb__lua_boolean_field(L, 2, "read_only"),
       .single = cdb__lua_boolean_field(L, 2, "single"),
       .d1_limits = cdb__lua_boolean_field(L, 2, "d1_limits"),
   };

@@ -77,9 +77,12 @@ void cdb__net_answer_free(cdb__net_answer *answer) {
 /* --- what came of it --------------------------------------------------------------- */
 
 void cdb__net_hide(char *text, const char *token) {
-  enum { TELLS = 4 }; /* so much of it, where the text was cut off */
+  enum {
+    SECRET = 8, /* what is shorter keeps no secret, and its letters would be taken out of every word */
+    TELLS = 4   /* so much of it, where the text was cut off */
+  };
   const size_t size = token ? strlen(token) : 0, all = strlen(text);
-  if (size == 0) return;
+  if (size < SECRET) return;
   for (char *found = text; (found = strstr(found, token)); found += size) memset(found, '*', size);
   for (size_t part = size < all ? size : all; part >= TELLS; part--)
     if (memcmp(text + all - part, token, part) == 0) memset(text + all - part, '*', part);

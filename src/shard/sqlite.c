@@ -316,7 +316,10 @@ static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bo
   sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
   int64_t ignored;
   int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
-  const char *mode = options->journal_mode ? options->journal_mode : is_new ? "WAL" : NULL;
+  const char *mode = options->read_only      ? NULL
+                     : options->journal_mode ? options->journal_mode
+                     : is_new                ? "WAL"
+                                             : NULL;
   if (code == CDB_OK && mode) code = set_journal_mode(shard, mode, options->busy_timeout_ms, fault);
   char sql[160];
   snprintf(sql, sizeof sql, "PRAGMA synchronous = %s; PRAGMA mmap_size = %lld",
@@ -347,9 +350,42 @@ static int explain_cannot_open(const char *path, int reason, cdb__fault *fault) 
   return CDB_UNAVAILABLE;
 }
 
+/* NULL when memory is short. */
+static char *immutable_uri(const char *path) {
+  static const char scheme[] = "file:", last[] = "?immutable=1";
+  char *uri = malloc(strlen(path) * 3 + sizeof scheme + sizeof last), *out = uri;
+  if (!uri) return NULL;
+  out += sprintf(out, "%s", scheme);
+  for (const char *c = path; *c; c++)
+    if (strchr("%?#", *c)) out += sprintf(out, "%%%02X", (unsigned)*c);
+    else *out++ = *c;
+  memcpy(out, last, sizeof last);
+  return uri;
+}
+
+static bool has_wal(const char *path) {
+  char beside[4096];
+  struct stat info;
+  snprintf(beside, sizeof beside, "%s-wal", path);
+  return stat(beside, &info) == 0;
+}
+
+/* Who may not write reads a file in WAL mode only where another program has it open; where none has, nothing
+ * changes it. */
+static int open_to_read(sqlite_shard *shard) {
+  const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+  if (has_wal(shard->path)) return sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
+  char *uri = immutable_uri(shard->path);
+  if (!uri) return SQLITE_NOMEM;
+  const int rc = sqlite3_open_v2(uri, &shard->db, flags | SQLITE_OPEN_URI, NULL);
+  free(uri);
+  return rc;
+}
+
 static int open_file(sqlite_shard *shard, int flags, const cdb__sqlite_options *options, bool is_new,
                      cdb__fault *fault) {
-  const int rc = sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
+  const int rc =
+      options->read_only ? open_to_read(shard) : sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
   return rc == SQLITE_OK ? configure(shard, options, is_new, fault) : fail(shard, rc, fault);
 }
 

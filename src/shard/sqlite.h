@@ -13,6 +13,7 @@ typedef struct {
   int64_t mmap_size;        /* bytes; 0 is off: a file truncated under a mapping is SIGBUS */
   int64_t cache_size;       /* as in PRAGMA cache_size; 0 keeps SQLite's default */
   bool must_exist;
+  bool read_only; /* by who may not write it: makes no file beside it */
   bool d1_limits; /* refuses what would be too large for D1 */
   bool single;    /* for tests: refuses transactions over several statements, as shards over HTTP do */
 } cdb__sqlite_options;
