@@ -50,11 +50,11 @@ look.tried = tried
 ---@return userdata? db
 ---@return collegedb.Error? err
 function look.open_database(given)
-  local settings = {}
-  for field, value in pairs(given) do settings[field] = value end
-  settings.auto_migrate = false
-  settings.on_event, settings.statistics_dir, settings.slow_query_log = nil, nil, nil
-  return tried(require("collegedb").open, settings) -- not loaded by who only looks
+  local quiet = {}
+  for field, value in pairs(given) do quiet[field] = value end
+  quiet.auto_migrate = false
+  quiet.on_event, quiet.statistics_dir, quiet.slow_query_log = nil, nil, nil
+  return tried(require("collegedb").open, quiet) -- not loaded by who only looks
 end
 
 --- Does the config have other shards or weights, or another strategy, than keys are placed by? An open would take them
@@ -257,6 +257,20 @@ local function make_state(self)
   note(self, "directory", select(2, tried(read, self, self.known)))
   note(self, "scripts", select(2, tried(state.refresh_catalog, state)))
   state.catalog = state.catalog or catalog.build({}, state.rules, self.config.script_limit)
+end
+
+--- The shards that the directory alone names, since they were added while programs ran; none where it is not reached.
+---@param given table a normalized config
+---@return table[] # as of a normalized config
+function look.added(given)
+  local self = setmetatable({ config = given, owned = {} }, Look)
+  local done, answer = pcall(function()
+    self.directory = tried(open_directory, self)
+    return self.directory and tried(shards.added, self.directory) or {}
+  end)
+  self:close()
+  if not done then error(answer, 0) end
+  return answer
 end
 
 --- Opens what a config names. Close it again.
