@@ -35,8 +35,8 @@ local function check_status(block, result)
   pages.fail(block, "exit status %d\n%s%s", result.status, result.stdout, result.stderr)
 end
 
--- A comment `--> text` behind a print says what it prints, the whole line, with a blank for a tab: each a line behind that
--- of the comment before it.
+-- A comment `--> text` behind a print says what it prints, the whole line, with a blank for a tab: each a line behind
+-- that of the comment before it.
 local function check_comments(block, printed)
   local next_line = plain(printed:gsub("\t", " ") .. "\n"):gmatch "([^\n]*)\n"
   for wanted in block.text:gmatch "%-%->%s*([^\n]+)" do
@@ -47,7 +47,8 @@ local function check_comments(block, printed)
 end
 
 local function check_output(block, printed)
-  if not plain(printed or ""):find(pattern_of(plain(block.text))) then pages.fail(block, "what is printed is\n%s", printed) end
+  if plain(printed or ""):find(pattern_of(plain(block.text))) then return end
+  pages.fail(block, "what is printed is\n%s", printed)
 end
 
 local function write(folder, name, text)
