@@ -199,8 +199,9 @@ describe("the Debian packages", function()
       local prose = process.read(doc .. page):gsub("\n```.-\n```", "")
       for target in prose:gmatch "%]%(([^)#%s]+)[^)]*%)" do
         local file <close> = io.open(base .. target)
-        local of_source = target:find "^spec/" or target:find "^%.?%.?/?include" or target:find "^%.%./lua/"
-        if not target:find "^%a+:" and not of_source and not file then missing[#missing + 1] = page .. ": " .. target end
+        local of_source = target:find "^spec/" or target:find "^[./]*include" or target:find "^%.%./lua/"
+        local elsewhere = target:find "^%a+:" or of_source
+        if not elsewhere and not file then missing[#missing + 1] = page .. ": " .. target end
       end
     end
     process.remove(folder)
