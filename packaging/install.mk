@@ -75,7 +75,9 @@ uninstall:
 	case $(doc) in */collegedb) rm -rf $(doc) ;; *) echo "left alone: $(doc), which is not named collegedb" ;; esac
 
 # Into build/deb: the program, the module and the shared library; and what a program in C is built with.
-deb: all
+deb:
+	@$(BOOTSTRAP) deb
+	@$(MAKE) all
 	@B='$(B)' VERSION='$(VERSION)' SONAME='$(SONAME)' packaging/deb
 
 # luarocks calls these, with its own Lua (LUA, LUA_CFLAGS) and folders (LUADIR, LUACDIR).

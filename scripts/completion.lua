@@ -1,23 +1,12 @@
 -- collegedb completion: what a shell needs to complete command lines. With --words it answers such a shell.
 
+local aside = require "collegedb.aside"
 local command_completion = require "collegedb.command_completion"
 
 -- A config that prints something is no reason for strange words.
-local function in_silence(f, ...)
-  local write, output = print, io.output()
-  print = function() end -- luacheck: ignore
-  local silent <close> = assert(io.open("/dev/null", "w"))
-  io.output(silent)
-  local results = table.pack(pcall(f, ...))
-  io.output(output)
-  print = write -- luacheck: ignore
-  return table.unpack(results, 1, results.n)
-end
-
 local function answer(words, at)
-  local done, found = in_silence(command_completion.find, words, at)
-  if not done then error(found, 0) end
-  for _, word in ipairs(found) do print(word) end
+  local silent <close> = assert(io.open("/dev/null", "w"))
+  for _, word in ipairs(aside.call(silent, command_completion.find, words, at)) do print(word) end
   return 0
 end
 

@@ -23,7 +23,8 @@ local function print_list(rows)
   print "\ncollegedb help COMMAND tells more of one."
 end
 
-local function print_script(name, path, file)
+local function print_script(ctx, name, path, file)
+  if ctx.args.json then return ctx.print_json(command_help.describe_script(name, path, file.summary)) end
   print(("%s: a script without options of its own, %s"):format(name, path))
   if file.summary ~= "" then print(file.summary) end
 end
@@ -51,10 +52,15 @@ return {
     local path = name and commands[name]
     local file = path and command_file.look(path)
     if file and file.plain then
-      print_script(name, path, file)
+      print_script(ctx, name, path, file)
       return 0
     end
-    if name then return command.main(name, "--config", ctx.args.config, "--help") end
+    if name and ctx.args.json and path ~= nil then
+      local cmd = command.load(name, { "--config", ctx.args.config })
+      ctx.print_json(command_help.describe(name, cmd or {}, path or nil))
+      return 0
+    end
+    if name then return command.main(name, "--config", ctx.args.config, "--help", ctx.args.json and "--json" or nil) end
     local rows = command_help.rows(commands, names)
     if ctx.args.json then ctx.print_json(rows) else print_list(rows) end
     return 0

@@ -1,6 +1,7 @@
 -- collegedb init: a config and empty shards to begin with.
 
 local errors = require "collegedb.errors"
+local file_errors = require "collegedb.file_errors"
 local host = require "collegedb.host"
 
 local template = [[
@@ -13,8 +14,16 @@ return {
 ]]
 
 local function write(path, text)
-  local file <close> = assert(io.open(path, "w"))
-  assert(file:write(text))
+  local file <close>, _, code = io.open(path, "w")
+  local done = file ~= nil
+  if file then done, _, code = file:write(text) end
+  if done then done, _, code = file:close() end
+  if not done then file_errors.raise(path, code) end
+end
+
+local function make_folder(path)
+  local done, _, code = host.make_folder(path)
+  if not done then file_errors.raise(path, code) end
 end
 
 return {
@@ -48,7 +57,7 @@ return {
       if host.exists(path) then errors.raise("CONFIG", nil, "%s is there already; nothing was written", path) end
     end
     if not ctx.args.dry_run then
-      assert(host.make_folder(dir))
+      make_folder(dir)
       require("collegedb").open({ kv = kv, shards = shards }):close()
       write(config_path, template:format(table.concat(lines)))
     end

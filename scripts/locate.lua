@@ -22,7 +22,7 @@ return {
     { "collegedb locate ada@example.com", "The shard of a key." },
     { "collegedb locate 17 --table orders", "The shard of an integer key, of this table." },
   },
-  exits = { [1] = "failed, or no shard has the key" },
+  exits = { [1] = "failed, or the key has no place yet" },
   auto_migrate = false,
   options = function(parser)
     key_argument.options(parser)

@@ -12,6 +12,8 @@ local function check_arguments(ctx)
     ctx.usage_error "-o FILE says where to write the page, or --json that its data are to be printed instead"
   elseif args.output == "-" and args.json then
     ctx.usage_error "-o - and --json would both print: name a file"
+  elseif args.output == "" then
+    ctx.usage_error "-o takes a file, or - for standard output"
   elseif args.limit and not (args.limit >= 0 and args.limit < math.huge) then
     ctx.usage_error "--limit takes seconds, 0 for as long as it takes"
   end

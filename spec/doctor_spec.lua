@@ -194,6 +194,7 @@ describe("doctor", function()
       local db = collegedb.open(given)
       local key = fixture.key_on(db, "a")
       movers.die(key, "copy", "a", "b")
+      movers.unlock()
       finds("note", "1 move is under way", given) -- for all it knows, of the program that has it open
       db:close()
       finds("fault", "move %d+ from a to b was left half way, with 1 key: no program has the directory open; its lease "

@@ -189,6 +189,25 @@ describe("the Debian packages", function()
     assert.matches("collegedb %(= " .. version:gsub("%.", "%%.") .. "%-1%)", field(packages[2], "Depends"))
   end))
 
+  it("have pages whose links lead somewhere", plain(function()
+    needs "dpkg-shlibdeps"
+    local folder = process.new_folder()
+    shell(("dpkg-deb -x %s %s"):format(packages[1], folder))
+    local doc, missing = folder .. "/usr/share/doc/collegedb/", {}
+    for _, page in ipairs(lines(shell(("cd %s && ls *.md docs/*.md examples/*.md"):format(doc)))) do
+      local base = doc .. (page:match "^(.*/)" or "")
+      local prose = process.read(doc .. page):gsub("\n```.-\n```", "")
+      for target in prose:gmatch "%]%(([^)#%s]+)[^)]*%)" do
+        local file <close> = io.open(base .. target)
+        local of_source = target:find "^spec/" or target:find "^[./]*include" or target:find "^%.%./lua/"
+        local elsewhere = target:find "^%a+:" or of_source
+        if not elsewhere and not file then missing[#missing + 1] = page .. ": " .. target end
+      end
+    end
+    process.remove(folder)
+    assert.same({}, missing)
+  end))
+
   it("are without errors for lintian", plain(function()
     needs "lintian"
     local result = process.run({ "lintian", "--allow-root", "--fail-on", "error", table.unpack(packages) },

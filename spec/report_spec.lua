@@ -217,7 +217,7 @@ describe("the command report", function()
     assert.equal(0, command({ "-o", "/dev/null" }).status)
     assert.is_nil(require("collegedb.core").file_stamp "/dev/null")
     local result = command { "-o", "no/such/folder/report.html" }
-    assert.same({ 1, "" }, { result.status, result.stdout })
+    assert.same({ 2, "" }, { result.status, result.stdout })
     assert.matches("no/such/folder", result.stderr)
   end)
 

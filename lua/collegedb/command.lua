@@ -5,6 +5,7 @@
 -- done its work by then. It is looked for in the config's script_dirs, in the folders of COLLEGEDB_PATH (DIR/NAME.lua,
 -- DIR/commands/NAME.lua and DIR/scripts/NAME.lua), and then among the commands that came with CollegeDB.
 
+local aside = require "collegedb.aside"
 local command_line = require "collegedb.command_line"
 local host = require "collegedb.host"
 local json = require "collegedb.json"
@@ -98,7 +99,8 @@ end
 local function read_config(path)
   local errors, loader = require "collegedb.errors", require "collegedb.loader"
   check_config_file(path)
-  local config = without_exit(loader.run_file, nil, path, config_limit)
+  -- What it prints is no part of what a command prints.
+  local config = aside.call(io.stderr, without_exit, loader.run_file, nil, path, config_limit)
   if type(config) ~= "table" then
     errors.raise("CONFIG", nil, "%s must return a table, and returned a %s", path, type(config))
   end
@@ -180,8 +182,10 @@ function command.list(config_path, read)
 end
 
 ---The command's table, or nil if it is a plain script, which has run by then.
+---@param name string
+---@param arguments string[]
 ---@return collegedb.Command?
-local function load_command(name, arguments)
+function command.load(name, arguments)
   -- Each press of Tab runs it, and a shell reads what it prints: no file of a user's comes before it.
   if name == "completion" then return require(shipped_prefix .. name) end
   local folders, problem = script_folders(command_line.config_path(arguments))
@@ -299,7 +303,10 @@ local function tell(name, failure, how_to_resume)
     return 130, "INTERRUPTED", "interrupted", resume
   end
   complain(name, failure)
-  if errors.is_error(failure) then return 1, failure.code, failure.message end
+  if errors.is_error(failure) then
+    -- That of a line of Lua is the script's own fault, not the arguments'.
+    return failure.code == "USAGE" and not failure.where and 2 or 1, failure.code, failure.message
+  end
   return 1, "SCRIPT", plain(failure)
 end
 
@@ -310,6 +317,7 @@ local function print_error(failure, code, message, resume)
   local object = { code = code, message = message, resume = resume, retryable = false }
   if require("collegedb.errors").is_error(failure) then
     for _, field in ipairs(told_fields) do object[field] = failure[field] end
+    if object.results then object.results = json.object(object.results) end
   end
   if not utf8.len(message) then object.message = plain(message) end -- a string for programs, whatever it holds
   io.write(json.encode { error = object }, "\n")
@@ -323,7 +331,7 @@ function command.main(name, ...)
   local arguments = { ... }
   local cmd, ctx
   local ok, result = pcall(function()
-    cmd = load_command(name, arguments)
+    cmd = command.load(name, arguments)
     if not cmd then return 0 end
     ctx = new_context(name, parse(name, cmd, arguments), cmd)
     return run(cmd, ctx)

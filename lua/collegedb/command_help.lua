@@ -2,6 +2,7 @@
 
 local command_file = require "collegedb.command_file"
 local command_line = require "collegedb.command_line"
+local core = require "collegedb.core"
 local host = require "collegedb.host"
 
 local command_help = {}
@@ -28,6 +29,12 @@ function command_help.shipped()
   return list
 end
 
+-- The folder one works in may be one of scripts too, and has programs that nobody has meant as commands.
+local function is_program(path)
+  local folder = path:match "^(.*)/" or "."
+  return core.real_path(folder) == core.real_path "." and command_file.look(path).plain
+end
+
 -- A user's file is looked at, not loaded: a plain script would do its work.
 local function own_row(name, path)
   local file = command_file.look(path)
@@ -46,9 +53,47 @@ function command_help.rows(commands, names)
     end
   end
   for _, name in ipairs(names) do
-    if commands[name] then rows[#rows + 1] = own_row(name, commands[name]) end
+    local path = commands[name]
+    if path and not is_program(path) then rows[#rows + 1] = own_row(name, path) end
   end
   return rows
+end
+
+-- --- one of them, for programs -------------------------------------------------------------------
+
+local function of_element(given)
+  return { about = given.about, value = given.value, choices = given.choices }
+end
+
+--- What --help says of a command.
+---@param name string
+---@param cmd collegedb.Command
+---@param file string? of a user's
+---@return table
+function command_help.describe(name, cmd, file)
+  local out = { name = name, summary = cmd.summary or "", usage = cmd.usage or name, description = cmd.description,
+    file = file, arguments = {}, options = {}, examples = {}, exits = {} }
+  local arguments, options = command_line.elements(command_line.parser(name, cmd))
+  for i, each in ipairs(arguments) do
+    out.arguments[i] = of_element(each)
+    out.arguments[i].name, out.arguments[i].value = each.names[1], nil
+  end
+  for i, each in ipairs(options) do
+    out.options[i] = of_element(each)
+    out.options[i].names = each.names
+  end
+  for i, each in ipairs(cmd.examples or {}) do out.examples[i] = { line = each[1], does = each[2] or "" } end
+  for i, each in ipairs(command_line.exits(cmd)) do out.exits[i] = { status = each.status, means = each.text } end
+  return out
+end
+
+--- The same of a plain script, which takes what it likes.
+---@param name string
+---@param file string
+---@param summary string
+function command_help.describe_script(name, file, summary)
+  return { name = name, summary = summary, usage = name, file = file, arguments = {}, options = {}, examples = {},
+    exits = {} }
 end
 
 -- --- the manual page ------------------------------------------------------------------------------

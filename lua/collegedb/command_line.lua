@@ -82,6 +82,24 @@ local function epilog(cmd)
   return table.concat(lines, "\n")
 end
 
+local NUMBERS <const> = { [tonumber] = "a number", [math.tointeger] = "a whole number" }
+
+-- argparse would say "malformed argument 'x'", and not of which option.
+local function explain(given, name)
+  local convert = given._convert
+  if type(convert) ~= "function" then return end
+  given._convert = function(text)
+    local value, why = convert(text)
+    if value ~= nil then return value end
+    return nil, why or ("%s takes %s, not '%s'"):format(name, NUMBERS[convert] or given:_get_argname(1), text)
+  end
+end
+
+local function explain_all(parser)
+  for _, each in ipairs(parser._arguments) do explain(each, each._name) end
+  for _, each in ipairs(parser._options) do explain(each, each._public_aliases[#each._public_aliases]) end
+end
+
 --- The argparse parser of a command.
 ---@param name string
 ---@param cmd collegedb.Command
@@ -95,6 +113,7 @@ function command_line.parser(name, cmd)
   parser:option("--config", "A Lua file that returns the config."):argname("FILE"):default(command_line.default_config)
   parser:flag("--json", "Write the result as JSON.")
   if cmd.options then cmd.options(parser) end
+  explain_all(parser)
   parser:epilog(epilog(cmd))
   return parser
 end

@@ -15,8 +15,8 @@ debug.getmetatable(anything).__concat = function() return "" end
 debug.getmetatable(anything).__newindex = function() end
 
 -- Without pcall and coroutines, by which a file could outlive its limit.
-local KNOWN <const> = { "assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "rawset", "select",
-  "setmetatable", "tonumber", "tostring", "type" }
+local KNOWN <const> = { "assert", "error", "ipairs", "next", "pairs", "rawequal", "rawget", "rawlen", "rawset",
+  "select", "setmetatable", "tonumber", "tostring", "type" }
 
 local function environment()
   local env = { string = {}, table = {}, math = {}, utf8 = {}, os = setmetatable({ getenv = os.getenv,

@@ -278,6 +278,20 @@ local function make_state(self)
   state.catalog = state.catalog or catalog.build({}, state.rules, self.config.script_limit)
 end
 
+--- The shards that the directory alone names, since they were added while programs ran; none where it is not reached.
+---@param given table a normalized config
+---@return table[] # as of a normalized config
+function look.added(given)
+  local self = setmetatable({ config = given, owned = {} }, Look)
+  local done, answer = pcall(function()
+    self.directory = tried(open_directory, self)
+    return self.directory and tried(shards.added, self.directory) or {}
+  end)
+  self:close()
+  if not done then error(answer, 0) end
+  return answer
+end
+
 --- Opens what a config names. Close it again.
 ---@param given table a normalized config
 ---@param tell fun(what: string, of: integer)? is told what it waits for, and for how many

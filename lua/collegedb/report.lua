@@ -134,8 +134,8 @@ local function obstacle(self, seen)
     if shard.state == "new" then return shard.binding .. " was never opened" end
   end
   if look.tried(look.differs, seen) then
-    return "the config has other shards, weights or another strategy than keys are placed by; to open the database would "
-      .. "take them into use"
+    return "the config has other shards, weights or another strategy than keys are placed by; to open the database "
+      .. "would take them into use"
   end
 end
 

@@ -220,7 +220,7 @@ end
 
 local function add_programs(self, out)
   local list = look.tried(programs.read, self.seen.directory)
-  out.programs = { count = list and #list, names = list and #list > 0 and programs.names(list) or nil }
+  out.programs = json.object { count = list and #list, names = list and #list > 0 and programs.names(list) or nil }
 end
 
 -- --- all of it ---------------------------------------------------------------------------------------

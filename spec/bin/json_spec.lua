@@ -18,7 +18,7 @@ local UNSEEN <const> = { rows_read = true, rows_written = true, cancelled = true
 local function sections()
   local list, name = {}, nil
   for line in io.lines "docs/commands.md" do
-    name = line:match "^## (.+)$" or name
+    name = line:match "^###? (.+)$" or name
     if name then list[name:lower()] = (list[name:lower()] or "") .. line .. "\n" end
   end
   return list
@@ -282,6 +282,23 @@ describe("docs/commands.md", function()
     compare({ any = one }, reader.decode(result.stdout), "query --all", {})
   end)
 
+  it("is true of help NAME", function()
+    process.write(folder .. "/plain.lua", "-- Does its work.\nprint 'done'")
+    local seen, shape = {}, shape_of(page["help name"])
+    process.write(folder .. "/picky.lua", [[return { run = print, options = function(parser)
+      parser:argument("what"):choices { "a", "b" }
+      parser:option("--how"):choices { "c", "d" }
+    end }]])
+    for _, name in ipairs { "report", "query", "validate", "plain", "picky" } do
+      local result = process.run({ process.collegedb, "help", name, "--json" }, { folder = folder,
+        env = { COLLEGEDB_PATH = "." } })
+      assert.same({ 0, "" }, { result.status, result.stderr })
+      compare(shape, reader.decode(result.stdout), "help " .. name, seen)
+    end
+    assert(seen[shape.fields.file.node])
+    check_seen(shape, seen)
+  end)
+
   it("is true of errors", function()
     local shape, seen = shape_of(page.errors), {}
     local function fails(status, ...)
@@ -300,7 +317,7 @@ describe("docs/commands.md", function()
     fails(1, "init", "--json")
     sqlite("west", "CREATE TABLE odd (a)")
     fails(1, "query", "--json", "--all", "SELECT * FROM odd")
-    fails(1, "integrate", "--json", "--tables", "odd")
+    fails(2, "integrate", "--json", "--tables", "odd")
     process.write(folder .. "/bad.lua", "return { kv = 'x.db', nonsense = 1, shards = { a = 'a.db' } }")
     fails(1, "status", "--json", "--config", "bad.lua")
     process.write(folder .. "/mine.lua", "return { run = function(ctx) ctx.progress {} end }")

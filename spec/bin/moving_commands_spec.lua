@@ -117,7 +117,7 @@ describe("the command", function()
     it("refuses a rate that is none", function()
       make()
       failed(2, "rate", "verify", "--rate", "fast")
-      failed(1, "USAGE", "verify", "--rate", "0")
+      failed(2, "USAGE", "verify", "--rate", "0")
     end)
   end)
 

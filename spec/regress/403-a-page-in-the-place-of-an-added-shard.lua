@@ -14,7 +14,7 @@ describe("regression 403:", function()
     assert.equal(0, run("add", "north", "north.db").status)
     for _, name in ipairs { "north.db", "./north.db", "a.db", "directory.db" } do
       local refused = run("report", "--no-verify", "-o", name)
-      assert.equal(1, refused.status, name)
+      assert.equal(2, refused.status, name)
       assert.matches("the page would overwrite it", refused.stderr)
     end
     assert.equal("SQLite format 3", fixture.bytes("north.db"):sub(1, 15))

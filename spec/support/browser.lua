@@ -2,6 +2,7 @@
 
 local json_reader = require "collegedb.json_reader"
 local lfs = require "lfs"
+local node = require "spec.support.node"
 local process = require "spec.support.process"
 
 local browser = {}
@@ -14,6 +15,7 @@ function browser.missing()
   if not lfs.attributes "spec/engine/node_modules/playwright-core" then
     return "spec/engine has no playwright-core (scripts/bootstrap test installs it)"
   end
+  return node.missing()
 end
 
 ---Whether the specs of this describe are to be skipped, which is seen: under CI it is a failure.

@@ -4,6 +4,7 @@
 
 local core = require "collegedb.core"
 local lfs = require "lfs"
+local node = require "spec.support.node"
 local process = require "spec.support.process"
 
 local engine = {}
@@ -15,6 +16,7 @@ function engine.missing()
   if not lfs.attributes "spec/engine/node_modules/miniflare" then
     return "spec/engine has no miniflare (scripts/bootstrap test installs it)"
   end
+  return node.missing()
 end
 
 ---Whether the specs of this describe are to be skipped, which is seen: under CI it is a failure.

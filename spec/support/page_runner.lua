@@ -23,28 +23,32 @@ jobs -p >>"$CDB_PAGE/.jobs"
 { export -p; echo "cd '$PWD'"; } >"$CDB_PAGE/.session"
 ]]
 
--- Blanks and line ends are no part of what is compared.
+-- How many blanks there are, and those at the end of lines, are no part of what is compared. A tab is none.
 local function plain(text)
-  return (text:gsub("[ \t]+", " "):gsub(" *\n", "\n"):gsub("\n+$", "\n"):gsub("^ ", ""))
+  return (text:gsub(" +", " "):gsub("[ \t]*\n", "\n"):gsub("\n+$", "\n"):gsub("^ ", ""))
 end
+
+local function pattern_of(text) return "^" .. text:gsub("%p", "%%%0"):gsub("…", ".-") .. "$" end
 
 local function check_status(block, result)
   if result.status == 0 then return result.stdout end
   pages.fail(block, "exit status %d\n%s%s", result.status, result.stdout, result.stderr)
 end
 
--- A comment `--> text` behind a print says what it prints.
+-- A comment `--> text` behind a print says what it prints, the whole line, with a blank for a tab: each a line behind
+-- that of the comment before it.
 local function check_comments(block, printed)
+  local next_line = plain(printed:gsub("\t", " ") .. "\n"):gmatch "([^\n]*)\n"
   for wanted in block.text:gmatch "%-%->%s*([^\n]+)" do
-    if not printed:gsub("\t", " "):find(wanted, 1, true) then
-      pages.fail(block, "it does not print %q but\n%s", wanted, printed)
-    end
+    local line
+    repeat line = next_line() until not line or line:find(pattern_of(wanted))
+    if not line then pages.fail(block, "it does not print the line %q but\n%s", wanted, printed) end
   end
 end
 
 local function check_output(block, printed)
-  local pattern = plain(block.text):gsub("%p", "%%%0"):gsub("…", ".-")
-  if not plain(printed or ""):find("^" .. pattern .. "$") then pages.fail(block, "what is printed is\n%s", printed) end
+  if plain(printed or ""):find(pattern_of(plain(block.text))) then return end
+  pages.fail(block, "what is printed is\n%s", printed)
 end
 
 local function write(folder, name, text)

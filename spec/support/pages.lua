@@ -10,6 +10,8 @@
 --   ```json, jsonc      parsed; jsonc also as the fields of an object
 --   ```sql              run in a database in memory, in the order of the page
 --   ```text output      what the block before it prints; … stands for anything
+--
+-- `--> text` behind a statement is the whole of a line that it prints, with … for anything.
 --   ```LANGUAGE not run: REASON     anything else: pictures, and what takes an account at Cloudflare
 
 local process = require "spec.support.process"

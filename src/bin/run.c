@@ -5,12 +5,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
 /* A signal handler has no argument to reach the state by. */
 static lua_State *interrupted_state = NULL;
+/* When SIGTERM came first, in milliseconds; 0 before. Only its handler looks. */
+static long long asked_to_end = 0;
 
 void cdb__report(const char *message) { lua_writestringerror("collegedb: %s\n", message); }
 
@@ -20,12 +23,34 @@ static void stop_hook(lua_State *L, lua_Debug *where) {
   luaL_error(L, "interrupted!");
 }
 
-/* Only sets a hook, which is what a signal handler may do to a state. A second
- * SIGINT ends the process; a second SIGTERM is nothing new: timeout(1) sends two. */
+/* timeout(1) sends SIGTERM twice, at once: that is one wish. A later one is another. */
+static int is_repeated(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const long long at = now.tv_sec * 1000LL + now.tv_nsec / 1000000 + 1;
+  if (asked_to_end == 0) asked_to_end = at;
+  return at - asked_to_end > 1000;
+}
+
+/* Only sets a hook, which is what a signal handler may do to a state. A second signal ends the process. */
 static void on_signal(int signal_number) {
   int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT;
-  signal(signal_number, signal_number == SIGTERM ? SIG_IGN : SIG_DFL);
+  if (signal_number == SIGINT) {
+    signal(SIGINT, SIG_DFL);
+  } else if (is_repeated()) {
+    signal(SIGTERM, SIG_DFL);
+    raise(SIGTERM); /* it is kept back until the handler returns */
+  }
   lua_sethook(interrupted_state, stop_hook, mask, 1);
+}
+
+/* Without SA_RESTART: opening a pipe that nobody writes to ends, and is not begun again. */
+static void handle(int signal_number, struct sigaction *before) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_signal;
+  sigemptyset(&action.sa_mask);
+  sigaction(signal_number, &action, before);
 }
 
 static int add_traceback(lua_State *L) {
@@ -40,14 +65,11 @@ static int add_traceback(lua_State *L) {
 
 int cdb__protected_call(lua_State *L, int arguments, int results) {
   int base = lua_gettop(L) - arguments;
-  struct sigaction action, before;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = on_signal;
-  sigemptyset(&action.sa_mask);
+  struct sigaction before;
   lua_pushcfunction(L, add_traceback);
   lua_insert(L, base);
   interrupted_state = L;
-  sigaction(SIGINT, &action, &before);
+  handle(SIGINT, &before);
   int failed = lua_pcall(L, arguments, results, base);
   sigaction(SIGINT, &before, NULL);
   lua_remove(L, base);
@@ -157,7 +179,7 @@ int cdb__run_command(lua_State *L, char **words, const char *config) {
     luaL_checkstack(L, 2, "too many arguments");
     lua_pushstring(L, *word);
   }
-  signal(SIGTERM, on_signal); /* as Ctrl-C: a command says how to go on */
+  handle(SIGTERM, NULL); /* as Ctrl-C: a command says how to go on */
   failed = cdb__protected_call(L, count, 1);
   signal(SIGTERM, SIG_DFL);
   if (failed != LUA_OK) return finish_command(L, failed);

@@ -1,6 +1,6 @@
 /* core.file_facts(path): what collegedb doctor asks of a file or folder, without opening it (see files.c):
  *
- *   kind        "file", "folder" or "other"
+ *   kind        "file", "folder", "device" (of characters), "pipe" or "other"
  *   size, links, mode (the lowest nine bits), device, modified (unix seconds)
  *   owner       the user's name, or number
  *   mine        whether that is this process's user
@@ -48,8 +48,15 @@ static void push_owner(lua_State *L, uid_t owner) {
   }
 }
 
+static const char *kind_of(mode_t mode) {
+  if (S_ISREG(mode)) return "file";
+  if (S_ISDIR(mode)) return "folder";
+  if (S_ISCHR(mode)) return "device";
+  return S_ISFIFO(mode) ? "pipe" : "other";
+}
+
 static void push_stat(lua_State *L, const char *path, const struct stat *info) {
-  lua_pushstring(L, S_ISREG(info->st_mode) ? "file" : S_ISDIR(info->st_mode) ? "folder" : "other");
+  lua_pushstring(L, kind_of(info->st_mode));
   lua_setfield(L, -2, "kind");
   set_integer(L, "size", (lua_Integer)info->st_size);
   set_integer(L, "links", (lua_Integer)info->st_nlink);

@@ -175,7 +175,8 @@ static int show_statistics(lua_State *L) {
 static int write_slow_queries(lua_State *L) {
   cdb__lua_db *db = cdb__lua_check_db(L, 1);
   const char *path = luaL_checkstring(L, 2);
-  const int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+  /* O_NONBLOCK: a pipe that nobody reads is refused, and not waited for. */
+  const int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
   if (log < 0)
     return cdb__lua_fail(L, CDB_CONFIG, "slow_query_log: %s can not be written: %s", path, strerror(errno));
   db->watch.log = log;
