@@ -1,6 +1,8 @@
 --- What can be said of a user's command without running its file, because a
 -- plain script would do its work: `collegedb help` must change nothing.
 
+local core = require "collegedb.core"
+
 local command_file = {}
 
 -- The end of the string literal that begins at `start`, or nil.
@@ -43,6 +45,7 @@ end
 ---@param path string
 ---@return collegedb.CommandFile
 function command_file.look(path)
+  if not core.file_stamp(path) then return { summary = "", plain = false, problem = path .. " is no file" } end
   local chunk, problem = loadfile(path, "t")
   if not chunk then return { summary = "", plain = false, problem = problem } end
   local file <close> = assert(io.open(path, "r"))

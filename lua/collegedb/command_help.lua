@@ -29,10 +29,14 @@ function command_help.shipped()
   return list
 end
 
--- The folder one works in may be one of scripts too, and has programs that nobody has meant as commands.
+-- The folder one works in may be one of script_dirs, and has programs that nobody has meant as commands. COLLEGEDB_PATH
+-- is for commands alone.
 local function is_program(path)
-  local folder = path:match "^(.*)/" or "."
-  return core.real_path(folder) == core.real_path "." and command_file.look(path).plain
+  local here = core.real_path "."
+  for folder in (os.getenv "COLLEGEDB_PATH" or ""):gmatch "[^;]+" do
+    if core.real_path(folder) == here then return false end
+  end
+  return core.real_path(path:match "^(.*)/" or ".") == here and command_file.look(path).plain
 end
 
 -- A user's file is looked at, not loaded: a plain script would do its work.

@@ -33,6 +33,7 @@ end
 ---@param path string
 ---@return any
 function harmless.run(path)
+  if not core.file_stamp(path) then return nil end -- a pipe would be waited for
   local chunk = loadfile(path, "t", environment())
   if not chunk then return nil end
   local done, value = core.call_limited(LIMIT, chunk)

@@ -28,6 +28,15 @@ describe("regression 427:", function()
     assert.equal("137\n", ended("deaf", "kill $pid; kill $pid; sleep 0.3; kill $pid"):match "%d+\n$")
   end)
 
+  it("help and completion wait for no pipe", function()
+    os.execute("mkfifo " .. folder .. "/pipe.lua")
+    local opts = { folder = folder, env = { COLLEGEDB_PATH = "." }, timeout = 5 }
+    assert.matches("\npipe +broken: %./pipe.lua is no file", process.run({ process.collegedb, "help" }, opts).stdout)
+    local words = { process.collegedb, "completion", "--words", "5", "--", "collegedb", "query", "--config", "pipe.lua",
+      "--shard", "" }
+    assert.same({ 0, "" }, { process.run(words, opts).status, process.run(words, opts).stdout })
+  end)
+
   it("one ends a command that waits for a pipe", function()
     os.execute("mkfifo " .. folder .. "/pipe.lua")
     assert.equal("130\n", ended("status --config pipe.lua", "sleep 0.5; kill $pid"))
