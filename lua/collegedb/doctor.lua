@@ -55,12 +55,9 @@ end
 
 -- --- opening -----------------------------------------------------------------------------
 
-local function open(given, add, told)
+local function open(given, add)
   local db, err = look.open_database(given)
   if db then return db end
-  for _, each in ipairs(told or {}) do
-    if each.state == "fault" and each.what == err.message then return end
-  end
   add(err.shard or "config", "fault", ("the database does not open: %s"):format(err.message),
     "mend what the faults before this one say, or what it names")
 end
@@ -149,7 +146,7 @@ local function try_opening(given, add, told)
   for _, each in ipairs(told) do
     if each.state == "fault" and each.topic == "permissions" and each.about ~= "config" then return end
   end
-  local db = open(given, add, told)
+  local db = open(given, add)
   if db then db:close() end
 end
 

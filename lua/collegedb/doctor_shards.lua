@@ -160,6 +160,24 @@ local function check_unkeyed(add, state)
   end
 end
 
+local NAMED <const> = 3 -- tables
+
+-- Tables that only other shards have. It may be meant so, where each shard has its own kinds of keys.
+local function check_tables(add, state, index)
+  local missing, shard = {}, state.shards[index]
+  if not shard.allocate or not state.epoch or state.epoch.drained[index] then return end
+  for _, each in pairs(state.catalog.tables) do
+    if not each.shards[index] then missing[#missing + 1] = each.name end
+  end
+  if #missing == 0 then return end
+  table.sort(missing)
+  local names = table.concat(missing, ", ", 1, math.min(NAMED, #missing))
+  if #missing > NAMED then names = ("%s and %d more"):format(names, #missing - NAMED) end
+  add(shard.name, "note", ("it lacks tables of other shards, %s: keys that belong there can not be inserted"):format(
+    names), ("db:create_schema(%q) gives it the tables of the others; if it had them, put it back from a backup")
+    :format(shard.name))
+end
+
 local function check_shard(adder, state, index)
   local shard = state.shards[index]
   if state.epoch and state.epoch.integrated[index] ~= nil then
@@ -173,6 +191,7 @@ local function check_shard(adder, state, index)
   end
   check_indexes(adder "indexes", state, index)
   check_foreign_keys(adder "shards", shard)
+  check_tables(adder "shards", state, index)
 end
 
 --- Looks at the shards that were reached.

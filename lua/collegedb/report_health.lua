@@ -49,6 +49,9 @@ end
 
 local function of_directory(add, self)
   local directory, waiting = self.directory, self.moves.waiting
+  for _, each in ipairs(self.diagnoses and {} or self.problems or {}) do
+    add("bad", "directory", ("%s: %s"):format(each.about, each.message))
+  end
   if directory.error then add("bad", "directory", "the directory does not answer: " .. directory.error.message) end
   if waiting > 0 then
     add("bad", "directory", plural(waiting, "move has lost its program", "moves have lost their programs")

@@ -1,5 +1,5 @@
 --- What is wrong with a set-up though all of its parts answer, as far as that is told quickly: a file under two names,
--- a directory that was there or is another config's, scripts and a strategy that fail, a shard without tables.
+-- a directory that was there or is another config's, scripts and a strategy that fail.
 
 local allocate = require "collegedb.allocate"
 local core = require "collegedb.core"
@@ -101,25 +101,6 @@ local function check_scripts(add, seen)
   if seen.state.epoch and #seen.state.shards > 0 then check_strategy(add, seen.state) end
 end
 
--- --- tables ----------------------------------------------------------------------------------------
-
--- A shard of those that get keys, which has none of the tables that others have.
-local function check_tables(add, seen)
-  local state, any, has = seen.state, nil, {}
-  for _, each in pairs(state.catalog.tables) do
-    if not any or each.name < any then any = each.name end
-    for index in pairs(each.shards) do has[index] = true end
-  end
-  for index, shard in ipairs(state.shards) do
-    local known = state.epoch and state.epoch.integrated[index] ~= nil
-    if any and known and not has[index] and shard.allocate and not state.epoch.drained[index] then
-      add("shards", shard.name, ("it has no table, such as %s, which other shards have: keys that belong there can not "
-        .. "be inserted"):format(any), ("give it their tables: db:create_schema(%q); was it emptied, put it "
-        .. "back from a backup"):format(shard.name))
-    end
-  end
-end
-
 --- Those of a look.
 ---@param seen collegedb.Look
 ---@return collegedb.SeenProblem[]
@@ -132,7 +113,6 @@ function seen_problems.read(seen)
   check_there(add, seen)
   check_homes(add, seen)
   check_scripts(add, seen)
-  check_tables(add, seen)
   return list
 end
 

@@ -92,7 +92,9 @@ local function count(self)
   for _, each in ipairs(self.seen.shards) do
     if each.index and not each.error then reached[#reached + 1] = each end
   end
-  self.tell("counting keys", #reached)
+  local far = 0
+  for _, each in ipairs(reached) do far = far + (each.shard.value.remote and 1 or 0) end
+  if far > 0 then self.tell("counting keys", far) end
   count_keys(self, reached)
   for _, each in ipairs(reached) do
     local size, err = look.tried(each.shard.handle.size, each.shard.handle)

@@ -74,7 +74,8 @@ describe("the command", function()
       end
       assert.is_true(lines >= 2)
       words[#words] = nil
-      assert.matches("moves: none\nshard ", process.run(words, { folder = folder, env = { LC_ALL = "C" } }).stdout)
+      assert.matches("moves: none\n%-%-%- %d+%-%d+%-%d+ %d+:%d+:%d+ %-%-%-\nshard ",
+        process.run(words, { folder = folder, env = { LC_ALL = "C" } }).stdout)
     end)
 
     it("refuses an interval that is none", function()
