@@ -8,8 +8,8 @@ local shown <const> = 20 -- findings that are printed; --json has them all
 local kinds <const> = { "doubled", "misplaced", "unmapped", "orphaned", "leftover", "lost",
   "unpublished" }
 
-local MOVING <const> = "%d keys are of moves that are not over: their programs work, or have died, and then they can be "
-  .. "ended in %d s"
+local MOVING <const> = "%d keys are of moves that are not over: their programs work, or have died, and then the moves "
+  .. "can be ended in %d s"
 
 local function print_counts(report)
   print(("%d keys, %d entries, %s of them without rows"):format(report.keys, report.entries,

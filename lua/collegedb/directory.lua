@@ -24,7 +24,8 @@
 --   turns(), rotate   for the allocation of one new key: take, claim, __close; or to the next of some shards, or nil
 --   takeover(plan)    takes a column's keys, a batch a step: step, counts, conflicts
 --   keeps_journal     there is a journal (lua/collegedb/journal.lua), and keys can be moved; then there are also
---                     claim_work, release_work, journaled, begin_move, exclusively, drop, note_verdicts, and
+--                     claim_work, release_work, work_taken_for, journaled, begin_move, exclusively, drop,
+--                     note_verdicts, and
 --   journal           the tables that are not the record's, to be read, and written a row at a time
 --
 -- Entries are never written by SQL but here.
@@ -202,6 +203,7 @@ function Directory.stay() end
 --- Takes a piece of work for this instance, by its number; false while another one has it.
 ---@param number integer
 function Directory:claim_work(number) return not self.lock or self.lock:claim(number) end
+function Directory.work_taken_for() end -- who has died has nothing
 function Directory:release_work(number)
   if self.lock then self.lock:release(number) end
 end

@@ -1,5 +1,5 @@
---- Waiting until moves of others are over, for who is to move the same keys: those of dead programs are ended as soon as
--- it is certain, or their lease has run out.
+--- Waiting until moves of others are over, for who is to move the same keys: those of dead programs are ended as soon
+-- as it is certain, or their lease has run out.
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"

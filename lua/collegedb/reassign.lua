@@ -125,6 +125,7 @@ function reassign.run(db, key, name, table_name)
     if not report.moved then return report end
     recovery.settle(state, job.source, job.keyspace, job.keys[1]) -- what dead movers left
     recovery.settle(state, job.target, job.keyspace, job.keys[1])
+    recovery.complete(state, job.target, job.keyspace, job.keys[1])
     local moved, done = pcall(move.run, state, job)
     if moved then
       db:flush_cache()

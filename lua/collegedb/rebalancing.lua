@@ -161,7 +161,9 @@ local function claim(state, opts)
   if opts.dry_run then return nil end
   local job = journal.claim(state.directory, "rebalance", 0)
   if job then return job end
-  errors.raise("BUSY", nil, "another program moves keys between the shards of %s already", state.directory.path)
+  local remains = state.directory:work_taken_for(journal.number("rebalance", 0))
+  errors.raise("BUSY", nil, "another program moves keys between the shards of %s already%s", state.directory.path,
+    remains and (", or has died doing so: then this can be run in %d s"):format(remains) or "")
 end
 
 --- Runs one of the workflows.

@@ -164,6 +164,7 @@ function Directory:stay() self.presence:keep() end
 
 function Directory:claim_work(number) return self.presence:claim(number) end
 function Directory:release_work(number) self.presence:release(number) end
+function Directory:work_taken_for(number) return self.presence:taken_for(number) end
 
 --- Runs `f` while nobody else does who asked for the same: forward.revive.
 function Directory:exclusively(f)

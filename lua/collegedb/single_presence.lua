@@ -127,6 +127,14 @@ function Presence:claim(number)
   return self.store:first(CLAIM, { self.id, number }) ~= nil
 end
 
+--- Seconds until a piece of work that another one has may be taken, if nothing is heard of it; nil when nobody has it.
+---@return integer?
+function Presence:taken_for(number)
+  local row = self.store:first("SELECT until - unixepoch() AS remains FROM _collegedb_users WHERE id = "
+    .. "(SELECT user FROM _collegedb_claims WHERE number = ?)", { number })
+  return row and math.max(row.remains + 1, 1)
+end
+
 --- Is the work still this one's?
 function Presence:holds(number)
   return self.store:first("SELECT 1 AS yes FROM _collegedb_claims WHERE number = ? AND user = ?", { number, self.id })

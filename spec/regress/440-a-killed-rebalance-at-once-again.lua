@@ -1,5 +1,5 @@
--- A rebalance that was run again within a minute of a kill -9 could not move the keys that the dead one had in hand, and
--- sent the user to `verify`, which found nothing.
+-- A rebalance that was run again within a minute of a kill -9 could not move the keys that the dead one had in hand,
+-- and sent the user to `verify`, which found nothing.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
@@ -36,6 +36,20 @@ describe("regression 440:", function()
         assert.is_true(db:verify().success)
       end)
     end
+  end
+
+  for _, step in ipairs { "receive", "send", "copy", "commit", "activate", "publish" } do
+    it("so does a move, in a program that is open, after " .. step, function()
+      local db = fixture.open(fixture.config())
+      fill(db)
+      local key = fixture.key_on(db, "a")
+      db:insert(key, "INSERT INTO users VALUES (?) ON CONFLICT DO NOTHING", { key })
+      movers.die(key, step, "a", "b")
+      db:reassign_shard(key, "b")
+      assert.is_true(db:reassign_shard(key, "a").moved)
+      assert.same({ "a" }, fixture.holders({ "a", "b" }, "users", "id", key))
+      assert.is_true(db:verify().success)
+    end)
   end
 
   it("where only the lease tells it is waited for", function()
