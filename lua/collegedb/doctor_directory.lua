@@ -32,6 +32,9 @@ end
 
 local function check_retiring(add, state, users)
   if #state.epoch.placements < 2 then return end
+  if state.epoch.placements[1].claims then
+    return add("directory", "ok", "keys without an entry are looked for where the strategy before this one placed them")
+  end
   local busy, oldest = {}, state.epoch.placement
   for _, each in ipairs(users or {}) do
     if not each.placement or each.placement < oldest then busy[#busy + 1] = each end

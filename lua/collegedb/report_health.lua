@@ -57,7 +57,7 @@ local function of_directory(add, self)
     add("bad", "directory", plural(waiting, "move has lost its program", "moves have lost their programs")
       .. "; collegedb doctor --repair ends that")
   end
-  if (directory.retiring or 0) > 0 then
+  if (directory.retiring or 0) > 0 and not directory.stays then
     add("attention", "directory", "keys are also looked for where earlier shards or weights placed them, until "
       .. "collegedb rebalance has moved them")
   end

@@ -43,7 +43,7 @@ local LISTED <const> = 20 -- moves
 ---@field keys integer
 ---@field size integer bytes
 ---@field balance { keys: collegedb.Balance?, bytes: collegedb.Balance? }
----@field directory { name: string, new: boolean?, epoch: integer?, entries: integer?, retiring: integer?,
+---@field directory { name: string, new: boolean?, epoch: integer?, entries: integer?, retiring: integer?, stays: boolean,
 --- error: { code: string, message: string }? }
 ---@field moves { live: integer, waiting: integer, list: collegedb.SeenMove[] } waiting: without a program
 ---@field programs { count: integer?, names: string? } that have the database open
@@ -203,7 +203,9 @@ local function add_directory(self, out)
   for _, n in pairs(self.entries or {}) do total = total + n end
   out.directory = { name = type(kv) == "table" and not getmetatable(kv) and "a table KV" or tostring(kv),
     new = seen.is_new or nil, epoch = epoch and epoch.number, entries = total or nil,
-    retiring = epoch and #epoch.placements - 1 }
+    retiring = epoch and #epoch.placements - 1,
+    -- A strategy without homes gives no home to keys that were placed before, so the last placement with homes stays.
+    stays = epoch and epoch.placements[1].claims or false }
   for _, problem in ipairs(seen.problems) do
     if problem.about == "directory" then out.directory.error = plain(problem.error) end
   end

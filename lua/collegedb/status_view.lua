@@ -212,9 +212,13 @@ local function add_directory(lines, report)
       and ", " .. terminal.count_text(directory.entries, "entry", "entries") or "",
       open and ", open in " .. terminal.count_text(open, "program") or "")
   end
-  if (directory.retiring or 0) > 0 then
+  local earlier = directory.retiring == 1 and "placement" or "placements"
+  if (directory.retiring or 0) > 0 and directory.stays then
+    lines[#lines + 1] = ("keys without an entry are looked for where %d earlier %s put them; that stays so under this "
+      .. "strategy"):format(directory.retiring, earlier)
+  elseif (directory.retiring or 0) > 0 then
     lines[#lines + 1] = terminal.paint(("keys are also looked for where %d earlier %s put them: collegedb rebalance "
-      .. "ends that"):format(directory.retiring, directory.retiring == 1 and "placement" or "placements"), "yellow")
+      .. "ends that"):format(directory.retiring, earlier), "yellow")
   end
 end
 
