@@ -71,8 +71,8 @@ static int close_lock(lua_State *L) {
   return 0;
 }
 
-/* core.look_at_lock(path, number): which file it is, as core.file_id, and whether anybody holds the number, be it
- * this instance; nil for no file. */
+/* core.look_at_lock(path, number): which file it is, as core.file_id, and whether anybody holds the number,
+ * be it this instance; nil for no file. */
 static int look_at_lock(lua_State *L) {
   cdb__filelock_seen seen;
   if (!cdb__filelock_look(&seen, luaL_checkstring(L, 1), luaL_checkinteger(L, 2))) return 0;

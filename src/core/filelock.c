@@ -60,8 +60,8 @@ bool cdb__filelock_share(int descriptor, int64_t number) { return set_byte(descr
 
 void cdb__filelock_release(int descriptor, int64_t number) { set_byte(descriptor, number, F_UNLCK); }
 
-/* By a descriptor of its own: to it every lock is somebody else's, also one that this process holds, or that was
- * there before a fork. */
+/* By a descriptor of its own: to it every lock is somebody else's, also one that this process holds, or that
+ * was there before a fork. */
 bool cdb__filelock_look(cdb__filelock_seen *out, const char *path, int64_t number) {
   const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return false;

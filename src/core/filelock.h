@@ -29,7 +29,8 @@ void cdb__filelock_release(int descriptor, int64_t number);
 /* What a look at a lock file tells. */
 typedef struct {
   uint64_t device, file;
-  bool held; /* somebody holds the number, be it this process or another; true also when that can not be told */
+  bool held; /* somebody holds the number, be it this process or another; true also when that can not be told
+              */
 } cdb__filelock_seen;
 
 /* Looks who holds a number, and takes nothing. False when there is no such file, or it can not be read. */
