@@ -43,8 +43,8 @@ local LISTED <const> = 20 -- moves
 ---@field keys integer
 ---@field size integer bytes
 ---@field balance { keys: collegedb.Balance?, bytes: collegedb.Balance? }
----@field directory { name: string, new: boolean?, epoch: integer?, entries: integer?, retiring: integer?, stays: boolean,
---- error: { code: string, message: string }? }
+---@field directory { name: string, new: boolean?, epoch: integer?, entries: integer?,
+--- retiring: integer?, stays: boolean, error: { code: string, message: string }? }
 ---@field moves { live: integer, waiting: integer, list: collegedb.SeenMove[] } waiting: without a program
 ---@field programs { count: integer?, names: string? } that have the database open
 ---@field statistics { source: "programs"|"probe", programs: integer, since: integer?, cache: table?,

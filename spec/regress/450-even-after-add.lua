@@ -4,7 +4,8 @@
 local fixture = require "spec.support.fixture"
 
 local ROWS <const> = [[CREATE TABLE users (id TEXT PRIMARY KEY);
-  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) INSERT INTO users SELECT '%s-' || i FROM n]]
+  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500)
+  INSERT INTO users SELECT '%s-' || i FROM n]]
 
 describe("regression 450:", function()
   before_each(fixture.start)

@@ -1,5 +1,5 @@
--- Under a strategy that has no homes the placement of the strategy before it stays, since its keys have no entry. Status,
--- doctor and report said that a rebalance would end that, which it never did.
+-- Under a strategy that has no homes the placement of the strategy before it stays, since its keys have no entry.
+-- Status, doctor and report said that a rebalance would end that, which it never did.
 
 local config = require "collegedb.config"
 local doctor = require "collegedb.doctor"
