@@ -14,7 +14,7 @@ function shards.is_file(path) return type(path) == "string" and path ~= ":memory
 function shards.check_folder(what, path)
   if not shards.is_file(path) then return end
   local facts = core.file_facts(path)
-  if facts and facts.kind == "other" then
+  if facts and facts.kind ~= "file" and facts.kind ~= "folder" then -- SQLite tells of a folder itself
     errors.raise("CONFIG", { shard = what }, "%s is no file, and no database can be in it: name a file", path)
   end
   local folder = path:match "^(.*)/[^/]*$"
