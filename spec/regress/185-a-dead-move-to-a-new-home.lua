@@ -15,8 +15,8 @@ end
 -- A key that is on a, and has its new home on c.
 local function on_its_way(db)
   local found
-  db:rebalance { dry_run = true, policy = function(key, from, info)
-    if from == "a" and info.home == "c" then found = key end
+  db:rebalance { dry_run = true, policy = function(key, _, info)
+    if info.home == "c" and db:locate(key) == "a" then found = key end
   end }
   return found
 end

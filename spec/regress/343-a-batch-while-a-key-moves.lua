@@ -23,6 +23,7 @@ describe("regress: a batch while a key moves", function()
   it("waits as long as a write does", function()
     local db, key, at, to = open { move_deadline = 1 }
     movers.die(key, "send", at, to)
+    movers.unlock()
     fixture.raises("MOVING", nil, add_two, db, key)
     fixture.raises("MOVED", nil, db.transaction, db, key, function(tx) tx:run("UPDATE users SET n = 9") end)
     assert.equal(0, db:first(key, "SELECT n FROM users WHERE id = ?", { key }).n)
@@ -33,17 +34,7 @@ describe("regress: a batch while a key moves", function()
 
   it("is done where the key is then", function()
     local db, key, at, to = open()
-    local pipe = fixture.spawn(([[
-      local core, move = require "collegedb.core", require "collegedb.workflows.move"
-      local db = collegedb.open { kv = folder .. "/directory.db", auto_migrate = false, shards = {
-        { name = "a", folder .. "/a.db" }, { name = "b", folder .. "/b.db" } } }
-      local state = core.state(db)
-      move.run(state, { keyspace = "", keys = { %q }, source = state.by_name[%q], target = state.by_name[%q],
-        on_step = function(name)
-          if name == "send" then print "sending" io.stdout:flush() core.pause(700) end
-        end })
-      db:close()]]):format(key, at, to))
-    assert.equal("sending", pipe:read "l")
+    local pipe = movers.pause(key, "send", at, to, 700)
     assert.equal(1, add_two(db, key)[2].meta.changes)
     pipe:read "a"
     pipe:close()
