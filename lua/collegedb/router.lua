@@ -138,7 +138,13 @@ local function resolve_either(state, place, tag, text, own, name, insert)
   if told or (at and probe.has(state, at, tag, "", text)) then return at, true end
   local index = members.find(state, tag, "", own)
   if index then return index, false end
-  if insert then members.refuse_unknown(state, "", own, name) end
+  if not insert then return nil end
+  -- The group may have left between the looks at its own row and at its rows.
+  if at then
+    at, told = forward.follow(state, at, "", text)
+    if told then return at, true end
+  end
+  members.refuse_unknown(state, "", own, name)
 end
 
 -- A key that has an entry. Without rows of the group the entry says nothing of a row's own key: it may be left over
