@@ -173,6 +173,10 @@ model:
 bench: all
 	@$(WITH_NODE) CDB_BUILD='$(B)' bench/run
 
+# What a hundred shards and twenty million keys cost: docs/scale.md.
+scale: all
+	@CDB_BUILD='$(B)' bench/run scale
+
 env:
 	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;;'"
 
