@@ -13,9 +13,9 @@ Client.__index = Client
 
 -- What a statement may end with here, and why.
 local ALLOWED <const> = {
-  MOVING = true, -- its key's mover was stopped, or killed, for longer than a write waits
   MOVED = true,  -- a transaction whose key left it, which is never run a second time by itself
-  BUSY = true,   -- a file was locked by a program that is stopped; or the shards changed all the time
+  MOVING = true, -- only about a stop: its key's mover is stopped for longer than a write waits
+  BUSY = true,   -- only about a stop: a file is locked by a program that is stopped
 }
 
 local WORKING <const> = 300 -- keys that one program comes back to
@@ -41,7 +41,7 @@ function client.new(db, fleet, name, begun)
   local settle = self.writer.book.write
   self.writer.book.write = function(book, ...) -- refused ones are counted too
     local done, err = settle(book, ...)
-    if not done then self.meter:count("refused " .. reason(err)) end
+    if not done then self.meter:refuse(reason(err), code_of(err) == "BUSY" or code_of(err) == "MOVING") end
     return done, err
   end
   for i = 1, WORKING do self.keys[i] = fleet.keys[math.random(#fleet.keys)] end
@@ -53,7 +53,7 @@ local function ask(self, f)
   local done, err = pcall(f)
   if done then return true end
   if not ALLOWED[code_of(err)] then error(err, 0) end
-  self.meter:count("refused " .. reason(err))
+  self.meter:refuse(reason(err), code_of(err) == "BUSY" or code_of(err) == "MOVING")
   return false
 end
 
@@ -89,6 +89,25 @@ function acts.batch(self, key)
     end
   end)
   if done then row.n = n end
+end
+
+-- By the order's own key, which tells no shard.
+function acts.change_found(self, key)
+  local row = self.writer.rows[key]
+  local n = row.n + 1
+  local done = self.writer:write({ ("orders:%s=%s/%d"):format(row.id, key, n) }, function()
+    local result = self.db:run(row.id, "UPDATE orders SET n = ? WHERE id = ?", { n, row.id })
+    if result.meta.changes ~= 1 then error(("%d orders %s were changed"):format(result.meta.changes, row.id), 0) end
+  end)
+  if done then row.n = n end
+end
+
+function acts.find(self, key)
+  local row, found = self.writer.rows[key], nil
+  local sql = "SELECT n FROM orders WHERE id = ?"
+  if ask(self, function() found = self.db:first(row.id, sql, { row.id }) end) and (found and found.n) ~= row.n then
+    error(("order %s is found as %s at %.6f, not %d"):format(row.id, found and found.n, forks.now(), row.n), 0)
+  end
 end
 
 function acts.look(self, key)
@@ -152,9 +171,9 @@ end
 
 -- --- what it does ------------------------------------------------------------------------------------
 
-local READS <const> = { look = true, loop = true, look_at_own = true, read = true }
-local WITH_ORDER <const> = { "count", "look", "item", "change", "change", "batch", "loop", "read", "drop", "upsert",
-  "own", "look_at_own" }
+local READS <const> = { look = true, loop = true, look_at_own = true, read = true, find = true }
+local WITH_ORDER <const> = { "count", "look", "item", "change", "change", "change_found", "find", "batch", "loop",
+  "read", "drop", "upsert", "own", "look_at_own" }
 local WITHOUT <const> = { "count", "look", "add", "all", "upsert", "own", "look_at_own" }
 
 ---One statement or transaction, by the dice.

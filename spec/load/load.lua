@@ -130,17 +130,38 @@ local function check_stalls(self, slow)
   end
 end
 
+-- Writes that were refused, and no program was stopped for so long that they had to be.
+local function check_refused(self, refused)
+  for _, each in ipairs(refused) do
+    local about = false
+    for _, one in ipairs(self.stops) do about = about or (one.from < each.at and one.to > each.at - STALL) end
+    if not about then
+      add(self.counts.kinds, "refused")
+      table.insert(self.counts.wrong, ("refused at %.6f, and nothing was stopped: %s"):format(each.at, each.why))
+    end
+  end
+end
+
 local function read_meters(self)
-  local sum = { counts = self.counts.done, slow = {} }
+  local sum = { counts = self.counts.done, slow = {}, refused = {} }
   meter.add(sum, self.fleet:meters())
   for _, path in ipairs(self.fleet:meters()) do os.remove(path) end
+  check_refused(self, sum.refused)
   check_stalls(self, sum.slow)
   self.stops = {}
 end
 
+-- Whatever the others have left behind, nothing keeps a key from going home when nobody else is there.
+local function go_home(_, db)
+  local report = db:rebalance()
+  if report.success and report.retired then return end
+  local first = report.failed[1]
+  error(("lost: a rebalance of %d keys was not finished: %s"):format(report.planned, first and first.message), 0)
+end
+
 local function check(self)
   local counts = self.counts
-  world.child(sweep.recover(self.fleet, {}))
+  world.child(sweep.recover(self.fleet, { after = counts.checks % 2 == 1 and go_home }))
   local _, text = world.child(look(self.fleet))
   for n, kind in text:gmatch "kind (%d+) (%a+)\n" do add(counts.kinds, kind, tonumber(n)) end
   for what in text:gmatch "wrong ([^\n]+)\n" do table.insert(counts.wrong, what) end

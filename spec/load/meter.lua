@@ -23,6 +23,13 @@ local function add(counts, name, n) counts[name] = (counts[name] or 0) + (n or 1
 
 function Meter:count(name) add(self.counts, name) end
 
+---@param why string
+---@param only_stopped boolean it may be only while a program is stopped, or just after
+function Meter:refuse(why, only_stopped)
+  self:count("refused " .. why)
+  if only_stopped then self.file:write(("refused %.6f %s\n"):format(forks.now(), why)) end
+end
+
 ---Runs f(…), counts it under its name, and notes for a write how long it took.
 function Meter:time(name, is_write, f, ...)
   local from = forks.now()
@@ -42,13 +49,16 @@ function Meter:save(now)
 end
 
 ---Adds what files of meters say to a sum.
----@param sum { counts: table<string, integer>, slow: { from: number, to: number, name: string }[] }
+---@param sum { counts: table<string, integer>, slow: { from: number, to: number, name: string }[],
+--- refused: { at: number, why: string }[] }
 function meter.add(sum, paths)
   for _, path in ipairs(paths) do
     for line in io.lines(path) do
       local n, name = line:match "^count (%d+) (.+)$"
       if n then add(sum.counts, name, tonumber(n)) end
       local from, to, what = line:match "^slow (%S+) (%S+) (.+)$"
+      local at, why = line:match "^refused (%S+) (.+)$"
+      if at then table.insert(sum.refused, { at = tonumber(at), why = why }) end
       if from then table.insert(sum.slow, { from = tonumber(from), to = tonumber(to), name = what }) end
     end
   end

@@ -19,15 +19,16 @@ local MEETS <const> = {
   MOVED = true,    -- the key left before the move began
   MOVING = true,   -- what holds the key is stopped
   BUSY = true,     -- a file is locked by a program that is stopped, or another program moves keys between shards
-  MAPPING_NOT_FOUND = true, -- a key that nobody has inserted yet
+  MAPPING_NOT_FOUND = true, -- not of a key that is there all the time, but of one that is inserted or deleted meanwhile
 }
 local SAYS <const> = {
   "was drained",      -- the target was closed by the program that drains
   "is there already", -- the shard was added before
 }
 
-local function is_allowed(err)
-  if collegedb.is_error(err) and MEETS[err.code] then return err.code end
+local function is_allowed(name, err)
+  local is_there = name ~= "move of a key" or err.code ~= "MAPPING_NOT_FOUND"
+  if collegedb.is_error(err) and MEETS[err.code] and is_there then return err.code end
   for _, words in ipairs(SAYS) do
     if tostring(err):find(words, 1, true) then return words end
   end
@@ -39,7 +40,7 @@ local function try(me, name, f, ...)
   me.meter:time(name, false, function()
     local done, err = pcall(f, me, table.unpack(arguments))
     if done then return me.meter:count("done " .. name) end
-    local why = is_allowed(err)
+    local why = is_allowed(name, err)
     if not why then error(err, 0) end
     me.meter:count(("refused %s: %s"):format(name, why))
   end)
@@ -49,7 +50,7 @@ local function is_over(fleet) return lfs.attributes(fleet:path "stop", "mode") ~
 
 -- While everybody comes and goes the files can be held for longer than one waits.
 local function open(fleet, seed)
-  local settings = { move_deadline = 2, mapping_cache_ttl = seed % 3 == 0 and 0.05 or 30,
+  local settings = { mapping_cache_ttl = seed % 3 == 0 and 0.05 or 30,
     consistency = seed % 2 == 0 and "strict" or "cached" }
   repeat
     local done, db = pcall(fleet.open, fleet, settings)
@@ -104,6 +105,12 @@ local function move_new(me)
   me.db:reassign_shard("h" .. n, any_shard(me))
 end
 
+-- The group of an order.
+local function move_by_row(me)
+  local row = me.db:shard(any_shard(me)):first "SELECT id FROM orders ORDER BY random() LIMIT 1"
+  if row then me.db:reassign_shard(row.id, any_shard(me), "orders") end
+end
+
 local function move_many(me)
   local db, from, to = me.db, any_shard(me), any_shard(me)
   if from == to or from:find "^o" then return end
@@ -121,14 +128,23 @@ end
 roles.mover = role(with_meter, function(me)
   local dice = math.random(10)
   if dice <= 5 then try(me, "move of a key", move_one)
-  elseif dice <= 8 then try(me, "move of a new key", move_new)
+  elseif dice <= 7 then try(me, "move of a new key", move_new)
+  elseif dice <= 8 then try(me, "move of an order's key", move_by_row)
   else try(me, "move of many keys", move_many) end
 end)
 
 -- --- one that grows and shrinks -----------------------------------------------------------------------
 
-local function rebalance(me) me.db:rebalance { policy = math.random(3) == 1 and "even" or "home" } end
-local function drain(me, name) me.db:drain(name) end
+-- Keys that others moved meanwhile, or put there again, are left for the next time.
+local function count_unfinished(me, what, report)
+  if not report.success then me.meter:count("unfinished " .. what) end
+end
+
+local function rebalance(me)
+  count_unfinished(me, "rebalance", me.db:rebalance { policy = math.random(3) == 1 and "even" or "home" })
+end
+
+local function drain(me, name) count_unfinished(me, "drain", me.db:drain(name)) end
 local function add(me, name) me.db:add_shard(me.fleet:shard(name)) end
 
 local function is_known(me, name)
