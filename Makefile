@@ -8,6 +8,7 @@
 #   make memcheck        the specs under valgrind
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
+#   make load            32 shards and eight programs, killed and stopped meanwhile: docs/proof.md (SECONDS=600 SEED=1 SINGLE=s02,s03)
 #   make lint format types env bench docs clean
 #   make install uninstall deb                packaging/install.mk
 #
@@ -157,7 +158,7 @@ test:
 memcheck:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all
-	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_% spec/capi_spec.lua spec/campaign_spec.lua spec/model_spec.lua spec/packaging_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_% spec/capi_spec.lua spec/campaign_spec.lua spec/load_spec.lua spec/model_spec.lua spec/packaging_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
 
 # N: how many points of each kind; SEED: which; SPEC: only scenarios whose name has this.
 campaign:
@@ -165,6 +166,13 @@ campaign:
 	@$(MAKE) all spec_modules
 	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/campaign/run $(or $(N),2000) $(or $(SEED),1) $(SPEC)
+
+# SECONDS of work; SEED: of the dice; SINGLE: shards that take a statement at a time, as D1 does.
+load:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/load/run $(or $(SECONDS),600) $(or $(SEED),1) $(SINGLE)
 
 model:
 	@$(BOOTSTRAP) test
@@ -188,7 +196,7 @@ c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench types)
+	luacheck --quiet spec/run spec/campaign/run spec/load/run $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
@@ -223,5 +231,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types reference docs clean FORCE
+.PHONY: all demo test memcheck model campaign load spec_modules bench env lint format types reference docs clean FORCE
 FORCE:
