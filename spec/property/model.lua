@@ -186,13 +186,13 @@ function acts.list(self, st) return { rows = self:all(st[2], st.u, st.id), chang
 function Model:apply(st) return acts[st[1]](self, st) end
 
 ---The same for several, all or none.
----@return table[]? expected, string? err the code of the error of the first that fails
+---@return table[]? expected, string? err the code of the error of the first that fails, boolean? orphan
 function Model:apply_all(statements)
   local copy, answers = self:copy(), {}
   for i, st in ipairs(statements) do
     local answer = copy:apply(st)
     if not answer then return nil end
-    if answer.error then return answers, answer.error end
+    if answer.error then return answers, answer.error, answer.orphan end
     answers[i] = answer
   end
   self.tables = copy.tables

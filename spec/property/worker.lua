@@ -33,7 +33,7 @@ function Worker:config()
   local setup = self.setup
   local config = { kv = value_of(self, "directory"), auto_migrate = false, shards = {}, strategy = setup.strategy,
     directory = setup.directory, mapping_cache_ttl = setup.ttl, mapping_cache_size = setup.cache,
-    consistency = setup.consistency, check_keys = setup.check_keys, target_region = "weur", move_deadline = 3 }
+    consistency = setup.consistency, check_keys = setup.check_keys, target_region = "weur", move_deadline = 1 }
   for i, name in ipairs(setup.shards) do config.shards[i] = self:shard(name) end
   return config
 end
