@@ -68,6 +68,7 @@ struct cdb__lua_cursor {
   int tx_depth;          /* of the transaction that it was opened in; it ends with that */
   bool inner;            /* of CollegeDB's own */
   int ended;             /* all rows were read; else `stmt` NULL means closed early */
+  bool ahead;            /* its first row was stepped to already */
   cdb__lua_cursor *next, **link;
 };
 
@@ -243,6 +244,8 @@ int cdb__lua_finish_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call
 int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
                         int64_t start);
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call);
+/* Steps the cursor on top to its first row; false, and it is at its end, when there is none. */
+bool cdb__lua_each_start(lua_State *L);
 
 /* After a statement that changed the schema, or met a changed one, plans ask the catalog again. */
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);
@@ -375,6 +378,7 @@ int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *
  * key is now. True: its result is on top. False: nothing is to be done, and nothing was pushed. */
 bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
                      bool refused);
+const char *cdb__lua_method_of(cdb__lua_runner run); /* first, all or run */
 /* A routed statement met nothing, and says so on top: run again where its key has gone, if it has. Returns 1.
  */
 int cdb__lua_look_after(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__lua_runner run);
