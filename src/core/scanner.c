@@ -82,7 +82,7 @@ static void skip_blank(lexer *lx) {
   for (;;) {
     if (left(lx) && is_space(*lx->at)) lx->at++;
     else if (sees(lx, "--")) skip_past(lx, '\n');
-    else if (sees(lx, "/*")) skip_block_comment(lx);
+    else if (sees(lx, "/*") && left(lx) > 2) skip_block_comment(lx); /* at the end they are two operators */
     else if (sees(lx, "\xEF\xBB\xBF")) lx->at += 3;
     else return;
   }
@@ -451,23 +451,24 @@ static void classify(lexer lx, cdb__sql_info *out) {
   out->table_size = table.size;
 }
 
-static bool is_trigger(lexer lx) {
+static bool creates(lexer lx, const char *what) {
   if (accept(&lx, "EXPLAIN") && accept(&lx, "QUERY")) accept(&lx, "PLAN");
   if (!accept(&lx, "CREATE")) return false;
   if (!accept(&lx, "TEMP")) accept(&lx, "TEMPORARY");
-  return accept(&lx, "TRIGGER");
+  return accept(&lx, what);
 }
 
 /* Behind the statement's semicolon, or the end of the text. A trigger ends at
- * `; END ;` and nowhere else, as in sqlite3_complete: the END of a CASE never
- * follows a semicolon, so CASE needs no counting. */
+ * `; END ;` and nowhere else, as in sqlite3_complete: no CASE ends behind a
+ * semicolon. The arguments of a virtual table may hold some. */
 static const char *statement_end(lexer lx) {
   enum { BODY, SEMICOLON, END } state = BODY;
-  bool trigger = is_trigger(lx);
-  for (;;) {
+  bool trigger = creates(lx, "TRIGGER"), module = creates(lx, "VIRTUAL");
+  for (int depth = 0;;) {
     token t = next(&lx);
     if (t.type == T_END) return lx.end;
-    if (t.type == ';' && (!trigger || state == END)) return lx.at;
+    if (module) depth += (t.type == '(') - (t.type == ')');
+    if (t.type == ';' && depth <= 0 && (!trigger || state == END)) return lx.at;
     if (t.type == ';') state = SEMICOLON;
     else state = state == SEMICOLON && is(t, "END") ? END : BODY;
   }
