@@ -14,12 +14,12 @@ static void use_text(lua_State *L, cdb__key *key, const cdb__keyspace *space, co
   cdb__key_text(key, space, text, size);
 }
 
-/* "017", " 17" or "1e2": on a column of numbers SQLite takes it for 17 or 100, so
- * that one row would have several keys. */
+/* "017", " 17", "17\n" or "1e2": on a column of numbers SQLite takes it for 17 or 100,
+ * so that one row would have several keys. */
 static bool is_odd_number(const char *text, size_t size) {
   bool digit = false;
   for (size_t i = 0; i < size; i++) {
-    if (!strchr("0123456789+-.eE \t", text[i])) return false;
+    if (!strchr("0123456789+-.eE \t\n\v\f\r", text[i])) return false;
     digit = digit || (text[i] >= '0' && text[i] <= '9');
   }
   return digit;
@@ -47,6 +47,13 @@ static void use_integer(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan
             plan->table);
       cdb__key_integer(&out->key, &db->global, value);
   }
+}
+
+/* Behind a NUL NOCASE does not look, so that one row would have several keys. */
+static void fold(lua_State *L, cdb__lua_key_arg *out) {
+  if (memchr(out->key.text, '\0', out->key.size))
+    cdb__lua_fail(L, CDB_USAGE, "a key of a table that compares NOCASE can not hold a NUL byte");
+  cdb__key_fold(&out->key, out->folded);
 }
 
 void cdb__lua_refuse_capitals(lua_State *L, int arg, const cdb__lua_db *db) {
@@ -77,7 +84,7 @@ void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_p
                         plan->table);
         use_text(L, &out->key, &db->global, text, size);
         if (plan && kind == CDB__KEY_UNKNOWN) cdb__lua_refuse_capitals(L, arg, db);
-        if (kind == CDB__KEY_UNKNOWN ? db->fold : plan->fold) cdb__key_fold(&out->key, out->folded);
+        if (kind == CDB__KEY_UNKNOWN ? db->fold : plan->fold) fold(L, out);
       }
       return;
     }
@@ -153,9 +160,21 @@ static int decimal(lua_State *L) {
   return 1;
 }
 
+/* core.is_odd_number(text): see above */
+static int odd_number(lua_State *L) {
+  size_t size;
+  const char *text = cdb__lua_check_string(L, 1, "a key", &size);
+  int64_t value;
+  lua_pushboolean(L, !cdb__decimal(text, size, &value) && is_odd_number(text, size));
+  return 1;
+}
+
 void cdb__lua_open_keys(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"key", new_key}, {"key_parts", key_parts}, {"decimal", decimal}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"key", new_key},
+                                       {"key_parts", key_parts},
+                                       {"decimal", decimal},
+                                       {"is_odd_number", odd_number},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, CDB__KEY_CLASS);
   lua_pushcfunction(L, key_tostring);
   lua_setfield(L, -2, "__tostring");
