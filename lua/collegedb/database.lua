@@ -136,10 +136,6 @@ local function key_text(found, id)
   if found.kind == "numeric" and core.is_odd_number(id) then
     errors.raise("USAGE", { table = found.name }, "the key %q of %s must be an integer in plain digits", id, found.name)
   end
-  if found.fold and id:find("\0", 1, true) then
-    errors.raise("USAGE", { table = found.name }, "a key of %s, which compares NOCASE, can not hold a NUL byte",
-      found.name)
-  end
   return found.fold and quote.fold(id) or id
 end
 

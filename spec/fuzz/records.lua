@@ -82,20 +82,23 @@ local function data_of(text, naming)
 end
 
 local function use_directory(dir)
-  for _, keyspace in ipairs { "", "users" } do
-    call(dir.lookup, dir, keyspace, "ada")
-    call(dir.claim, dir, keyspace, "ada", 1, 1)
-    call(dir.note, dir, keyspace, "bob", 1, 1)
-    call(dir.replace, dir, keyspace, "ada", 1, 2)
-    call(dir.forget, dir, keyspace, "ada")
-  end
   call(dir.counts, dir)
   call(dir.count_found, dir, 1)
   call(dir.keys_of, dir, "a")
   call(dir.names, dir)
+  local id = dir.record.ids.a
+  for _, keyspace in ipairs { "", "users" } do
+    call(dir.lookup, dir, keyspace, "ada")
+    if id then
+      call(dir.claim, dir, keyspace, "ada", id, 1)
+      call(dir.note, dir, keyspace, "bob", id, 1)
+      call(dir.replace, dir, keyspace, "ada", 1, id)
+    end
+    call(dir.forget, dir, keyspace, "ada")
+  end
   call(dir.add_names, dir, { "c" })
   call(dir.count_on, dir, "t", 1)
-  call(dir.discard, dir, 1)
+  if id then call(dir.discard, dir, id) end
   call(dir.discard, dir)
 end
 

@@ -18,21 +18,4 @@ describe("regression 461:", function()
       end
     end
   end)
-
-  it("a key of a table that compares NOCASE holds no NUL, behind which SQLite does not look", function()
-    local db = fixture.database "CREATE TABLE tags (id TEXT COLLATE NOCASE PRIMARY KEY)"
-    fixture.raises("USAGE", "NUL", db.insert, db, "a\0b", "INSERT INTO tags VALUES (?)", { "a\0b" })
-    fixture.raises("USAGE", "NUL", db.key, db, "tags", "a\0b")
-    assert.is_not_nil(db:key("tags", "ab"))
-  end)
-
-  it("where such rows exist already, integration counts them as unusable", function()
-    fixture.sqlite("a.db", "CREATE TABLE tags (id TEXT COLLATE NOCASE PRIMARY KEY); "
-      .. "INSERT INTO tags VALUES ('ok'), (CAST(x'610062' AS TEXT))")
-    local db = fixture.open(fixture.config { auto_migrate = false })
-    local report = db:integrate "a"
-    assert.equal(2, report.total_records)
-    assert.equal("a", db:locate(db:key("tags", "ok")))
-    assert.is_true(#report.issues > 0)
-  end)
 end)

@@ -49,13 +49,6 @@ static void use_integer(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan
   }
 }
 
-/* Behind a NUL NOCASE does not look, so that one row would have several keys. */
-static void fold(lua_State *L, cdb__lua_key_arg *out) {
-  if (memchr(out->key.text, '\0', out->key.size))
-    cdb__lua_fail(L, CDB_USAGE, "a key of a table that compares NOCASE can not hold a NUL byte");
-  cdb__key_fold(&out->key, out->folded);
-}
-
 void cdb__lua_refuse_capitals(lua_State *L, int arg, const cdb__lua_db *db) {
   if (!db->either || lua_type(L, arg) != LUA_TSTRING) return;
   const char *text = lua_tostring(L, arg);
@@ -84,7 +77,7 @@ void cdb__lua_check_key(lua_State *L, int arg, cdb__lua_db *db, const cdb__lua_p
                         plan->table);
         use_text(L, &out->key, &db->global, text, size);
         if (plan && kind == CDB__KEY_UNKNOWN) cdb__lua_refuse_capitals(L, arg, db);
-        if (kind == CDB__KEY_UNKNOWN ? db->fold : plan->fold) fold(L, out);
+        if (kind == CDB__KEY_UNKNOWN ? db->fold : plan->fold) cdb__key_fold(&out->key, out->folded);
       }
       return;
     }

@@ -97,7 +97,6 @@ static bool to_key(const cdb__takeover *t, const cdb_value *value, cdb__key *key
   }
   if (t->plan.integer || (value->type != CDB_TEXT && value->type != CDB_BLOB)) return false;
   if (value->size == 0 || value->size > CDB__KEY_MAX) return false;
-  if (t->plan.fold && memchr(value->data, '\0', value->size)) return false; /* as src/bind/key.c */
   cdb__key_text(key, &t->plan.space, value->data, value->size);
   if (t->plan.fold) cdb__key_fold(key, folded);
   return true;
