@@ -9,6 +9,7 @@
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
 #   make load            32 shards and eight programs, killed and stopped meanwhile: docs/proof.md (SECONDS=600 SEED=1 SINGLE=s02,s03)
+#   make fuzz            libFuzzer on what reads foreign bytes: docs/proof.md (SECONDS=3600 each, TARGET=scanner)
 #   make lint format types env bench docs clean
 #   make install uninstall deb                packaging/install.mk
 #
@@ -127,11 +128,14 @@ $(B)/gen/files: FORCE
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
 # Modules that only tests load: a VFS that fails, processes, and a web server that goes wrong.
-spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so
+spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so $(B)/spec/verdict.so
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
 $(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o $(B)/obj/spec/support/fault_upstream.o
+
+$(B)/spec/verdict.so: $(addprefix $(B)/obj/,spec/support/verdict_module.o spec/support/verdict.o spec/support/verdict_d1.o \
+  src/core/scanner.o src/core/text.o src/core/error.o src/shard/d1_sql.o src/shard/d1_rewrite.o)
 
 $(spec_modules):
 	@mkdir -p $(@D)
@@ -140,7 +144,7 @@ $(spec_modules):
 
 spec_modules: $(spec_modules)
 
--include $(lib_obj:.o=.d) $(bin_obj:.o=.d) $(wildcard $(B)/obj/spec/support/*.d)
+-include $(lib_obj:.o=.d) $(bin_obj:.o=.d) $(wildcard $(B)/obj/spec/support/*.d $(B)/obj/spec/fuzz/*.d)
 
 # --- running -------------------------------------------------------------------------------------------
 
@@ -173,6 +177,29 @@ load:
 	@$(MAKE) all spec_modules
 	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/load/run $(or $(SECONDS),600) $(or $(SEED),1) $(SINGLE)
+# libFuzzer comes with clang. The programs have a build folder of their own, without what links against shared libraries.
+FUZZ_BUILD := $(MAKE) CC=clang B=build/fuzz CFLAGS='-O1 -g' SAN_LDFLAGS= \
+  SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+
+fuzz:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;;' \
+	  $(LUA) spec/fuzz/run $(or $(SECONDS),3600) $(TARGET)
+
+fuzz_build:
+	@$(FUZZ_BUILD) fuzz_programs
+
+fuzz_programs: $(patsubst spec/fuzz/%.c,$(B)/%,$(filter-out spec/fuzz/script.c,$(wildcard spec/fuzz/*.c)))
+
+$(B)/obj/spec/fuzz/%.o: ALL_CFLAGS += -DFUZZ_ROOT='"$(CURDIR)"'
+
+.SECONDARY:
+build/fuzz/%: build/fuzz/obj/spec/fuzz/%.o build/fuzz/obj/spec/fuzz/script.o build/fuzz/obj/spec/support/verdict.o \
+  build/fuzz/obj/spec/support/verdict_d1.o build/fuzz/libcollegedb.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $^ \
+	  -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive $(PKG_LIBS) -ldl
 
 model:
 	@$(BOOTSTRAP) test
@@ -192,7 +219,7 @@ env:
 
 js_files := $(wildcard worker/src/*.js examples/*.js bench/*/*.js spec/engine/*.js spec/engine/*/*.js spec/engine/*.mjs \
   spec/engine/*/*.mjs spec/support/*.mjs)
-c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch])
+c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch] spec/fuzz/*.[ch])
 
 lint:
 	@$(BOOTSTRAP) test
@@ -231,5 +258,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign load spec_modules bench env lint format types reference docs clean FORCE
+.PHONY: all demo test memcheck model campaign load spec_modules bench env lint format types reference docs clean fuzz fuzz_build fuzz_programs FORCE
 FORCE:

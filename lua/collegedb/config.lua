@@ -210,7 +210,7 @@ local function check_fields(given, allowed, prefix)
   for name, value in pairs(given) do
     local field = prefix .. tostring(name)
     if not allowed[name] then fail(field, "is no field here; known are %s", known(allowed)) end
-    out[name] = allowed[name] == true and value or allowed[name](field, value)
+    if allowed[name] == true then out[name] = value else out[name] = allowed[name](field, value) end
   end
   return out
 end
@@ -275,9 +275,9 @@ local function normalize_shards(given)
   if not is_shard_table(given) then
     fail("shards", "takes an array of shard tables, or a map from names to shards, not %s", describe(given))
   end
-  local shards, order = {}, {}
-  for key in pairs(given) do order[#order + 1] = key end
-  local is_array = #order > 0 and #order == #given
+  local shards, order, numbered = {}, {}, true
+  for key in pairs(given) do order[#order + 1], numbered = key, numbered and math.type(key) == "integer" end
+  local is_array = numbered and #order > 0 and #order == #given
   table.sort(order, function(a, b)
     if is_array then return a < b end
     return tostring(a) < tostring(b)
@@ -329,6 +329,7 @@ end
 --- Is it a shard value that is no path, such as collegedb.d1{…}?
 function config.is_shard_value(value)
   return type(value) == "table" and type(value.get) ~= "function" and type(value.open) == "function"
+    and type(value.id) == "function"
 end
 
 --- Is it a table with the functions of a KV?

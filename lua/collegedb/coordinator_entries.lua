@@ -9,6 +9,7 @@ local json = require "collegedb.json"
 local coordinator_entries = {}
 
 local MANY <const> = 10000 -- keys a request
+local ENTRY <const> = { id = "integer?", version = "integer?" }
 
 ---@class collegedb.CoordinatorEntries
 local Entries = {}
@@ -29,19 +30,21 @@ end
 -- --- single ones ------------------------------------------------------------------------------------
 
 function Entries:lookup(digest)
-  local answer = self.coordinator:ask("lookup", { digest = to_hex(digest) })
+  local answer = self.coordinator:ask("lookup", { digest = to_hex(digest) }, { epoch = "integer", id = "integer?",
+    version = "integer?" })
   return { epoch = answer.epoch, shard = answer.id, version = answer.version }
 end
 
 function Entries:claim(digest, id, epoch)
-  local answer = self.coordinator:ask("claim", { digest = to_hex(digest), shard = id, epoch = epoch })
+  local answer = self.coordinator:ask("claim", { digest = to_hex(digest), shard = id, epoch = epoch }, ENTRY)
   return answer.id and { shard = answer.id, version = answer.version } or nil
 end
 
 function Entries:claim_with(taken, digest, id, epoch)
   local list = {}
   for name, counter in pairs(taken) do list[#list + 1] = { to_hex(name), counter[1], counter[2] } end
-  return self.coordinator:ask("allot", { digest = to_hex(digest), shard = id, epoch = epoch, taken = list }).claimed
+  return self.coordinator:ask("allot", { digest = to_hex(digest), shard = id, epoch = epoch, taken = list },
+    { claimed = "boolean?" }).claimed
 end
 
 --- Gives a new key to the next of some shards, by a turn that is spent with it; or tells where it is. Nil when the
@@ -51,13 +54,14 @@ end
 ---@return integer? id
 function Entries:rotate(name, digest, ids, epoch)
   local answer = self.coordinator:ask("allot", { digest = to_hex(digest), rotate = to_hex(name), shards = ids,
-    epoch = epoch })
+    epoch = epoch }, ENTRY)
   return answer.id
 end
 
 local function set(self, digest, version, id, keep)
   local answer, attempts = self.coordinator:ask("compare_and_set", { digest = to_hex(digest),
-    version = version or json.null, shard = id, keep = keep })
+    version = version or json.null, shard = id, keep = keep },
+    { set = "boolean?", id = "integer?", version = "integer?" })
   local becomes = keep and version or (version or 0) + 1
   return answer.set or attempts > 1 and answer.id == id and answer.version == becomes
 end
@@ -71,7 +75,7 @@ function Entries:publish(digests, places, home)
   for first = 1, #places, MANY do
     local last = math.min(first + MANY - 1, #places)
     self.coordinator:ask("publish", { digests = to_hex(digests:sub(16 * first - 15, 16 * last)),
-      places = table.move(places, first, last, 1, {}), home = home and true or nil })
+      places = table.move(places, first, last, 1, {}), home = home and true or nil }, {})
   end
 end
 
@@ -79,7 +83,8 @@ function Entries:known(digests)
   local found, count, epoch = {}, #digests // 16, nil
   for first = 1, count, MANY do
     local answer = self.coordinator:ask("known", { digests = to_hex(digests:sub(16 * first - 15,
-      16 * (first + MANY - 1))) })
+      16 * (first + MANY - 1))) },
+      { rows = "rows", epoch = "integer" })
     for _, row in ipairs(answer.rows) do found[first + row[1]] = { shard = row[2], version = row[3] } end
     epoch = math.min(epoch or answer.epoch, answer.epoch)
   end
@@ -97,7 +102,7 @@ end
 -- By shard: how many there are, and how many of them were found in its data.
 local function counts(self)
   local all, found = {}, {}
-  for _, row in ipairs(self.coordinator:ask("counts", json.object {}).counts) do
+  for _, row in ipairs(self.coordinator:ask("counts", json.object {}, { counts = "rows" }).counts) do
     all[row[1]], found[row[1]] = row[2], row[3]
   end
   return all, found
@@ -108,7 +113,8 @@ function Entries:counts() return (counts(self)) end
 function Entries:count_found(id) return select(2, counts(self))[id] or 0 end
 
 function Entries:page(after)
-  local list, digests = {}, to_bytes(self.coordinator:ask("page", { after = to_hex(after) }).digests)
+  local list, digests = {}, to_bytes(self.coordinator:ask("page", { after = to_hex(after) },
+    { digests = "digests" }).digests)
   for i = 1, #digests // 16 do list[i] = digests:sub(16 * i - 15, 16 * i) end
   return list
 end

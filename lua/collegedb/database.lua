@@ -134,6 +134,9 @@ local function key_text(found, id)
   if kind ~= "string" then
     errors.raise("USAGE", { table = found.name }, "the key of %s is a string, not a %s", found.name, kind)
   end
+  if found.kind == "numeric" and core.is_odd_number(id) then
+    errors.raise("USAGE", { table = found.name }, "the key %q of %s must be an integer in plain digits", id, found.name)
+  end
   return found.fold and quote.fold(id) or id
 end
 

@@ -130,7 +130,7 @@ local function check_tombs(add, state, index)
   local row = fence.reading(shard.inner.first, shard.inner, [[SELECT count(*) AS n FROM _collegedb_own
     WHERE state = 'tomb' AND at < ?]], { os.time() - kept })
   if row and row.n > 0 then
-    local form = "it remembers of %s where they went, for longer than forward_retention (%d s)"
+    local form = "it remembers of %s where they went, for longer than forward_retention (%g s)"
     add(shard.name, "note", form:format(terminal.count_text(row.n, "key"), config.forward_retention),
       "the next program that opens the database forgets them")
   end

@@ -10,9 +10,23 @@ local errors = require "collegedb.errors"
 
 local epochs = {}
 
+-- SQLite holds anything in any column.
+local function corrupt(name, field, value)
+  errors.raise("CORRUPT", { shard = tostring(name) }, "the directory has %q as the %s of shard %s", tostring(value),
+    field, tostring(name))
+end
+
+local function checked(row, ...)
+  for _, field in ipairs { ... } do
+    if math.type(row[field]) ~= "integer" then corrupt(row.name, field, row[field]) end
+  end
+  return row
+end
+
 local function known_shard(shard, name)
-  return shard:first("SELECT id, keyspace, integrated, drained, settings FROM _collegedb_shards WHERE name = ?",
-    { name })
+  local row = shard:first("SELECT id, name, keyspace, integrated, drained, settings FROM _collegedb_shards "
+    .. "WHERE name = ?", { name })
+  return row and checked(row, "integrated", "drained")
 end
 
 local function register(dir, tx, shards)
@@ -64,8 +78,13 @@ local function homes_text(homes)
 end
 
 local function read_homes(shard, number)
-  return shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name FROM _collegedb_homes AS h
+  local homes = shard:all([[SELECT h.shard, h.weight, h.keyspace, s.name FROM _collegedb_homes AS h
     JOIN _collegedb_shards AS s ON s.id = h.shard WHERE h.placement = ? ORDER BY h.shard]], { number })
+  for _, home in ipairs(homes) do
+    local weight = home.weight
+    if math.type(weight) == nil or not (weight > 0 and weight < math.huge) then corrupt(home.name, "weight", weight) end
+  end
+  return homes
 end
 
 local function current_placement(shard)
@@ -241,8 +260,8 @@ end
 
 local function read_flags(dir, shards, record)
   local rows = {}
-  for row in dir.shard:each "SELECT id, integrated, conflicts, generation, drained FROM _collegedb_shards" do
-    rows[row.id] = row
+  for row in dir.shard:each "SELECT id, name, integrated, conflicts, generation, drained FROM _collegedb_shards" do
+    rows[row.id] = checked(row, "integrated", "conflicts", "generation", "drained")
   end
   for index, shard in ipairs(shards) do
     local row = rows[shard.id]

@@ -1,9 +1,9 @@
 --- JSON for output, where 64-bit integers must come out as they are (lua-cjson makes floats of them).
 --
 -- How values are written: integers in full; floats in the shortest form that reads back the same, infinities and
--- NaN as null; strings as they are if they are UTF-8, else as {"$blob":"<hex>"}; a table with the keys 1…n as
--- an array (an empty one too, unless json.object made it), any other with its keys as strings, sorted; a value with
--- __tostring, such as a key, as that string.
+-- NaN as null; strings as they are if they are UTF-8, else as {"$blob":"<hex>"}, and names as "$blob:<hex>"; a table
+-- with the keys 1…n as an array (an empty one too, unless json.object made it), any other with its keys as strings,
+-- sorted; a value with __tostring, such as a key, as that string.
 
 local json = {}
 
@@ -30,10 +30,13 @@ local function escape(c)
   return escapes[c] or ("\\u%04x"):format(c:byte())
 end
 
-local function encode_string(s)
-  if utf8.len(s) then return '"' .. s:gsub('[%c"\\]', escape) .. '"' end
-  return '{"$blob":"' .. s:gsub(".", function(c) return ("%02x"):format(c:byte()) end) .. '"}'
-end
+local function hex(s) return (s:gsub(".", function(c) return ("%02x"):format(c:byte()) end)) end
+
+local function encode_text(s) return '"' .. s:gsub('[%c"\\]', escape) .. '"' end
+
+local function encode_string(s) return utf8.len(s) and encode_text(s) or '{"$blob":"' .. hex(s) .. '"}' end
+
+local function encode_name(s) return encode_text(utf8.len(s) and s or "$blob:" .. hex(s)) end
 
 local function encode_number(n)
   if math.type(n) == "integer" then return ("%d"):format(n) end
@@ -64,7 +67,7 @@ local function encode_object(t, depth)
     values[name] = value
   end
   table.sort(names)
-  for i, name in ipairs(names) do names[i] = encode_string(name) .. ":" .. encode_value(values[name], depth) end
+  for i, name in ipairs(names) do names[i] = encode_name(name) .. ":" .. encode_value(values[name], depth) end
   return "{" .. table.concat(names, ",") .. "}"
 end
 

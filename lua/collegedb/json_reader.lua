@@ -64,7 +64,9 @@ local function read_object(text, at)
     if text:sub(at, at) == "," then at = skip(text, at + 1) end
   end
   local hex = object["$blob"]
-  if hex then return (hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)), at + 1 end
+  if type(hex) == "string" then
+    return (hex:gsub("%x%x", function(byte) return string.char(tonumber(byte, 16)) end)), at + 1
+  end
   return object, at + 1
 end
 

@@ -69,15 +69,25 @@ function format.prefixes(names, multikeys)
   return list
 end
 
+local function is_key(text) return type(text) == "string" and text ~= "" and #text <= core.key_max end
+
+-- What others have put there may only look like the name of an entry.
+local function parts_of(name)
+  local size, rest = name:match "^keyspace:(%d+):(.*)$"
+  size = math.tointeger(tonumber(size))
+  if not size or rest:sub(size + 1, size + 1) ~= ":" then return nil end
+  return rest:sub(1, size), rest:sub(size + 2)
+end
+
 --- The key that an entry is of, where its name or the entry itself tells it.
 ---@return string|userdata|nil
 function format.key_of(names, name, entry)
   if name:sub(1, #SHARD) == SHARD then
-    if not names.hashed then return name:sub(#SHARD + 1) end
-    return type(entry.originalKey) == "string" and entry.originalKey or nil
+    local key = not names.hashed and name:sub(#SHARD + 1) or entry.originalKey
+    return is_key(key) and key or nil
   end
-  local size, rest = name:match "^keyspace:(%d+):(.*)$"
-  local keyspace, text = rest:sub(1, tonumber(size)), rest:sub(tonumber(size) + 2)
+  local keyspace, text = parts_of(name)
+  if not is_key(text) then return nil end
   return core.key(keyspace, text, ("%s:%s"):format(keyspace:gsub("\0", "/"), text))
 end
 

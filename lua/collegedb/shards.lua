@@ -103,6 +103,16 @@ function shards.path_from(dir, path)
   return folder and path:sub(1, #folder) == folder and path:sub(#folder + 1) or path
 end
 
+-- What the directory tells of an added shard, as config.shard takes it but for its place.
+local function settings_of(dir, row)
+  local done, given = pcall(json_reader.decode, row.settings)
+  if done and type(given) == "table" and type(given.d1 or given.path) == (given.d1 ~= nil and "table" or "string") then
+    return given
+  end
+  errors.raise("CORRUPT", { shard = row.name }, "what the directory %s tells of shard %s, which was added to it, can "
+    .. "not be read", tostring(dir.path), tostring(row.name))
+end
+
 --- The shards that the directory tells of, since they were added while programs ran: by name, as of a normalized
 -- config. A drained one is told of as long as an earlier placement may send programs there.
 ---@param dir table the directory
@@ -111,7 +121,7 @@ function shards.added(dir)
   local list = {}
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
       .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
-    local given = json_reader.decode(row.settings)
+    local given = settings_of(dir, row)
     if given.d1 ~= nil then given[1] = require("collegedb.d1").described(given.d1)
     else given[1] = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path end
     given.name, given.path, given.d1 = row.name, nil, nil

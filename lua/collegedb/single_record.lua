@@ -56,7 +56,13 @@ end
 
 -- --- reading -----------------------------------------------------------------------------
 
-local function fill(tx, rows)
+-- One that is none, or without end, would be taken apart for ever.
+local function check_weight(name, weight)
+  if type(weight) == "number" and weight > 0 and weight < math.huge then return end
+  errors.raise("CORRUPT", nil, "the directory %s has a shard with the weight %s", name, tostring(weight))
+end
+
+local function fill(tx, rows, of)
   local insert, sequences = {}, {}
   for i, name in ipairs(tables.names) do
     local columns = tables.columns[name]
@@ -70,6 +76,7 @@ local function fill(tx, rows)
       local value = row[LETTERS[k]]
       values[k] = value == nil and core.null or value
     end
+    if name == "homes" then check_weight(of, row.c) end
     tx:run(insert[row.t], values)
     if row.t == 1 then sequences.shards, sequences.schema = row.c, row.d end
   end
@@ -116,7 +123,7 @@ end
 local function load_all(self)
   local rows = ask(self, READ)
   self.mirror:transaction(function(tx)
-    fill(tx, rows)
+    fill(tx, rows, self.store.name)
     self.image = image_of(tx)
   end)
   local identity = counter(self.mirror, "identity")

@@ -14,12 +14,12 @@ static void use_text(lua_State *L, cdb__key *key, const cdb__keyspace *space, co
   cdb__key_text(key, space, text, size);
 }
 
-/* "017", " 17" or "1e2": on a column of numbers SQLite takes it for 17 or 100, so
- * that one row would have several keys. */
+/* "017", " 17", "17\n" or "1e2": on a column of numbers SQLite takes it for 17 or 100,
+ * so that one row would have several keys. */
 static bool is_odd_number(const char *text, size_t size) {
   bool digit = false;
   for (size_t i = 0; i < size; i++) {
-    if (!strchr("0123456789+-.eE \t", text[i])) return false;
+    if (!strchr("0123456789+-.eE \t\n\v\f\r", text[i])) return false;
     digit = digit || (text[i] >= '0' && text[i] <= '9');
   }
   return digit;
@@ -153,9 +153,21 @@ static int decimal(lua_State *L) {
   return 1;
 }
 
+/* core.is_odd_number(text): see above */
+static int odd_number(lua_State *L) {
+  size_t size;
+  const char *text = cdb__lua_check_string(L, 1, "a key", &size);
+  int64_t value;
+  lua_pushboolean(L, !cdb__decimal(text, size, &value) && is_odd_number(text, size));
+  return 1;
+}
+
 void cdb__lua_open_keys(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"key", new_key}, {"key_parts", key_parts}, {"decimal", decimal}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"key", new_key},
+                                       {"key_parts", key_parts},
+                                       {"decimal", decimal},
+                                       {"is_odd_number", odd_number},
+                                       {NULL, NULL}};
   luaL_newmetatable(L, CDB__KEY_CLASS);
   lua_pushcfunction(L, key_tostring);
   lua_setfield(L, -2, "__tostring");

@@ -1,5 +1,4 @@
 /* Reads one SQL text far enough to route it: kind, main table, first end.
- *
  * Three layers: a lexer that cuts tokens where SQLite's does, helpers that see
  * a parenthesised group as one token, and a search for the first real table
  * that follows only FROM clauses, subqueries in them, and CTEs.
@@ -12,7 +11,7 @@
 
 #include <string.h>
 
-enum { MAX_CTES = 16, MAX_DEPTH = 64 };
+enum { MAX_CTES = 64, MAX_DEPTH = 64 };
 
 /* Punctuation that matters is its own type: ( ) , . ; */
 enum { T_END = 0, T_WORD, T_QUOTED, T_OTHER };
@@ -41,6 +40,7 @@ typedef struct {
 typedef struct {
   cte ctes[MAX_CTES];
   int count;
+  bool full; /* there are more: what is not found among them may be one */
   const char *end;
   token table;
 } search;
@@ -82,7 +82,7 @@ static void skip_blank(lexer *lx) {
   for (;;) {
     if (left(lx) && is_space(*lx->at)) lx->at++;
     else if (sees(lx, "--")) skip_past(lx, '\n');
-    else if (sees(lx, "/*")) skip_block_comment(lx);
+    else if (sees(lx, "/*") && left(lx) > 2) skip_block_comment(lx); /* at the end they are two operators */
     else if (sees(lx, "\xEF\xBB\xBF")) lx->at += 3;
     else return;
   }
@@ -160,8 +160,7 @@ static bool is_any(token t, const char *const *words) {
   return *words != NULL;
 }
 
-/* In table position every word is a name: `key` and `replace` are legal ones,
- * and where a reserved word stands there SQLite refuses the text anyway. */
+/* In table position: a reserved word there is refused by SQLite anyway. */
 static bool is_name(token t) { return t.type == T_WORD || t.type == T_QUOTED; }
 
 static bool accept(lexer *lx, const char *word) {
@@ -254,8 +253,7 @@ size_t cdb__sql_name(const char *name, size_t size, char *out, size_t capacity) 
   return length;
 }
 
-/* Reads the list behind WITH. False if it is not one. One CTE too many is
- * forgotten, and then passes for a table of that name. */
+/* Reads the list behind WITH. False if it is not one. */
 static bool read_with(search *s, lexer *lx, int *scope) {
   int first = s->count;
   accept(lx, "RECURSIVE");
@@ -267,7 +265,8 @@ static bool read_with(search *s, lexer *lx, int *scope) {
     accept(lx, "NOT");
     accept(lx, "MATERIALIZED");
     if (!accept_type(lx, '(')) return false;
-    if (s->count < MAX_CTES) {
+    s->full = s->full || s->count == MAX_CTES;
+    if (!s->full) {
       s->ctes[s->count] = (cte){.name = name, .body = lx->at, .outer = *scope};
       *scope = s->count++;
     }
@@ -349,12 +348,12 @@ static bool search_term(search *s, lexer *lx, int scope, int depth) {
     return false;
   }
   cte *c = qualified ? NULL : find_cte(s, name, scope);
-  if (!c) {
+  if (qualified || (!c && !s->full)) {
     s->table = name;
     return true;
   }
   /* One that was entered before is its own recursion here, or has no table. */
-  if (c->entered || depth == MAX_DEPTH) return false;
+  if (!c || c->entered || depth == MAX_DEPTH) return false;
   c->entered = true;
   lexer body = {c->body, s->end};
   return search_select(s, &body, c->scope, depth + 1);
@@ -451,23 +450,24 @@ static void classify(lexer lx, cdb__sql_info *out) {
   out->table_size = table.size;
 }
 
-static bool is_trigger(lexer lx) {
+static bool creates(lexer lx, const char *what) {
   if (accept(&lx, "EXPLAIN") && accept(&lx, "QUERY")) accept(&lx, "PLAN");
   if (!accept(&lx, "CREATE")) return false;
   if (!accept(&lx, "TEMP")) accept(&lx, "TEMPORARY");
-  return accept(&lx, "TRIGGER");
+  return accept(&lx, what);
 }
 
 /* Behind the statement's semicolon, or the end of the text. A trigger ends at
- * `; END ;` and nowhere else, as in sqlite3_complete: the END of a CASE never
- * follows a semicolon, so CASE needs no counting. */
+ * `; END ;` and nowhere else, as in sqlite3_complete: no CASE ends behind a
+ * semicolon. The arguments of a virtual table may hold some. */
 static const char *statement_end(lexer lx) {
   enum { BODY, SEMICOLON, END } state = BODY;
-  bool trigger = is_trigger(lx);
-  for (;;) {
+  bool trigger = creates(lx, "TRIGGER"), module = creates(lx, "VIRTUAL");
+  for (int depth = 0;;) {
     token t = next(&lx);
     if (t.type == T_END) return lx.end;
-    if (t.type == ';' && (!trigger || state == END)) return lx.at;
+    if (module) depth += (t.type == '(') - (t.type == ')');
+    if (t.type == ';' && depth <= 0 && (!trigger || state == END)) return lx.at;
     if (t.type == ';') state = SEMICOLON;
     else state = state == SEMICOLON && is(t, "END") ? END : BODY;
   }

@@ -88,7 +88,7 @@ static void add_part(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *va
 }
 
 void cdb__d1_plain(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values) {
-  add_part(out, sql, values, 0, sql->stop);
+  add_part(out, sql, values, sql->start, sql->stop);
 }
 
 /* --- columns on their way back ------------------------------------------------------------ */
@@ -272,7 +272,7 @@ static void add_columns(cdb__text *out, char *const *columns, int count, int num
 
 void cdb__d1_returning(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *values, char *const *columns,
                        int count, bool numbered) {
-  add_part(out, sql, values, 0, sql->tokens[sql->returning].to);
+  add_part(out, sql, values, sql->start, sql->tokens[sql->returning].to);
   cdb__text_puts(out, " ");
   int depth = 0, number = numbered ? 1 : 0;
   size_t first = sql->returning + 1;
@@ -353,7 +353,7 @@ void cdb__d1_page(cdb__text *out, const cdb__d1_sql *sql, const cdb_value *value
   select_parts parts;
   if (!find_select_parts(sql, &parts)) return;
   const size_t end = parts.where ? sql->tokens[parts.where].from : sql->stop;
-  add_part(out, sql, values, 0, sql->tokens[parts.from].from);
+  add_part(out, sql, values, sql->start, sql->tokens[parts.from].from);
   /* A column of the table's own may have that name. */
   cdb__text_puts(out, ", CASE WHEN EXISTS (SELECT 1 FROM pragma_table_xinfo('");
   for (const char *c = sql->table; *c; c++) cdb__text_add(out, *c == '\'' ? "''" : c, *c == '\'' ? 2 : 1);

@@ -37,12 +37,21 @@ static size_t end_of_comment(const char *sql, size_t size, size_t at) {
 
 static bool begins_comment(const char *sql, size_t size, size_t at) {
   if (at + 1 >= size) return false;
-  return (sql[at] == '-' && sql[at + 1] == '-') || (sql[at] == '/' && sql[at + 1] == '*');
+  return (sql[at] == '-' && sql[at + 1] == '-') || (sql[at] == '/' && sql[at + 1] == '*' && at + 2 < size);
+}
+
+/* A byte-order mark is space wherever a token may start, as in SQLite. */
+static bool begins_mark(const char *sql, size_t size, size_t at) {
+  return size - at >= 3 && memcmp(sql + at, "\xEF\xBB\xBF", 3) == 0;
 }
 
 static size_t skip_space(const char *sql, size_t size, size_t at) {
-  while (at < size && (is_space(sql[at]) || begins_comment(sql, size, at)))
-    at = is_space(sql[at]) ? at + 1 : end_of_comment(sql, size, at);
+  while (at < size) {
+    if (is_space(sql[at])) at++;
+    else if (begins_comment(sql, size, at)) at = end_of_comment(sql, size, at);
+    else if (begins_mark(sql, size, at)) at += 3;
+    else break;
+  }
   return at;
 }
 
@@ -75,7 +84,7 @@ static cdb__d1_token scan(const char *sql, size_t size, size_t at) {
   if (c == '"' || c == '`') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, c), 0};
   if (c == '[') return (cdb__d1_token){CDB__D1_QUOTED, at, end_of_quoted(sql, size, at, ']'), 0};
   if (c == '?') return (cdb__d1_token){CDB__D1_PARAMETER, at, end_while(sql, size, at + 1, is_digit), 0};
-  if ((c == ':' || c == '@' || c == '$') && end_of_parameter(sql, size, at) > at)
+  if (memchr(":@$#", c, 4) && end_of_parameter(sql, size, at) > at)
     return (cdb__d1_token){CDB__D1_PARAMETER, at, end_of_parameter(sql, size, at), 0};
   if (is_name_start(c)) return (cdb__d1_token){CDB__D1_NAME, at, end_while(sql, size, at, is_name), 0};
   if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_while(sql, size, at, is_number), 0};
@@ -92,9 +101,17 @@ bool cdb__d1_is_sign(const cdb__d1_sql *sql, size_t i, char sign) {
   return i < sql->count && sql->tokens[i].kind == CDB__D1_SIGN && sql->sql[sql->tokens[i].from] == sign;
 }
 
+/* What is put around a statement must not meet a semicolon. */
+static size_t skip_semicolons(const char *sql, size_t size) {
+  size_t at = skip_space(sql, size, 0);
+  while (at < size && sql[at] == ';') at = skip_space(sql, size, at + 1);
+  return at;
+}
+
 static int read_tokens(cdb__d1_sql *out, size_t size, cdb__fault *fault) {
   size_t room = 0;
-  for (size_t at = skip_space(out->sql, size, 0); at < size; at = skip_space(out->sql, size, at)) {
+  out->start = skip_semicolons(out->sql, size);
+  for (size_t at = out->start; at < size; at = skip_space(out->sql, size, at)) {
     if (out->count == room) {
       room = room ? 2 * room : 32;
       cdb__d1_token *more = realloc(out->tokens, room * sizeof *more);
@@ -139,6 +156,8 @@ static bool add_parameter(cdb__d1_sql *sql, int number) {
 }
 
 static int number_parameters(cdb__d1_sql *sql, cdb__fault *fault) {
+  /* The arguments of a virtual table are its module's to read. */
+  if (sql->kind == CDB__SQL_SCHEMA && cdb__d1_is_word(sql, 1, "VIRTUAL")) return CDB_OK;
   for (size_t i = 0; i < sql->count; i++) {
     cdb__d1_token *token = &sql->tokens[i];
     const size_t size = token->to - token->from;

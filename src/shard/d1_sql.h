@@ -27,6 +27,7 @@ typedef struct {
   bool reads;      /* SELECT or VALUES, whose columns can be rewritten */
   cdb__d1_token *tokens;
   size_t count;
+  size_t start;     /* where the statement begins, without semicolons and comments */
   size_t stop;      /* where the statement ends, without semicolon and comments */
   size_t returning; /* position of that word's token; 0: none */
   bool all;         /* RETURNING has a `*` */
