@@ -8,6 +8,7 @@
 #   make memcheck        the specs under valgrind
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
+#   make allocation      memory that runs out at every allocation: docs/proof.md (N=20 points of each kind, 0 is all)
 #   make lint format types env bench docs clean
 #   make install uninstall deb                packaging/install.mk
 #
@@ -125,11 +126,12 @@ $(B)/gen/files: FORCE
 	@mkdir -p $(@D)
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
-# Modules that only tests load: a VFS that fails, processes, and a web server that goes wrong.
-spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so
+# Modules that only tests load: a VFS that fails, processes, memory that runs out, and a web server that goes wrong.
+spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/scarcity.so $(B)/spec/fault_server.so
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
+$(B)/spec/scarcity.so: $(B)/obj/spec/support/scarcity.o
 $(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o $(B)/obj/spec/support/fault_upstream.o
 
 $(spec_modules):
@@ -166,6 +168,15 @@ campaign:
 	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/campaign/run $(or $(N),2000) $(or $(SEED),1) $(SPEC)
 
+# N: how many points of each way and scenario; SPEC: only the scenario of this name.
+allocation:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
+	  LD_PRELOAD='$(CURDIR)/$(B)/spec/scarcity.so $(if $(findstring address,$(SANITIZE)),$(shell $(CC) -print-file-name=libasan.so))' \
+	  $(LUA) spec/allocation/run $(or $(N),0) $(or $(SEED),1) $(if $(SPEC),'$(SPEC)')
+
 model:
 	@$(BOOTSTRAP) test
 	@spec/model/check $(MODEL)
@@ -184,7 +195,7 @@ c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench types)
+	luacheck --quiet spec/run spec/campaign/run spec/allocation/run $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
@@ -219,5 +230,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types reference docs clean FORCE
+.PHONY: all demo test memcheck model campaign allocation spec_modules bench env lint format types reference docs clean FORCE
 FORCE:

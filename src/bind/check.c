@@ -159,21 +159,21 @@ static int call_runner(lua_State *L) {
 
 int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
                          cdb__lua_runner run) {
-  cdb__fault fault, ignored;
+  cdb__fault fault;
   watch w = {.db = db, .shard = shard, .expected = call->key};
   protected_call p = {shard, call, run};
   if (strcmp(shard->handle->ops->kind, "sqlite") != 0) return run(L, shard, call);
   lua_pushcfunction(L, call_runner);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);
-  if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
+  if (cdb__begin(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
     cdb__lua_fail_on(L, shard, &fault, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
   if (!shard->handle || shard->closing) return status == LUA_OK ? 1 : lua_error(L);
   cdb__sqlite_watch(shard->handle, NULL, NULL);
   if (status != LUA_OK || w.found) {
-    cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
+    cdb__undo(shard->handle, "collegedb_check");
     if (status != LUA_OK) return lua_error(L);
     cdb__fail(&fault, CDB_USAGE,
               "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
@@ -181,7 +181,7 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
     return cdb__lua_fail_on(L, shard, &fault, call);
   }
   if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
-    cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
+    cdb__undo(shard->handle, "collegedb_check");
     return cdb__lua_fail_on(L, shard, &fault, call);
   }
   return 1;
