@@ -10,6 +10,7 @@
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
 #   make load            32 shards and eight programs, killed and stopped meanwhile: docs/proof.md (SECONDS=600 SEED=1 SINGLE=s02,s03)
 #   make fuzz            libFuzzer on what reads foreign bytes: docs/proof.md (SECONDS=3600 each, TARGET=scanner)
+#   make allocation      memory that runs out at every allocation: docs/proof.md (N=20 points of each kind, 0 is all)
 #   make lint format types env bench docs clean
 #   make install uninstall deb                packaging/install.mk
 #
@@ -127,11 +128,13 @@ $(B)/gen/files: FORCE
 	@mkdir -p $(@D)
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
-# Modules that only tests load: a VFS that fails, processes, and a web server that goes wrong.
-spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so $(B)/spec/verdict.so
+# Modules that only tests load: a VFS that fails, processes, memory that runs out, a web server that goes wrong, and
+# what SQLite says of a statement.
+spec_modules := $(patsubst %,$(B)/spec/%.so,faultvfs forks scarcity fault_server verdict)
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
+$(B)/spec/scarcity.so: $(B)/obj/spec/support/scarcity.o
 $(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o $(B)/obj/spec/support/fault_upstream.o
 
 $(B)/spec/verdict.so: $(addprefix $(B)/obj/,spec/support/verdict_module.o spec/support/verdict.o spec/support/verdict_d1.o \
@@ -200,6 +203,14 @@ build/fuzz/%: build/fuzz/obj/spec/fuzz/%.o build/fuzz/obj/spec/fuzz/script.o bui
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $^ \
 	  -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive $(PKG_LIBS) -ldl
+# N: how many points of each way and scenario; SPEC: only the scenario of this name.
+allocation:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
+	  LD_PRELOAD='$(CURDIR)/$(B)/spec/scarcity.so $(if $(findstring address,$(SANITIZE)),$(shell $(CC) -print-file-name=libasan.so))' \
+	  $(LUA) spec/allocation/run $(or $(N),0) $(or $(SEED),1) $(if $(SPEC),'$(SPEC)')
 
 model:
 	@$(BOOTSTRAP) test
@@ -223,7 +234,7 @@ c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run spec/load/run $(wildcard lua scripts spec examples bench types)
+	luacheck --quiet $(wildcard spec/run spec/*/run) $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
@@ -258,5 +269,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign load spec_modules bench env lint format types reference docs clean fuzz fuzz_build fuzz_programs FORCE
+.PHONY: all demo test memcheck model campaign load spec_modules bench env lint format types reference docs clean fuzz fuzz_build fuzz_programs allocation FORCE
 FORCE:

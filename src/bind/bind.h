@@ -260,6 +260,8 @@ cdb__stmt *cdb__lua_begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb_
  * NULL. */
 int cdb__lua_fail_on(lua_State *L, const cdb__lua_shard *shard, const cdb__fault *fault,
                      const cdb__lua_call *call);
+/* Takes back what errors have left running on the shard; cdb__lua_begin does so by itself. */
+void cdb__lua_recover_unwound(cdb__lua_shard *shard, uintptr_t frame);
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
 /* Ends it if an error has left it running. It may be gone. */
 void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt);

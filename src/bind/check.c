@@ -157,14 +157,6 @@ static int call_runner(lua_State *L) {
   return p->run(L, p->shard, &call);
 }
 
-/* SQLite may have rolled back all by itself, and be in a transaction all the same when that was at the end. */
-static void undo(cdb__lua_shard *shard) {
-  cdb__fault ignored;
-  cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
-  if (shard->tx_depth == 0 && shard->handle->ops->in_transaction(shard->handle))
-    cdb__exec(shard->handle, "ROLLBACK", &ignored);
-}
-
 static bool is_moved(lua_State *L) {
   if (!lua_istable(L, -1)) return false;
   lua_getfield(L, -1, "code");
@@ -183,14 +175,14 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
   lua_pushcfunction(L, call_runner);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);
-  if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
+  if (cdb__begin(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
     cdb__lua_fail_on(L, shard, &fault, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
   if (!shard->handle || shard->closing) return status == LUA_OK ? 1 : lua_error(L);
   cdb__sqlite_watch(shard->handle, NULL, NULL);
   if (status != LUA_OK || w.found) {
-    undo(shard);
+    cdb__undo(shard->handle, "collegedb_check");
     if (status != LUA_OK && call->key_arg && is_moved(L) &&
         cdb__lua_follow(L, shard, call, cdb__lua_method_of(run), true))
       return 1;
@@ -201,7 +193,7 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
     return cdb__lua_fail_on(L, shard, &fault, call);
   }
   if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
-    undo(shard);
+    cdb__undo(shard->handle, "collegedb_check");
     return cdb__lua_fail_on(L, shard, &fault, call);
   }
   return 1;

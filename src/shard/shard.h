@@ -15,6 +15,7 @@
 typedef struct cdb__shard cdb__shard;
 typedef struct cdb__stmt cdb__stmt;
 
+enum { CDB__LOST = -1 }; /* the type of a value that there was no memory for: the next step fails */
 enum { CDB__DONE = 0, CDB__ROW = 1 }; /* what step returns beside negative codes */
 
 /* What a statement's rows are for, of shards that are far away. */
@@ -34,12 +35,18 @@ typedef struct {
   int (*exec)(cdb__shard *shard, const char *script, cdb__fault *fault);
   int (*size)(cdb__shard *shard, int64_t *bytes, cdb__fault *fault);
   bool (*in_transaction)(cdb__shard *shard);
+  /* Begins a transaction or savepoint by this statement, such that `undo` will need no memory for the whole.
+   * Both are NULL where there are no transactions. */
+  int (*begin)(cdb__shard *shard, const char *sql, cdb__fault *fault);
+  /* Undoes what was done since the savepoint, and ends that; the whole transaction where NULL is given, or
+   * where there is no memory for less. What can not be undone now is before the next statement. */
+  void (*undo)(cdb__shard *shard, const char *savepoint);
   /* A number that differs when anybody may have written since the statement
    * before the last one; 0 when the backend can not tell. Costs no I/O. */
   uint64_t (*stamp)(cdb__shard *shard);
   /* True when the file is not the one any more that its path names; NULL where there is no file. */
   bool (*moved)(cdb__shard *shard);
-  /* Name of a column's collation; NULL when the backend can not tell. */
+  /* Name of a column's collation; NULL when memory is short. A backend that can not tell has no function. */
   const char *(*collation)(cdb__shard *shard, const char *table, const char *column);
   void (*close)(cdb__shard *shard);
   /* For shards that are far away: asks for the answers of bound statements of several shards together, so
@@ -132,6 +139,12 @@ static inline int cdb__step(cdb__stmt *stmt, cdb__fault *fault) {
 }
 static inline int cdb__reset(cdb__stmt *stmt, cdb__fault *fault) {
   return stmt->shard->ops->reset(stmt, fault);
+}
+static inline int cdb__begin(cdb__shard *shard, const char *sql, cdb__fault *fault) {
+  return (shard->ops->begin ? shard->ops->begin : shard->ops->exec)(shard, sql, fault);
+}
+static inline void cdb__undo(cdb__shard *shard, const char *savepoint) {
+  if (shard->ops->undo) shard->ops->undo(shard, savepoint);
 }
 static inline int cdb__exec(cdb__shard *shard, const char *script, cdb__fault *fault) {
   return shard->ops->exec(shard, script, fault);

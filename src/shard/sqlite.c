@@ -14,6 +14,7 @@
 typedef struct {
   cdb__shard base;
   sqlite3 *db;
+  sqlite3_stmt *undo; /* "ROLLBACK", made before a transaction begins, or NULL */
   cdb__sqlite_watcher watcher;
   void *watcher_context;
   char *path;
@@ -31,6 +32,7 @@ static sqlite_stmt *stmt_of(cdb__stmt *stmt) { return (sqlite_stmt *)stmt; }
 /* --- failures ------------------------------------------------------------ */
 
 static int code_of(int sqlite_code) {
+  if (sqlite_code == SQLITE_IOERR_NOMEM) return CDB_NOMEM;
   switch (sqlite_code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return CDB_BUSY;
@@ -165,7 +167,12 @@ static void stmt_value(cdb__stmt *base, int column, cdb_value *out) {
     default: out->type = CDB_NULL; return;
   }
   out->size = (size_t)sqlite3_value_bytes(value);
-  if (!out->data) { /* an empty blob, or no memory to convert a text */
+  if (!out->data) { /* an empty blob, or no memory to make the value */
+    if (out->type == CDB_TEXT || out->size) {
+      out->type = CDB__LOST;
+      sqlite3_column_type(stmt_of(base)->handle,
+                          column); /* makes the statement fail, not the connection's next */
+    }
     out->data = "";
     out->size = 0;
   }
@@ -236,38 +243,92 @@ static bool shard_moved(cdb__shard *base) {
 
 static const char *shard_collation(cdb__shard *base, const char *table, const char *column) {
   const char *name = "BINARY";
-  sqlite3_table_column_metadata(shard_of(base)->db, "main", table, column, NULL, &name, NULL, NULL, NULL);
-  return name;
+  sqlite3 *db = shard_of(base)->db;
+  const int rc = sqlite3_table_column_metadata(db, "main", table, column, NULL, &name, NULL, NULL, NULL);
+  return rc == SQLITE_NOMEM ? NULL : name;
 }
 
 static void shard_close(cdb__shard *base) {
   sqlite_shard *shard = shard_of(base);
   cdb__shard_forget_statements(base);
+  sqlite3_finalize(shard->undo);
   sqlite3_close_v2(shard->db);
   free(shard->path);
   free(shard);
 }
 
-static const cdb__shard_ops sqlite_ops = {
-    .kind = "sqlite",
-    .prepare = stmt_prepare,
-    .exec = shard_exec,
-    .size = shard_size,
-    .in_transaction = shard_in_transaction,
-    .stamp = shard_stamp,
-    .moved = shard_moved,
-    .collation = shard_collation,
-    .close = shard_close,
-    .bind = stmt_bind,
-    .step = stmt_step,
-    .reset = stmt_reset,
-    .column_name = stmt_column_name,
-    .value = stmt_value,
-    .parameter_name = stmt_parameter_name,
-    .changes = stmt_changes,
-    .last_row_id = stmt_last_row_id,
-    .finalize = stmt_finalize,
-};
+/* --- transactions -------------------------------------------------------- */
+
+static int shard_begin(cdb__shard *base, const char *sql, cdb__fault *fault) {
+  sqlite_shard *shard = shard_of(base);
+  if (shard->undo) return shard_exec(base, sql, fault);
+  const int rc = sqlite3_prepare_v3(shard->db, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &shard->undo, NULL);
+  return rc == SQLITE_OK ? shard_exec(base, sql, fault) : fail(shard, rc, fault);
+}
+
+static const cdb__shard_ops sqlite_ops, stuck_ops;
+
+static void shard_undo(cdb__shard *base, const char *savepoint) {
+  sqlite_shard *shard = shard_of(base);
+  cdb__fault ignored;
+  char sql[128];
+  snprintf(sql, sizeof sql, "ROLLBACK TO %s; RELEASE %s", savepoint, savepoint);
+  if (sqlite3_get_autocommit(shard->db)) return;
+  if (savepoint && shard_exec(base, sql, &ignored) == CDB_OK) return;
+  if (shard->undo) sqlite3_step(shard->undo);
+  sqlite3_finalize(shard->undo); /* a schema that was rolled back makes it useless */
+  shard->undo = NULL;
+  if (!sqlite3_get_autocommit(shard->db)) shard_exec(base, "ROLLBACK", &ignored);
+  base->ops = sqlite3_get_autocommit(shard->db) ? &sqlite_ops : &stuck_ops;
+}
+
+/* A transaction that was to be undone is still there, because memory is short: it goes before anything else
+ * is done. */
+static int leave(cdb__shard *base, cdb__fault *fault) {
+  shard_undo(base, NULL);
+  if (sqlite3_get_autocommit(shard_of(base)->db)) return CDB_OK;
+  return cdb__fail(fault, CDB_NOMEM, "no memory to undo what was done before");
+}
+
+static int stuck_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
+  const int code = leave(base, fault);
+  return code == CDB_OK ? stmt_prepare(base, sql, size, out, fault) : code;
+}
+
+static int stuck_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
+  const int code = leave(base, fault);
+  return code == CDB_OK ? shard_exec(base, script, fault) : code;
+}
+
+static int stuck_begin(cdb__shard *base, const char *sql, cdb__fault *fault) {
+  const int code = leave(base, fault);
+  return code == CDB_OK ? shard_begin(base, sql, fault) : code;
+}
+
+static int stuck_step(cdb__stmt *stmt, cdb__fault *fault) {
+  const int code = leave(stmt->shard, fault);
+  return code == CDB_OK ? stmt_step(stmt, fault) : code;
+}
+
+static bool stuck_in_transaction(cdb__shard *base) {
+  (void)base;
+  return false;
+}
+
+#define OPS(which_prepare, which_exec, which_in_transaction, which_begin, which_step)                       \
+  {                                                                                                         \
+    .kind = "sqlite", .prepare = which_prepare, .exec = which_exec, .size = shard_size,                     \
+    .in_transaction = which_in_transaction, .begin = which_begin, .undo = shard_undo, .stamp = shard_stamp, \
+    .moved = shard_moved, .collation = shard_collation, .close = shard_close, .bind = stmt_bind,            \
+    .step = which_step, .reset = stmt_reset, .column_name = stmt_column_name, .value = stmt_value,          \
+    .parameter_name = stmt_parameter_name, .changes = stmt_changes, .last_row_id = stmt_last_row_id,        \
+    .finalize = stmt_finalize                                                                               \
+  }
+
+static const cdb__shard_ops sqlite_ops =
+    OPS(stmt_prepare, shard_exec, shard_in_transaction, shard_begin, stmt_step);
+static const cdb__shard_ops stuck_ops =
+    OPS(stuck_prepare, stuck_exec, stuck_in_transaction, stuck_begin, stuck_step);
 
 /* "./" in front keeps a path that begins with "file:" from being read as a URI. */
 static char *plain_path(const char *path) {
