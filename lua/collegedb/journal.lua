@@ -6,8 +6,8 @@
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local json = require "collegedb.json"
-local json_reader = require "collegedb.json_reader"
 local patience = require "collegedb.patience"
+local record_check = require "collegedb.record_check"
 
 local journal = {}
 
@@ -39,7 +39,8 @@ function Job:read()
     WHERE workflow = ? AND subject = ?]], { self.workflow, self.subject })
   if not row then return nil end
   self.id = row.id
-  return { signature = row.signature, step = row.step, state = json_reader.decode(row.state) }
+  return { signature = row.signature, step = row.step,
+    state = record_check.decoded(self.directory, "_collegedb_jobs", row.state) }
 end
 
 -- Many that write the directory at once may keep one of them out for longer than SQLite waits.

@@ -3,7 +3,7 @@
 local config = require "collegedb.config"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
-local json_reader = require "collegedb.json_reader"
+local record_check = require "collegedb.record_check"
 local stats = require "collegedb.stats"
 
 local shards = {}
@@ -111,8 +111,11 @@ function shards.added(dir)
   local list = {}
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
       .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
-    local given = json_reader.decode(row.settings)
-    if given.d1 ~= nil then given[1] = require("collegedb.d1").described(given.d1)
+    local given = record_check.decoded(dir, "_collegedb_shards", row.settings)
+    if type(given.d1 or given.path) ~= (given.d1 and "table" or "string") then
+      record_check.damaged(dir, "_collegedb_shards")
+    end
+    if given.d1 then given[1] = require("collegedb.d1").described(given.d1)
     else given[1] = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path end
     given.name, given.path, given.d1 = row.name, nil, nil
     list[#list + 1] = config.shard(given)
