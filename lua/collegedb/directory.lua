@@ -141,7 +141,7 @@ function directory.open(path, secret, options)
   local done, err = pcall(function()
     if not memory then
       self.lock_path = core.real_path(path) .. "-users"
-      self.lock = core.filelock(self.lock_path)
+      self.lock = core.filelock(self.lock_path, path)
     end
     prepare(self)
     settings.check_secret(self)

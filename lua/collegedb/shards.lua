@@ -72,7 +72,7 @@ end
 
 local function is_empty(shard) return stats.is_empty(shard.inner) end
 
---- Opens a shard, and makes its file if there is none.
+--- Opens a shard, and makes its file if there is none and the config names it.
 ---@param state table of lua/collegedb/state.lua
 ---@param shard table of a normalized config
 function shards.open(state, shard)
@@ -81,7 +81,7 @@ function shards.open(state, shard)
     name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
     busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
     mmap_size = shard.mmap_size, cache_size = shard.cache_size, d1_limits = shard.limits == "d1",
-    single = shard.value.single,
+    single = shard.value.single, must_exist = shard.is_added and 1 or nil,
   })
   shard.inner, shard.is_empty, shard.single = core.inner(shard.handle), is_empty, core.is_single(shard.handle)
   if shards.is_file(shard.value.path) then shard.real_path = core.real_path(shard.value.path) end
@@ -118,7 +118,9 @@ function shards.added(dir)
     if given.d1 then given[1] = require("collegedb.d1").described(given.d1)
     else given[1] = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path end
     given.name, given.path, given.d1 = row.name, nil, nil
-    list[#list + 1] = config.shard(given)
+    local shard = config.shard(given)
+    shard.is_added = true -- its file was made by who added it: no directory has others make files
+    list[#list + 1] = shard
   end
   return list
 end
