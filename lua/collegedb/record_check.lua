@@ -45,8 +45,8 @@ local WRONG <const> = statement()
 ---@param dir table the directory
 ---@param table_name string
 function record_check.damaged(dir, table_name)
-  errors.raise("CORRUPT", nil, "the directory %s is damaged: its table %s has what CollegeDB never writes; put the file "
-    .. "back from a backup (docs/backup.md)", dir.path, table_name)
+  errors.raise("CORRUPT", nil, "the directory %s is damaged: its table %s has what CollegeDB never writes; put the "
+    .. "file back from a backup (docs/backup.md)", dir.path, table_name)
 end
 
 --- Raises CORRUPT when the record is not as it is written.
