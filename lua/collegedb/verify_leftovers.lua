@@ -42,7 +42,7 @@ local function own_rows(shard, states)
       last = page[#page]
     end
     at = at + 1
-    return page[at]
+    return fence.own_checked(page[at])
   end
 end
 

@@ -48,6 +48,7 @@ static int code_of(int sqlite_code) {
     case SQLITE_IOERR:
     case SQLITE_PROTOCOL:
     case SQLITE_PERM: return CDB_UNAVAILABLE;
+    case SQLITE_AUTH: /* of may_run */
     case SQLITE_RANGE: return CDB_USAGE;
     default: return CDB_SQL;
   }
@@ -60,6 +61,10 @@ static int fail(const sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
                      strcmp(message, "collegedb:moved") == 0;
   const int code = moved ? CDB_MOVED : code_of(sqlite_code);
   if (moved) cdb__fail(fault, code, "the key was moved to another shard, or is on its way");
+  else if ((sqlite_code & 0xff) == SQLITE_AUTH)
+    cdb__fail(fault, code,
+              "ATTACH, DETACH, VACUUM INTO and PRAGMA temp_store_directory are not allowed on a shard: "
+              "a statement reaches no file but its shard's");
   else if (code == CDB_UNAVAILABLE || code == CDB_CORRUPT || code == CDB_READONLY)
     cdb__fail(fault, code, "%s: %s", shard->path, message);
   else if (code == CDB_BUSY) cdb__fail(fault, code, "%s (another connection holds it)", message);
@@ -368,13 +373,32 @@ static void set_d1_limits(sqlite3 *db) {
     sqlite3_limit(db, limits[i].limit, limits[i].value);
 }
 
+/* No statement reaches another file, however it is written. VACUUM attaches a file without a name. */
+static int may_run(void *context, int action, const char *first, const char *second, const char *schema,
+                   const char *trigger) {
+  (void)context, (void)second, (void)schema, (void)trigger;
+  switch (action) {
+    case SQLITE_ATTACH: return first && !*first ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_DETACH: return SQLITE_DENY;
+    case SQLITE_PRAGMA: return sqlite3_stricmp(first, "temp_store_directory") == 0 ? SQLITE_DENY : SQLITE_OK;
+    default: return SQLITE_OK;
+  }
+}
+
+/* A file may come from elsewhere, and so may a part of a statement. */
+static void harden(sqlite3 *db) {
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL); /* it takes an address from SQL */
+  sqlite3_set_authorizer(db, may_run, NULL);
+}
+
 static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new,
                      cdb__fault *fault) {
   sqlite3 *db = shard->db;
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, options->busy_timeout_ms);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+  harden(db);
   int64_t ignored;
   int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
   const char *mode = options->read_only      ? NULL
