@@ -25,6 +25,11 @@ enum {
   CDB__WANT_PAGES /* one after the other, without an end that was known before */
 };
 
+/* A committed state of a file; see `version` below. */
+typedef struct {
+  uint64_t words[6];
+} cdb__version;
+
 typedef struct {
   const char *kind; /* "sqlite", "d1" */
 
@@ -37,6 +42,9 @@ typedef struct {
   /* A number that differs when anybody may have written since the statement
    * before the last one; 0 when the backend can not tell. Costs no I/O. */
   uint64_t (*stamp)(cdb__shard *shard);
+  /* What differs when anybody has written, also through this connection; false where that can not be told, or
+   * inside a transaction. Costs no I/O and no lock; NULL where there is no file. */
+  bool (*version)(cdb__shard *shard, cdb__version *out);
   /* True when the file is not the one any more that its path names; NULL where there is no file. */
   bool (*moved)(cdb__shard *shard);
   /* Name of a column's collation; NULL when the backend can not tell. */

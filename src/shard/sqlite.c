@@ -5,15 +5,19 @@
 #include "shard/sqlite.h"
 #include "core/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { WAL_INDEX_REGION = 32768, WAL_INDEX_FORMAT = 3007000 }; /* as SQLite maps it, and what it is then */
+
 typedef struct {
   cdb__shard base;
   sqlite3 *db;
+  enum { JOURNAL_UNKNOWN, JOURNAL_WAL, JOURNAL_OTHER } journal;
   cdb__sqlite_watcher watcher;
   void *watcher_context;
   char *path;
@@ -228,6 +232,45 @@ static uint64_t shard_stamp(cdb__shard *base) {
   return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
 }
 
+static bool is_wal(sqlite_shard *shard) {
+  sqlite3_stmt *handle = NULL;
+  bool wal = sqlite3_prepare_v2(shard->db, "PRAGMA journal_mode", -1, &handle, NULL) == SQLITE_OK &&
+             sqlite3_step(handle) == SQLITE_ROW &&
+             strcmp((const char *)sqlite3_column_text(handle, 0), "wal") == 0;
+  sqlite3_finalize(handle);
+  return wal;
+}
+
+/* Memory that all who have the file open share, and that begins with two copies of the WAL index's header.
+ * Every commit ends with writing that header, and every read transaction begins with comparing it
+ * (https://www.sqlite.org/walformat.html#the_wal_index_header). Nobody can leave WAL mode while we are here.
+ */
+static const volatile uint64_t *wal_index(sqlite_shard *shard) {
+  sqlite3_file *file = NULL;
+  volatile void *index = NULL;
+  if (shard->journal == JOURNAL_UNKNOWN) shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
+  if (shard->journal != JOURNAL_WAL) return NULL;
+  if (sqlite3_file_control(shard->db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return NULL;
+  if (!file || !file->pMethods || file->pMethods->iVersion < 2) return NULL;
+  return file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index : NULL;
+}
+
+static bool shard_version(cdb__shard *base, cdb__version *out) {
+  enum { WORDS = sizeof out->words / sizeof *out->words };
+  sqlite_shard *shard = shard_of(base);
+  /* A transaction reads its own state, which is not that of the header. */
+  if (sqlite3_txn_state(shard->db, NULL) != SQLITE_TXN_NONE) return false;
+  const volatile uint64_t *index = wal_index(shard);
+  if (!index) return false;
+  bool same = true;
+  for (int i = 0; i < WORDS; i++) out->words[i] = index[i];
+  atomic_thread_fence(memory_order_seq_cst);
+  for (int i = 0; i < WORDS; i++) same = same && out->words[i] == index[WORDS + i];
+  uint32_t format;
+  memcpy(&format, out->words, sizeof format);
+  return same && format == WAL_INDEX_FORMAT; /* not the same: it is being written */
+}
+
 static bool shard_moved(cdb__shard *base) {
   int moved = 0;
   sqlite3_file_control(shard_of(base)->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
@@ -255,6 +298,7 @@ static const cdb__shard_ops sqlite_ops = {
     .size = shard_size,
     .in_transaction = shard_in_transaction,
     .stamp = shard_stamp,
+    .version = shard_version,
     .moved = shard_moved,
     .collation = shard_collation,
     .close = shard_close,
