@@ -96,6 +96,7 @@ static int next_row(lua_State *L) {
     return cdb__lua_fail(L, CDB_CLOSED,
                          "the database was closed, or the transaction ended, inside a loop over %s",
                          cursor->shard->name);
+  static const cdb__lua_call no_key = {0};
   cdb__fault fault, ignored;
   cdb__lua_shard *shard = cursor->shard;
   const uintptr_t outer = shard->stepping > CDB__FRAME ? shard->stepping : 0;
@@ -103,7 +104,7 @@ static int next_row(lua_State *L) {
   const int code = cdb__step(cursor->stmt, &fault);
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, cursor->stmt);
-    cdb__lua_push_row(L, cursor->stmt, -2);
+    cdb__lua_push_row(L, cursor->stmt, -2, &no_key);
   }
   shard->stepping = outer;
   cdb__lua_settle_shard(shard, CDB__FRAME);

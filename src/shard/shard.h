@@ -96,6 +96,7 @@ struct cdb__stmt {
   uint64_t hash;
   bool taken;
   bool readonly;
+  uint64_t id;         /* the host's for the text of a statement that is checked, or 0 */
   bool checked;        /* the host looked at the text and allows it */
   bool alters;         /* it changes the schema, as the host saw */
   int prepared_before; /* `prepared` when the statement was given back last */
@@ -123,6 +124,16 @@ uint64_t cdb__sql_hash(const char *sql, size_t size);
 /* A statement for the text: from the cache, else prepared. */
 int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
                    cdb__fault *fault);
+void cdb__stmt_touch(cdb__stmt *stmt); /* it was used last */
+/* The same by the host's id for the text, without comparing texts; NULL: cdb__stmt_take tells. */
+static inline cdb__stmt *cdb__stmt_retake(cdb__shard *shard, uint64_t hash, uint64_t id) {
+  cdb__stmt *stmt = shard->buckets[hash % CDB__STATEMENT_BUCKETS];
+  if (!stmt || stmt->id != id || stmt->taken) return NULL;
+  shard->idle--;
+  if (stmt != shard->newest) cdb__stmt_touch(stmt);
+  stmt->taken = true;
+  return stmt;
+}
 /* Instead of giving it back: finalizes a statement that was taken. */
 void cdb__stmt_drop(cdb__stmt *stmt);
 /* Finalizes the statement that was not used for the longest time. */
