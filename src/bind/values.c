@@ -129,7 +129,8 @@ static int bind_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault)
 }
 
 /* Walks the table once: each key must be a position, and all positions be there. */
-static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
+static __attribute__((noinline)) int bind_positions(lua_State *L, int arg, cdb__stmt *stmt,
+                                                    cdb__fault *fault) {
   const int count = stmt->parameters;
   int seen = 0;
   for (lua_pushnil(L); lua_next(L, arg); seen++) {
@@ -154,7 +155,7 @@ static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fa
 
 /* The usual table: as many fields as parameters, with values at 1, 2, …. Whatever else it is, or wrong with
  * it, is left to bind_positions. */
-static inline bool bind_array(lua_State *L, int arg, cdb__stmt *stmt) {
+static __attribute__((always_inline)) inline bool bind_array(lua_State *L, int arg, cdb__stmt *stmt) {
   int (*const bind)(cdb__stmt *, int, const cdb_value *, cdb__fault *) = stmt->shard->ops->bind;
   const int count = stmt->parameters;
   cdb__fault ignored;

@@ -18,6 +18,7 @@ typedef struct {
   cdb__shard base;
   sqlite3 *db;
   enum { JOURNAL_UNKNOWN, JOURNAL_WAL, JOURNAL_OTHER } journal;
+  sqlite3_file *file; /* once it was asked for, where the journal is a WAL */
   cdb__sqlite_watcher watcher;
   void *watcher_context;
   char *path;
@@ -241,18 +242,25 @@ static bool is_wal(sqlite_shard *shard) {
   return wal;
 }
 
+static sqlite3_file *file_with_index(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return NULL;
+  return file->pMethods && file->pMethods->iVersion >= 2 ? file : NULL;
+}
+
 /* Memory that all who have the file open share, and that begins with two copies of the WAL index's header.
  * Every commit ends with writing that header, and every read transaction begins with comparing it
  * (https://www.sqlite.org/walformat.html#the_wal_index_header). Nobody can leave WAL mode while we are here.
  */
 static const volatile uint64_t *wal_index(sqlite_shard *shard) {
-  sqlite3_file *file = NULL;
   volatile void *index = NULL;
-  if (shard->journal == JOURNAL_UNKNOWN) shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
-  if (shard->journal != JOURNAL_WAL) return NULL;
-  if (sqlite3_file_control(shard->db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK) return NULL;
-  if (!file || !file->pMethods || file->pMethods->iVersion < 2) return NULL;
-  return file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index : NULL;
+  if (shard->journal == JOURNAL_UNKNOWN) {
+    shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
+    if (shard->journal == JOURNAL_WAL) shard->file = file_with_index(shard->db);
+  }
+  if (!shard->file) return NULL;
+  return shard->file->pMethods->xShmMap(shard->file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index
+                                                                                                  : NULL;
 }
 
 static bool shard_version(cdb__shard *base, cdb__version *out) {
