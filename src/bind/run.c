@@ -281,8 +281,8 @@ static void push_copy(lua_State *L, int array, int count) {
   }
 }
 
-int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
-                        int64_t start) {
+__attribute__((always_inline)) static inline int
+finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt, int64_t start) {
   cdb__fault fault;
   stmt->wanted = CDB__WANT_RESULT;
   if (push_rows(L, stmt, call, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "run");
@@ -313,5 +313,10 @@ int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call
 
 int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   const int64_t start = cdb__clock_ticks();
-  return cdb__lua_finish_run(L, shard, call, begin(L, shard, call, CDB__FRAME), start);
+  return finish_run(L, shard, call, begin(L, shard, call, CDB__FRAME), start);
+}
+
+int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
+                        int64_t start) {
+  return finish_run(L, shard, call, stmt, start);
 }

@@ -87,22 +87,17 @@ static bool looked_lately(const cdb__directory *directory) {
   return directory->looked && cdb__clock_ticks() - directory->looked < SECOND;
 }
 
-static bool version_of(cdb__shard *shard, cdb__version *out) {
-  return shard->ops->version && shard->ops->version(shard, out);
-}
-
 bool cdb__directory_is_empty(const cdb__directory *directory) {
-  cdb__version now;
-  return directory->empty && looked_lately(directory) && version_of(directory->shard, &now) &&
-         memcmp(&now, &directory->empty_at, sizeof now) == 0;
+  const cdb__shard *shard = directory->shard;
+  return directory->empty && looked_lately(directory) && shard->ops->is_still(shard, &directory->empty_at);
 }
 
 static int look_up_in_epoch(cdb__directory *directory, const cdb_value *digest, cdb__entry *out,
                             cdb__fault *fault) {
   cdb__shard *shard = directory->shard;
   int64_t columns[CDB__COLUMNS] = {-1, -1, -1, -1};
-  cdb__version before, after;
-  const bool told = version_of(shard, &before);
+  cdb__version before;
+  const bool told = shard->ops->version && shard->ops->version(shard, &before);
   directory->stamp = 0;
   directory->empty = false;
   const int found = cdb__directory_run(shard, LOOKUP_IN_EPOCH, digest, 1, columns, fault);
@@ -111,8 +106,7 @@ static int look_up_in_epoch(cdb__directory *directory, const cdb_value *digest, 
   directory->epoch = columns[2];
   directory->stamp = shard->ops->stamp(shard);
   /* The same version before and after: it is the one that the statement has read. */
-  directory->empty =
-      told && columns[3] == 0 && version_of(shard, &after) && memcmp(&before, &after, sizeof after) == 0;
+  directory->empty = told && columns[3] == 0 && shard->ops->is_still(shard, &before);
   if (directory->empty) directory->empty_at = before;
   *out = (cdb__entry){columns[0], columns[1]};
   return columns[0] >= 0;

@@ -26,8 +26,9 @@ enum {
 };
 
 /* A committed state of a file; see `version` below. */
+enum { CDB__VERSION_WORDS = 6 };
 typedef struct {
-  uint64_t words[6];
+  uint64_t words[CDB__VERSION_WORDS];
 } cdb__version;
 
 typedef struct {
@@ -43,8 +44,10 @@ typedef struct {
    * before the last one; 0 when the backend can not tell. Costs no I/O. */
   uint64_t (*stamp)(cdb__shard *shard);
   /* What differs when anybody has written, also through this connection; false where that can not be told, or
-   * inside a transaction. Costs no I/O and no lock; NULL where there is no file. */
+   * inside a transaction, which may read an older state. NULL where there is no file. */
   bool (*version)(cdb__shard *shard, cdb__version *out);
+  /* Nobody has written since such a version was told. Costs no I/O and no lock; false says nothing. */
+  bool (*is_still)(const cdb__shard *shard, const cdb__version *version);
   /* True when the file is not the one any more that its path names; NULL where there is no file. */
   bool (*moved)(cdb__shard *shard);
   /* Name of a column's collation; NULL when the backend can not tell. */

@@ -18,7 +18,7 @@ typedef struct {
   cdb__shard base;
   sqlite3 *db;
   enum { JOURNAL_UNKNOWN, JOURNAL_WAL, JOURNAL_OTHER } journal;
-  sqlite3_file *file; /* once it was asked for, where the journal is a WAL */
+  const volatile uint64_t *wal_index; /* once it was asked for, where the journal is a WAL */
   cdb__sqlite_watcher watcher;
   void *watcher_context;
   char *path;
@@ -203,6 +203,8 @@ static void stmt_finalize(cdb__stmt *base) {
 
 static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
   sqlite_shard *shard = shard_of(base);
+  shard->journal = JOURNAL_UNKNOWN; /* a script may change it */
+  shard->wal_index = NULL;
   const int rc = sqlite3_exec(shard->db, script, NULL, NULL, NULL);
   return rc == SQLITE_OK ? CDB_OK : fail(shard, rc, fault);
 }
@@ -242,41 +244,41 @@ static bool is_wal(sqlite_shard *shard) {
   return wal;
 }
 
-static sqlite3_file *file_with_index(sqlite3 *db) {
-  sqlite3_file *file = NULL;
-  if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return NULL;
-  return file->pMethods && file->pMethods->iVersion >= 2 ? file : NULL;
-}
-
 /* Memory that all who have the file open share, and that begins with two copies of the WAL index's header.
  * Every commit ends with writing that header, and every read transaction begins with comparing it
- * (https://www.sqlite.org/walformat.html#the_wal_index_header). Nobody can leave WAL mode while we are here.
- */
-static const volatile uint64_t *wal_index(sqlite_shard *shard) {
+ * (https://www.sqlite.org/walformat.html#the_wal_index_header). It stays where it is until this connection
+ * leaves WAL mode, which nobody else can make it do, or is closed. */
+static const volatile uint64_t *wal_index_of(sqlite3 *db) {
+  sqlite3_file *file = NULL;
   volatile void *index = NULL;
-  if (shard->journal == JOURNAL_UNKNOWN) {
-    shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
-    if (shard->journal == JOURNAL_WAL) shard->file = file_with_index(shard->db);
-  }
-  if (!shard->file) return NULL;
-  return shard->file->pMethods->xShmMap(shard->file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index
-                                                                                                  : NULL;
+  if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return NULL;
+  if (!file->pMethods || file->pMethods->iVersion < 2) return NULL;
+  return file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index : NULL;
+}
+
+static bool shard_is_still(const cdb__shard *base, const cdb__version *version) {
+  const sqlite_shard *shard = (const sqlite_shard *)base;
+  const volatile uint64_t *index = shard->wal_index;
+  /* What a transaction has written is not in the header before its end. */
+  if (!index || !sqlite3_get_autocommit(shard->db)) return false;
+  uint64_t differs = 0;
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) differs |= version->words[i] ^ index[i];
+  atomic_thread_fence(memory_order_seq_cst);
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) differs |= version->words[i] ^ index[CDB__VERSION_WORDS + i];
+  return !differs; /* while it is being written, the two copies differ */
 }
 
 static bool shard_version(cdb__shard *base, cdb__version *out) {
-  enum { WORDS = sizeof out->words / sizeof *out->words };
   sqlite_shard *shard = shard_of(base);
-  /* A transaction reads its own state, which is not that of the header. */
-  if (sqlite3_txn_state(shard->db, NULL) != SQLITE_TXN_NONE) return false;
-  const volatile uint64_t *index = wal_index(shard);
-  if (!index) return false;
-  bool same = true;
-  for (int i = 0; i < WORDS; i++) out->words[i] = index[i];
-  atomic_thread_fence(memory_order_seq_cst);
-  for (int i = 0; i < WORDS; i++) same = same && out->words[i] == index[WORDS + i];
+  if (shard->journal == JOURNAL_UNKNOWN) {
+    shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
+    if (shard->journal == JOURNAL_WAL) shard->wal_index = wal_index_of(shard->db);
+  }
+  if (!shard->wal_index || sqlite3_txn_state(shard->db, NULL) != SQLITE_TXN_NONE) return false;
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) out->words[i] = shard->wal_index[i];
   uint32_t format;
   memcpy(&format, out->words, sizeof format);
-  return same && format == WAL_INDEX_FORMAT; /* not the same: it is being written */
+  return format == WAL_INDEX_FORMAT && shard_is_still(base, out);
 }
 
 static bool shard_moved(cdb__shard *base) {
@@ -307,6 +309,7 @@ static const cdb__shard_ops sqlite_ops = {
     .in_transaction = shard_in_transaction,
     .stamp = shard_stamp,
     .version = shard_version,
+    .is_still = shard_is_still,
     .moved = shard_moved,
     .collation = shard_collation,
     .close = shard_close,
