@@ -103,6 +103,7 @@ typedef struct cdb__lua_plan {
   struct cdb__lua_plan *next;
   uint64_t hash;
   size_t size;
+  uint64_t id; /* a random number: no other text has it */
   cdb__sql_kind kind;
   char table[256];     /* main table, unquoted; "" if none */
   unsigned catalog;    /* the catalog version that the fields below are of */
@@ -214,8 +215,10 @@ static inline void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
   if (stmt->host && stmt->host_prepared == stmt->prepared) lua_rawgeti(L, LUA_REGISTRYINDEX, stmt->host);
   else cdb__lua_make_names(L, stmt);
 }
+/* Of no key: for rows on another stack than the key's. */
+extern const struct cdb__lua_call cdb__lua_no_key;
 /* Pushes the current row; `names` is where the array above is then, counted from the top. */
-void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names);
+void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names, const struct cdb__lua_call *call);
 /* Pushes collegedb.null. */
 void cdb__lua_push_null(lua_State *L);
 
@@ -225,8 +228,11 @@ typedef struct cdb__lua_call {
   const char *sql;
   size_t size;
   uint64_t hash;
-  int params;         /* stack index */
-  int key_arg;        /* stack index of the key it was routed by; 0 is none */
+  int params;           /* stack index */
+  int key_arg;          /* stack index of the key it was routed by; 0 is none */
+  const char *key_text; /* its bytes where it is a plain string; the size is 0 else */
+  size_t key_size;
+  uint64_t id;        /* of the plan, or 0 */
   cdb__sql_kind kind; /* of routed calls only, as is: */
   cdb__hash key;      /* the hash of the key it was routed by */
   int why;            /* that key is where it was routed to */
@@ -317,6 +323,7 @@ static inline cdb__lua_plan *cdb__lua_plan_at(lua_State *L, cdb__lua_db *db, cdb
   call->sql = known->sql;
   call->size = known->plan->size;
   call->hash = known->plan->hash;
+  call->id = known->plan->id;
   return known->plan;
 }
 void cdb__lua_plans_free(cdb__lua_db *db);
@@ -425,6 +432,7 @@ int cdb__lua_filelock(lua_State *L, int arg); /* files.c: the descriptor */
 void cdb__lua_open_shard(lua_State *L);
 void cdb__lua_open_cursor(lua_State *L);
 void cdb__lua_open_values(lua_State *L);
+void cdb__lua_open_run(lua_State *L);
 void cdb__lua_open_keys(lua_State *L);
 void cdb__lua_open_route(lua_State *L);
 void cdb__lua_open_router(lua_State *L);

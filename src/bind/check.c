@@ -154,6 +154,7 @@ static int call_runner(lua_State *L) {
   cdb__lua_call call = *p->call;
   call.params = 1;
   call.key_arg = 0; /* not on this stack */
+  call.key_size = 0;
   return p->run(L, p->shard, &call);
 }
 

@@ -121,7 +121,7 @@ static int next_row(lua_State *L) {
   cursor->ahead = false;
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, cursor->stmt);
-    cdb__lua_push_row(L, cursor->stmt, -2);
+    cdb__lua_push_row(L, cursor->stmt, -2, &cdb__lua_no_key);
   }
   shard->stepping = outer;
   cdb__lua_settle_shard(shard, CDB__FRAME);

@@ -118,12 +118,16 @@ static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int ind
 }
 
 /* The usual key by a short way: a string, where the column holds text and compares it as it is. */
-static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, cdb__lua_key_arg *out) {
+static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, cdb__lua_call *call,
+                            cdb__lua_key_arg *out) {
+  call->key_size = 0;
   if (plan->key_kind == CDB__KEY_TEXT && !plan->fold && lua_type(L, 2) == LUA_TSTRING) {
     size_t size;
     const char *text = lua_tolstring(L, 2, &size);
     if (size >= 1 && size <= CDB__KEY_MAX) {
       cdb__key_text(&out->key, &db->global, text, size);
+      call->key_text = text;
+      call->key_size = size;
       return;
     }
   }
@@ -138,7 +142,7 @@ static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call
   call->inner = false;
   cdb__lua_plan *plan = cdb__lua_plan_at(L, db, call);
   call->kind = plan->kind;
-  read_key(L, db, plan, &key);
+  read_key(L, db, plan, call, &key);
   call->key = cdb__key_cache_hash(&key.key);
   return ready(L, db,
                resolve(L, db, plan, call->kind == CDB__SQL_INSERT, &key.key, call->key, found, &call->why));

@@ -134,6 +134,8 @@ static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index)
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 3;
   call->key_arg = 0;
+  call->key_size = 0;
+  call->id = 0;
   call->inner = cdb__lua_is_inner(L, 1, shard);
   return shard;
 }

@@ -49,7 +49,7 @@ static int run(cdb__shard *shard, const char *sql, const cdb_value *values, int 
 
 static int check_plan(const cdb__takeover_plan *plan, cdb__fault *fault) {
   const cdb_value id[] = {integer(plan->shard_id)};
-  int64_t placement[3] = {0}, shard[3] = {0};
+  int64_t placement[CDB__COLUMNS] = {0}, shard[CDB__COLUMNS] = {0};
   int found = cdb__directory_run(plan->directory, PLACEMENT, NULL, 0, placement, fault);
   if (found >= 0) found = cdb__directory_run(plan->directory, SHARD, id, 1, shard, fault);
   if (found < 0) return found;
@@ -61,7 +61,7 @@ static int look_at(const cdb__takeover_plan *plan, cdb__takeover_place *places, 
                    cdb__fault *fault) {
   for (size_t i = 0; i < count; i++) {
     const cdb_value id[] = {integer(places[i].shard_id)};
-    int64_t columns[3] = {0};
+    int64_t columns[CDB__COLUMNS] = {0};
     places[i].asked = false;
     if (!places[i].shard) continue;
     const int found = cdb__directory_run(plan->directory, SHARD, id, 1, columns, fault);

@@ -26,6 +26,12 @@ enum {
   CDB__WANT_PAGES /* one after the other, without an end that was known before */
 };
 
+/* A committed state of a file; see `version` below. */
+enum { CDB__VERSION_WORDS = 6 };
+typedef struct {
+  uint64_t words[CDB__VERSION_WORDS];
+} cdb__version;
+
 typedef struct {
   const char *kind; /* "sqlite", "d1" */
 
@@ -44,6 +50,11 @@ typedef struct {
   /* A number that differs when anybody may have written since the statement
    * before the last one; 0 when the backend can not tell. Costs no I/O. */
   uint64_t (*stamp)(cdb__shard *shard);
+  /* What differs when anybody has written, also through this connection; false where that can not be told, or
+   * inside a transaction, which may read an older state. NULL where there is no file. */
+  bool (*version)(cdb__shard *shard, cdb__version *out);
+  /* Nobody has written since such a version was told. Costs no I/O and no lock; false says nothing. */
+  bool (*is_still)(const cdb__shard *shard, const cdb__version *version);
   /* True when the file is not the one any more that its path names; NULL where there is no file. */
   bool (*moved)(cdb__shard *shard);
   /* Name of a column's collation; NULL when memory is short. A backend that can not tell has no function. */
@@ -95,6 +106,7 @@ struct cdb__stmt {
   uint64_t hash;
   bool taken;
   bool readonly;
+  uint64_t id;         /* the host's for the text of a statement that is checked, or 0 */
   bool checked;        /* the host looked at the text and allows it */
   bool alters;         /* it changes the schema, as the host saw */
   int prepared_before; /* `prepared` when the statement was given back last */
@@ -122,6 +134,16 @@ uint64_t cdb__sql_hash(const char *sql, size_t size);
 /* A statement for the text: from the cache, else prepared. */
 int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
                    cdb__fault *fault);
+void cdb__stmt_touch(cdb__stmt *stmt); /* it was used last */
+/* The same by the host's id for the text, without comparing texts; NULL: cdb__stmt_take tells. */
+static inline cdb__stmt *cdb__stmt_retake(cdb__shard *shard, uint64_t hash, uint64_t id) {
+  cdb__stmt *stmt = shard->buckets[hash % CDB__STATEMENT_BUCKETS];
+  if (!stmt || stmt->id != id || stmt->taken) return NULL;
+  shard->idle--;
+  if (stmt != shard->newest) cdb__stmt_touch(stmt);
+  stmt->taken = true;
+  return stmt;
+}
 /* Instead of giving it back: finalizes a statement that was taken. */
 void cdb__stmt_drop(cdb__stmt *stmt);
 /* Finalizes the statement that was not used for the longest time. */

@@ -5,16 +5,21 @@
 #include "shard/sqlite.h"
 #include "core/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { WAL_INDEX_REGION = 32768, WAL_INDEX_FORMAT = 3007000 }; /* as SQLite maps it, and what it is then */
+
 typedef struct {
   cdb__shard base;
   sqlite3 *db;
   sqlite3_stmt *undo; /* "ROLLBACK", made before a transaction begins, or NULL */
+  enum { JOURNAL_UNKNOWN, JOURNAL_WAL, JOURNAL_OTHER } journal;
+  const volatile uint64_t *wal_index; /* once it was asked for, where the journal is a WAL */
   cdb__sqlite_watcher watcher;
   void *watcher_context;
   char *path;
@@ -210,6 +215,8 @@ static void stmt_finalize(cdb__stmt *base) {
 
 static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
   sqlite_shard *shard = shard_of(base);
+  shard->journal = JOURNAL_UNKNOWN; /* a script may change it */
+  shard->wal_index = NULL;
   const int rc = sqlite3_exec(shard->db, script, NULL, NULL, NULL);
   return rc == SQLITE_OK ? CDB_OK : fail(shard, rc, fault);
 }
@@ -238,6 +245,52 @@ static uint64_t shard_stamp(cdb__shard *base) {
   unsigned version = 0;
   if (sqlite3_file_control(db, "main", SQLITE_FCNTL_DATA_VERSION, &version) != SQLITE_OK) return 0;
   return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
+}
+
+static bool is_wal(sqlite_shard *shard) {
+  sqlite3_stmt *handle = NULL;
+  bool wal = sqlite3_prepare_v2(shard->db, "PRAGMA journal_mode", -1, &handle, NULL) == SQLITE_OK &&
+             sqlite3_step(handle) == SQLITE_ROW &&
+             strcmp((const char *)sqlite3_column_text(handle, 0), "wal") == 0;
+  sqlite3_finalize(handle);
+  return wal;
+}
+
+/* Memory that all who have the file open share, and that begins with two copies of the WAL index's header.
+ * Every commit ends with writing that header, and every read transaction begins with comparing it
+ * (https://www.sqlite.org/walformat.html#the_wal_index_header). It stays where it is until this connection
+ * leaves WAL mode, which nobody else can make it do, or is closed. */
+static const volatile uint64_t *wal_index_of(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  volatile void *index = NULL;
+  if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return NULL;
+  if (!file->pMethods || file->pMethods->iVersion < 2) return NULL;
+  return file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index : NULL;
+}
+
+static bool shard_is_still(const cdb__shard *base, const cdb__version *version) {
+  const sqlite_shard *shard = (const sqlite_shard *)base;
+  const volatile uint64_t *index = shard->wal_index;
+  /* What a transaction has written is not in the header before its end. */
+  if (!index || !sqlite3_get_autocommit(shard->db)) return false;
+  uint64_t differs = 0;
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) differs |= version->words[i] ^ index[i];
+  atomic_thread_fence(memory_order_seq_cst);
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) differs |= version->words[i] ^ index[CDB__VERSION_WORDS + i];
+  return !differs; /* while it is being written, the two copies differ */
+}
+
+static bool shard_version(cdb__shard *base, cdb__version *out) {
+  sqlite_shard *shard = shard_of(base);
+  if (shard->journal == JOURNAL_UNKNOWN) {
+    shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
+    if (shard->journal == JOURNAL_WAL) shard->wal_index = wal_index_of(shard->db);
+  }
+  if (!shard->wal_index || sqlite3_txn_state(shard->db, NULL) != SQLITE_TXN_NONE) return false;
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) out->words[i] = shard->wal_index[i];
+  uint32_t format;
+  memcpy(&format, out->words, sizeof format);
+  return format == WAL_INDEX_FORMAT && shard_is_still(base, out);
 }
 
 static bool shard_moved(cdb__shard *base) {
@@ -277,8 +330,8 @@ static void shard_undo(cdb__shard *base, const char *savepoint) {
   sqlite_shard *shard = shard_of(base);
   cdb__fault ignored;
   char sql[128];
-  snprintf(sql, sizeof sql, "ROLLBACK TO %s; RELEASE %s", savepoint, savepoint);
   if (sqlite3_get_autocommit(shard->db)) return;
+  if (savepoint) snprintf(sql, sizeof sql, "ROLLBACK TO %s; RELEASE %s", savepoint, savepoint);
   if (savepoint && shard_exec(base, sql, &ignored) == CDB_OK) return;
   if (shard->undo) sqlite3_step(shard->undo);
   sqlite3_finalize(shard->undo); /* a schema that was rolled back makes it useless */
@@ -324,7 +377,7 @@ static bool stuck_in_transaction(cdb__shard *base) {
   {                                                                                                         \
     .kind = "sqlite", .prepare = which_prepare, .exec = which_exec, .size = shard_size,                     \
     .in_transaction = which_in_transaction, .begin = which_begin, .undo = shard_undo, .stamp = shard_stamp, \
-    .moved = shard_moved, .collation = shard_collation, .close = shard_close, .bind = stmt_bind,            \
+    .version = shard_version, .is_still = shard_is_still, .moved = shard_moved, .collation = shard_collation, .close = shard_close, .bind = stmt_bind,            \
     .step = which_step, .reset = stmt_reset, .column_name = stmt_column_name, .value = stmt_value,          \
     .parameter_name = stmt_parameter_name, .changes = stmt_changes, .last_row_id = stmt_last_row_id,        \
     .finalize = stmt_finalize                                                                               \
