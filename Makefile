@@ -31,6 +31,12 @@ ifneq (,$(findstring clang,$(CC)))
 SAN_FLAGS += -shared-libsan
 SAN_LDFLAGS := -Wl,-rpath,$(dir $(shell $(CC) -print-file-name=libclang_rt.asan-x86_64.so))
 endif
+else ifdef COVERAGE
+# gcov counts the lines of C, spec/coverage/lines.c those of Lua: it stands between some calls and Lua.
+B := build/coverage
+CFLAGS := -O0 -g
+SAN_FLAGS := --coverage -fprofile-update=prefer-atomic
+lines_obj := $(B)/obj/spec/coverage/lines.o
 else
 B := build
 endif
@@ -51,6 +57,12 @@ ALL_CFLAGS := -std=c11 $(CFLAGS) -D_GNU_SOURCE -Iinclude -Isrc $(PKG_CFLAGS) $(W
 ALL_LDFLAGS := $(LDFLAGS) -pthread $(SAN_FLAGS) $(SAN_LDFLAGS)
 # A library of ours leaves no symbol open; a sanitizer's are found at run time.
 NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
+ifdef COVERAGE
+$(lines_obj): private ALL_CFLAGS += -DCDB_LINES='"$(CURDIR)/$(B)/lines"'
+$(B)/obj/src/bind/module.o: private ALL_CFLAGS += -Dluaopen_collegedb_core=__lines_core
+$(B)/obj/src/bin/main.o $(B)/obj/src/capi.o: private ALL_CFLAGS += -DluaL_openlibs=__lines_openlibs
+$(B)/obj/src/bind/limit.o $(B)/obj/src/bin/run.o: private ALL_CFLAGS += -Dlua_sethook=__lines_sethook
+endif
 
 # A node that is new enough, where scripts/bootstrap had to bring one.
 WITH_NODE := PATH='$(CURDIR)/spec/engine/node_modules/.bin':"$$PATH"
@@ -62,7 +74,7 @@ Q := $(if $(V),,@)
 core_src := $(wildcard src/core/*.c src/shard/*.c src/directory/*.c src/net/*.c src/bind/*.c)
 lib_src := $(wildcard src/*.c)
 bin_src := $(wildcard src/bin/*.c)
-core_obj := $(core_src:%.c=$(B)/obj/%.o)
+core_obj := $(core_src:%.c=$(B)/obj/%.o) $(lines_obj)
 lib_obj := $(core_obj) $(lib_src:%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o
 bin_obj := $(bin_src:%.c=$(B)/obj/%.o)
 
@@ -151,7 +163,8 @@ demo:
 test:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all spec_modules
-	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
+	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' CDB_COVERAGE='$(COVERAGE)' \
+	  $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
 
 # The specs under valgrind, without those that start other programs.
 memcheck:

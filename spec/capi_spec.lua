@@ -6,6 +6,7 @@ local process = require "spec.support.process"
 local compiler = os.getenv "CC" or "gcc"
 local cxx = os.getenv "CXX" or (compiler:find "clang" and "clang++" or "g++")
 local sanitize = os.getenv "CDB_SANITIZE" or ""
+local coverage = os.getenv "CDB_COVERAGE" or ""
 local libraries = "$(pkg-config --libs lua5.4 sqlite3 nettle) -lm -pthread"
 local root = process.run({ "pwd" }).stdout:gsub("\n$", "")
 local build = process.build:sub(1, 1) == "/" and process.build or root .. "/" .. process.build
@@ -29,6 +30,7 @@ local function compile(source, program, library, more)
   end
   local linked = library == "static" and process.quote(build .. "/libcollegedb.a") .. " " .. libraries
     or ("-L%s -lcollegedb -Wl,-rpath,%s"):format(process.quote(build), process.quote(build))
+  if coverage ~= "" then linked = linked .. " -lgcov" end -- the library is counted, the program is not
   shell(("%s %s -o %s %s %s"):format(compiler, flags, process.quote(program), source, linked))
 end
 
@@ -141,8 +143,8 @@ describe("the C interface", function()
     for name in header:gmatch "\nCDB_API [^;(]-([%w_]+)%(" do expected[#expected + 1] = name end
     local found = {}
     for kind, name in defined:gmatch "%x+ (%a) ([%w_]+)\n" do
-      -- Sanitizers give every file symbols of theirs.
-      if not (sanitize ~= "" and name:find "^_") then
+      -- Sanitizers and gcov give every file symbols of theirs.
+      if not ((sanitize ~= "" or coverage ~= "") and name:find "^_") then
         assert.equal("T", kind, name)
         found[#found + 1] = name
       end
