@@ -91,6 +91,22 @@ static int set_hook(lua_State *L) {
   return 0;
 }
 
+static int get_hook(lua_State *L) {
+  lua_State *thread = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  const int count = lua_gettop(L);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  if (lua_gethook(thread) == on_line) return luaL_pushfail(L), 1;
+  lua_call(L, count, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static void wrap(lua_State *L, const char *name, lua_CFunction f) {
+  lua_getfield(L, -1, name);
+  lua_pushcclosure(L, f, 1);
+  lua_setfield(L, -2, name);
+}
+
 void __lines_sethook(lua_State *L, lua_Hook hook, int mask, int count);
 void __lines_openlibs(lua_State *L);
 int __lines_core(lua_State *L);
@@ -104,9 +120,8 @@ static void start(lua_State *L) {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &started_key);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, LUA_DBLIBNAME) == LUA_TTABLE) {
-      lua_getfield(L, -1, "sethook");
-      lua_pushcclosure(L, set_hook, 1);
-      lua_setfield(L, -2, "sethook");
+      wrap(L, "sethook", set_hook);
+      wrap(L, "gethook", get_hook);
     }
     lua_pop(L, 2);
     lua_sethook(L, on_line, LUA_MASKLINE, 0);
@@ -118,7 +133,7 @@ static void start(lua_State *L) {
 void __lines_sethook(lua_State *L, lua_Hook hook, int mask, int count) {
   if (hook == NULL) {
     lua_sethook(L, on_line, LUA_MASKLINE, 0);
-  } else if (hook != on_line && mask == LUA_MASKCOUNT) {
+  } else if (hook != on_line && mask == LUA_MASKCOUNT && lua_gethook(L) == on_line) {
     counted = hook;
     lua_sethook(L, on_line, LUA_MASKLINE | LUA_MASKCOUNT, count);
   } else {
