@@ -6,6 +6,9 @@
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
 #   make SANITIZE=address,undefined test      (SANITIZE=thread for what spec/background_spec.lua does)
 #   make memcheck        the specs under valgrind
+#   make stress          the specs, with all garbage collected at each GC-th (100) value that Lua makes; GC=0: in small steps without a pause
+#   make coverage        the specs, and which lines of C and Lua they never run: build/coverage/summary, …/missed
+#   make proof           all of these in turn, and what follows here; hours. ONLY='stress fuzz' runs some
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
 #   make lint format types env bench docs clean
@@ -138,10 +141,12 @@ $(B)/gen/files: FORCE
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
 # Modules that only tests load: a VFS that fails, processes, and a web server that goes wrong.
-spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so
+spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so $(B)/spec/gc_stress.so
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
+$(B)/spec/gc_stress.so: $(B)/obj/spec/support/gc_stress.o
+$(B)/spec/gc_stress.so: private ALL_LDFLAGS += -Wl,-z,nodelete # the end of a state calls it too
 $(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o $(B)/obj/spec/support/fault_upstream.o
 
 $(spec_modules):
@@ -171,6 +176,26 @@ memcheck:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all
 	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_% spec/capi_spec.lua spec/campaign_spec.lua spec/model_spec.lua spec/packaging_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+
+stress:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SPEC_TIMEOUT=900 LUA_INIT="package.loadlib('$(CURDIR)/$(B)/spec/gc_stress.so', \
+	  'luaopen_gc_stress')($(or $(GC),100))" $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
+
+# What these do runs in programs that are made without counting.
+uncounted := spec/campaign_spec.lua spec/model_spec.lua spec/packaging_spec.lua
+all_specs = $(shell find spec -name '*_spec.lua' -o -path 'spec/regress/*.lua' | LC_ALL=C sort)
+
+coverage:
+	@$(BOOTSTRAP) test
+	@$(MAKE) COVERAGE=1 all spec_modules
+	@rm -rf build/coverage/lines && mkdir build/coverage/lines && find build/coverage -name '*.gcda' -delete
+	@$(MAKE) COVERAGE=1 test SPEC='$(or $(SPEC),$(filter-out $(uncounted),$(all_specs)))'; tests=$$?; \
+	  $(LUA) spec/coverage/report build/coverage && exit $$tests
+
+proof:
+	@spec/proof/run $(ONLY)
 
 # N: how many points of each kind; SEED: which; SPEC: only scenarios whose name has this.
 campaign:
@@ -232,5 +257,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign spec_modules bench env lint format types reference docs clean FORCE
+.PHONY: all demo test memcheck stress coverage proof model campaign spec_modules bench env lint format types reference docs clean FORCE
 FORCE:

@@ -1,6 +1,6 @@
 /* Which lines of our Lua ran, in every process of a coverage build (make coverage): a line hook in C, which
- * coroutines inherit. A source file has a page that all processes share, a byte a line, so that nothing is lost when
- * one is killed. CDB_LINES is the folder of these.
+ * coroutines inherit. A source file has a page that all processes share, a byte a line, so that nothing is
+ * lost when one is killed. CDB_LINES is the folder of these.
  *
  * The Makefile gives the functions at the end their callers: src/ knows nothing of this. */
 #include <errno.h>
@@ -14,7 +14,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { LINES = 4096, NAME = 256, SLOTS = 1024 };
+enum { LINES = 4096, NAME = 256, SLOTS = 256 };
 
 typedef struct {
   const char *source; /* an address that another chunk may get later: the name decides */
@@ -22,10 +22,11 @@ typedef struct {
   volatile unsigned char *lines; /* NULL: none of ours */
 } page;
 
-static page pages[SLOTS];
-static lua_Hook counted; /* a hook for counts that runs beside ours */
+static _Thread_local page pages[SLOTS];
+static _Thread_local lua_Hook counted; /* a hook for counts that runs beside ours */
 
-/* lua/collegedb/x.lua is "@[collegedb]/x.lua" where it is embedded, scripts/x.lua "@[collegedb]/commands/x.lua". */
+/* lua/collegedb/x.lua is "@[collegedb]/x.lua" where it is embedded, scripts/x.lua
+ * "@[collegedb]/commands/x.lua". */
 static int path_of(const char *source, char *path, size_t size) {
   static const char embedded[] = "@[collegedb]/", commands[] = "commands/", ours[] = "/lua/collegedb/";
   const char *folder = "lua/collegedb/", *rest = NULL;
