@@ -218,11 +218,11 @@ env:
 
 js_files := $(wildcard worker/src/*.js examples/*.js bench/*/*.js spec/engine/*.js spec/engine/*/*.js spec/engine/*.mjs \
   spec/engine/*/*.mjs spec/support/*.mjs)
-c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch])
+c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch] spec/coverage/*.c)
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench types)
+	luacheck --quiet spec/run spec/campaign/run spec/coverage/report $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules

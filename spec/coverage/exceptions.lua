@@ -25,8 +25,8 @@ function exceptions.read(path, files)
   for line in io.lines(path) do
     local indent = #line:match "^ *"
     local text = trim(line)
-    if text == "" or line:find "^#" then -- a remark
-    elseif indent == 0 then
+    local is_remark = text == "" or line:find "^# "
+    if indent == 0 and not is_remark then
       file, kind = { must = {}, may = {}, open = 0 }, nil
       assert(not files[text], path .. ": twice: " .. text)
       files[text] = file
@@ -34,7 +34,7 @@ function exceptions.read(path, files)
       file.open = tonumber(text:match "%d+")
     elseif indent == 2 then
       kind = assert(({ ["="] = "must", ["~"] = "may" })[text:sub(1, 1)], path .. ": " .. line)
-    else
+    elseif not is_remark then
       local texts = file[assert(kind, path .. ": a reason is missing: " .. line)]
       texts[text] = (texts[text] or 0) + 1
     end

@@ -57,7 +57,8 @@ local function count_c(build, counted)
 end
 
 local function count_lua(build, counted)
-  for path in output "find lua/collegedb scripts -maxdepth 3 -name '*.lua' -not -path 'scripts/build/*'":gmatch "[^\n]+" do
+  local list = output "find lua/collegedb scripts -name '*.lua' -not -path 'scripts/build/*'"
+  for path in list:gmatch "[^\n]+" do
     local file = io.open(("%s/lines/%s"):format(build, (path:gsub("/", "%%"))), "rb")
     local hits = file and file:read "a" or ""
     if file then file:close() end
