@@ -61,7 +61,7 @@ ALL_LDFLAGS := $(LDFLAGS) -pthread $(SAN_FLAGS) $(SAN_LDFLAGS)
 # A library of ours leaves no symbol open; a sanitizer's are found at run time.
 NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
 ifdef COVERAGE
-$(lines_obj): private ALL_CFLAGS += -DCDB_LINES='"$(CURDIR)/$(B)/lines"'
+$(lines_obj): private ALL_CFLAGS += -DCDB_LINES='"$(abspath $(B))/lines"'
 $(B)/obj/src/bind/module.o: private ALL_CFLAGS += -Dluaopen_collegedb_core=__lines_core
 $(B)/obj/src/bin/main.o $(B)/obj/src/capi.o: private ALL_CFLAGS += -DluaL_openlibs=__lines_openlibs
 $(B)/obj/src/bind/limit.o $(B)/obj/src/bin/run.o: private ALL_CFLAGS += -Dlua_sethook=__lines_sethook
