@@ -230,7 +230,7 @@ static int step(cdb_rows *rows, cdb_error *err) {
   cdb__stmt *stmt = cursor->stmt;
   if (!stmt) return end_with(rows, CDB_CLOSED, CLOSED, NULL, err);
   cdb__fault fault, ending;
-  const int code = cdb__step(stmt, &fault);
+  const int code = cdb__lua_cursor_step(cursor, &fault);
   if (code == CDB__ROW) return code;
   if (code == CDB__DONE) rows->changes = stmt->shard->ops->changes(stmt);
   cdb__lua_cursor_end(cursor, &ending);

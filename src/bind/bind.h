@@ -68,7 +68,8 @@ struct cdb__lua_cursor {
   int tx_depth;          /* of the transaction that it was opened in; it ends with that */
   bool inner;            /* of CollegeDB's own */
   int ended;             /* all rows were read; else `stmt` NULL means closed early */
-  bool ahead;            /* its first row was stepped to already */
+  bool started;          /* its first step was taken already, and gave `first` */
+  int first;
   cdb__lua_cursor *next, **link;
 };
 
@@ -250,8 +251,10 @@ int cdb__lua_finish_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call
 int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
                         int64_t start);
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call);
-/* Steps the cursor on top to its first row; false, and it is at its end, when there is none. */
-bool cdb__lua_each_start(lua_State *L);
+/* Takes the first step of the cursor on top; raises if that fails. */
+cdb__lua_cursor *cdb__lua_each_start(lua_State *L);
+/* Its next step, which may be taken already. */
+int cdb__lua_cursor_step(cdb__lua_cursor *cursor, cdb__fault *fault);
 
 /* After a statement that changed the schema, or met a changed one, plans ask the catalog again. */
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);

@@ -97,13 +97,20 @@ static void end_of_rows(lua_State *L, cdb__lua_cursor *cursor, int code, cdb__fa
   if (fault->code != CDB_OK) fail(L, cursor, fault);
 }
 
-bool cdb__lua_each_start(lua_State *L) {
+cdb__lua_cursor *cdb__lua_each_start(lua_State *L) {
   cdb__lua_cursor *cursor = luaL_checkudata(L, -1, CDB__CURSOR_CLASS);
   cdb__fault fault;
-  const int code = cdb__step(cursor->stmt, &fault);
-  cursor->ahead = code == CDB__ROW;
-  if (!cursor->ahead) end_of_rows(L, cursor, code, &fault);
-  return cursor->ahead;
+  cursor->first = cdb__step(cursor->stmt, &fault);
+  if (cursor->first < 0) end_of_rows(L, cursor, cursor->first, &fault);
+  else cdb__lua_note_schema(cursor->shard, cursor->stmt); /* as of what it has read */
+  cursor->started = true;
+  return cursor;
+}
+
+int cdb__lua_cursor_step(cdb__lua_cursor *cursor, cdb__fault *fault) {
+  const bool started = cursor->started;
+  cursor->started = false;
+  return started ? cursor->first : cdb__step(cursor->stmt, fault);
 }
 
 static int next_row(lua_State *L) {
@@ -117,8 +124,7 @@ static int next_row(lua_State *L) {
   cdb__lua_shard *shard = cursor->shard;
   const uintptr_t outer = shard->stepping > CDB__FRAME ? shard->stepping : 0;
   shard->stepping = CDB__FRAME;
-  const int code = cursor->ahead ? CDB__ROW : cdb__step(cursor->stmt, &fault);
-  cursor->ahead = false;
+  const int code = cdb__lua_cursor_step(cursor, &fault);
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, cursor->stmt);
     cdb__lua_push_row(L, cursor->stmt, -2, &cdb__lua_no_key);

@@ -299,8 +299,12 @@ static int method_each(lua_State *L) {
   lua_settop(L, 4);
   if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
   const int values = begin_each(L, db, shard, &call);
+  if (fence || call.kind != CDB__SQL_SELECT) return values;
   /* Keys may have left since it was last known that none has: the first step tells. */
-  if (fence || call.kind != CDB__SQL_SELECT || cdb__lua_each_start(L) || !shard->fence) return values;
+  cdb__lua_cursor *cursor = cdb__lua_each_start(L);
+  if (cursor->first == CDB__ROW || !shard->fence) return values;
+  cdb__fault ignored;
+  cdb__lua_cursor_end(cursor, &ignored);
   return begin_each(L, db, follow_each(L, db, shard, &call), &call);
 }
 
