@@ -1,6 +1,7 @@
 -- Runs one figure in a process of its own:
 --   figure.lua run NAME RESULT      all of it; the rows of the table go to the file RESULT
 --   figure.lua counted NAME WORD …  its loops under callgrind, each in a section of its own
+--   figure.lua time NAME RESULT     processor time of a call of ours and of the floor, into the file RESULT
 --   figure.lua part NAME WORD …     what it wants in yet another process; prints what that returns
 -- BENCH_TMP is a directory for files, BENCH_BUILD the build, BENCH_QUICK=1 a short run.
 
@@ -29,6 +30,31 @@ function actions.counted(...)
     collectgarbage()
     floor.counted(section[1], section[2])
   end
+end
+
+-- Processor time in ticks of a hundredth of a second: the program's, and the kernel's for it.
+local function ticks()
+  local file <close> = assert(io.open "/proc/self/stat")
+  local user, kernel = file:read("a"):match "%) %a %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%d+) (%d+)"
+  return tonumber(user), tonumber(kernel)
+end
+
+-- Microseconds a call, in slices that alternate.
+function actions.time(result)
+  local calls <const>, slice <const> = 120000, 4000
+  local ours, base = figure.loops(ctx, calls)
+  local took = { ours = { user = 0, kernel = 0 }, base = { user = 0, kernel = 0 } }
+  for from = 1, calls, slice do
+    for side, f in pairs { ours = ours, base = base } do
+      local user, kernel = ticks()
+      f(from, from + slice - 1)
+      local user_end, kernel_end = ticks()
+      took[side].user = took[side].user + (user_end - user) * 1e4 / calls
+      took[side].kernel = took[side].kernel + (kernel_end - kernel) * 1e4 / calls
+    end
+  end
+  local file <close> = assert(io.open(result, "w"))
+  file:write("return ", literal(took), "\n")
 end
 
 function actions.part(...) print(figure.part(ctx, ...)) end

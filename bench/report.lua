@@ -76,6 +76,7 @@ local tail = [[
 make bench              # all of it, some three minutes; writes this file
 bench/run quick         # fewer rounds and rows, under a minute; prints only
 bench/run first cold    # some figures only, by their name in bench/figures
+bench/run where         # what a call is made of: writes docs/where-time-goes.md
 ```
 
 It takes Debian's packages `valgrind` and `lua-sql-sqlite3` (`make bench` installs them, as `make test` does) and

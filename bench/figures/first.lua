@@ -6,7 +6,11 @@ local floor = require "floor"
 local measure = require "bench.measure"
 
 local COUNTED <const> = 12000
-local COUNTED_WHAT <const> = "routed `first`, cached: instructions"
+local COUNTED_WHAT <const>, REACH <const> = "routed `first`, cached: instructions", "≤ 1.05 × the floor"
+local WHY <const> = "Of what is above the floor, more than a quarter is the call itself: Lua looks `db:first` up in a "
+  .. "metatable and hands it four values, the floor is a function that is handed one. A sixth is walking the table of "
+  .. "parameters, which finds superfluous ones; another one the key's hash, the mapping cache and the clock. See "
+  .. "[where the time goes](where-time-goes.md). To come below 1.05 one of these checks would have to go."
 
 local function open(ctx)
   local path = fixture.users(ctx)
@@ -55,7 +59,7 @@ local function run(ctx)
   if runs then
     local ratio = measure.counted(runs, "ours", "floor")
     rows[1] = {
-      what = COUNTED_WHAT, reach = "≤ 1.08 × the floor", met = ratio <= 1.08,
+      what = COUNTED_WHAT, reach = REACH, met = ratio <= 1.05, why = ratio > 1.05 and WHY or nil,
       measured = ("%.3f × (%.0f, floor %.0f)"):format(ratio, measure.counted(runs, "ours"),
         measure.counted(runs, "floor")),
     }
@@ -64,7 +68,7 @@ local function run(ctx)
       measured = ("%.3f × (%.0f)"):format(measure.counted(runs, "ours", "bare"), measure.counted(runs, "bare")),
     }
   else
-    rows[1] = { what = COUNTED_WHAT, reach = "≤ 1.08 × the floor", measured = "skipped: no valgrind" }
+    rows[1] = { what = COUNTED_WHAT, reach = REACH, measured = "skipped: no valgrind" }
   end
   local ours, base = loops(ctx, 20000)
   local rounds = ctx.quick and 5 or 11
@@ -76,4 +80,4 @@ local function run(ctx)
   return rows
 end
 
-return { run = run, counted = counted }
+return { run = run, counted = counted, loops = loops }
