@@ -171,7 +171,7 @@ campaign:
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/campaign/run $(or $(N),2000) $(or $(SEED),1) $(SPEC)
 
 # libFuzzer comes with clang. The programs have a build folder of their own, without what links against shared libraries.
-FUZZ_BUILD := $(MAKE) CC=clang B=build/fuzz CFLAGS='-O1 -g' SAN_LDFLAGS= \
+FUZZ_BUILD := $(MAKE) CC=clang B=build/fuzz CFLAGS='-O1 -g' WERROR=1 SAN_LDFLAGS= \
   SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 fuzz:
@@ -187,7 +187,7 @@ fuzz_programs: $(patsubst spec/fuzz/%.c,$(B)/%,$(filter-out spec/fuzz/script.c,$
 
 $(B)/obj/spec/fuzz/%.o: ALL_CFLAGS += -DFUZZ_ROOT='"$(CURDIR)"'
 
-.SECONDARY:
+.PRECIOUS: build/fuzz/obj/spec/fuzz/%.o
 build/fuzz/%: build/fuzz/obj/spec/fuzz/%.o build/fuzz/obj/spec/fuzz/script.o build/fuzz/obj/spec/support/verdict.o \
   build/fuzz/obj/spec/support/verdict_d1.o build/fuzz/libcollegedb.a
 	$(call say,LINK,$@)
@@ -208,11 +208,12 @@ env:
 
 js_files := $(wildcard worker/src/*.js examples/*.js bench/*/*.js spec/engine/*.js spec/engine/*/*.js spec/engine/*.mjs \
   spec/engine/*/*.mjs spec/support/*.mjs)
-c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch] spec/fuzz/*.[ch])
+c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch] \
+  spec/fuzz/*.[ch])
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run $(wildcard lua scripts spec examples bench types)
+	luacheck --quiet spec/run spec/campaign/run spec/fuzz/run $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
@@ -247,5 +248,6 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign fuzz fuzz_build fuzz_programs spec_modules bench env lint format types reference docs clean FORCE
+.PHONY: all demo test memcheck model campaign fuzz fuzz_build fuzz_programs spec_modules bench env lint format types \
+  reference docs clean FORCE
 FORCE:

@@ -10,6 +10,11 @@ describe("regression 460:", function()
     assert.is_false(core.scan("SELECT 1; /* ").second)
   end)
 
+  it("a vertical tab is space only behind space", function()
+    assert.is_true(core.scan("SELECT 1;\v").second)
+    assert.is_false(core.scan("SELECT 1; \v").second)
+  end)
+
   it("a virtual table's arguments may hold a semicolon", function()
     local sql = "CREATE VIRTUAL TABLE x USING fts5(a, (b; c);d); SELECT 1"
     assert.equal(#sql - #" SELECT 1", core.scan(sql).finish)

@@ -29,7 +29,7 @@ static size_t end_of_quoted(const char *sql, size_t size, size_t at, char mark) 
 static size_t end_of_comment(const char *sql, size_t size, size_t at) {
   const bool line = sql[at] == '-';
   for (size_t i = at + 2; i < size; i++) {
-    if (line && sql[i] == '\n') return i + 1;
+    if (line && sql[i] == '\n') return i;
     if (!line && sql[i] == '*' && i + 1 < size && sql[i + 1] == '/') return i + 2;
   }
   return size;
@@ -40,23 +40,24 @@ static bool begins_comment(const char *sql, size_t size, size_t at) {
   return (sql[at] == '-' && sql[at + 1] == '-') || (sql[at] == '/' && sql[at + 1] == '*' && at + 2 < size);
 }
 
-/* A byte-order mark is space wherever a token may start, as in SQLite. */
+static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(char)) {
+  while (at < size && fits(sql[at])) at++;
+  return at;
+}
+
+/* As in SQLite: a byte-order mark is space wherever a token may start, and a vertical tab only behind space.
+ */
 static bool begins_mark(const char *sql, size_t size, size_t at) {
   return size - at >= 3 && memcmp(sql + at, "\xEF\xBB\xBF", 3) == 0;
 }
 
 static size_t skip_space(const char *sql, size_t size, size_t at) {
   while (at < size) {
-    if (is_space(sql[at])) at++;
+    if (is_space(sql[at]) && sql[at] != '\v') at = end_while(sql, size, at, is_space);
     else if (begins_comment(sql, size, at)) at = end_of_comment(sql, size, at);
     else if (begins_mark(sql, size, at)) at += 3;
     else break;
   }
-  return at;
-}
-
-static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(char)) {
-  while (at < size && fits(sql[at])) at++;
   return at;
 }
 
