@@ -6,9 +6,14 @@
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
 #   make SANITIZE=address,undefined test      (SANITIZE=thread for what spec/background_spec.lua does)
 #   make memcheck        the specs under valgrind
+#   make stress          the specs, with all garbage collected at each GC-th (100) value that Lua makes; GC=0: in small steps without a pause
+#   make coverage        the specs, and which lines of C and Lua they never run: build/coverage/summary, …/missed
+#   make proof           all of these in turn, and what follows here; hours. ONLY='stress fuzz' runs some
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
 #   make campaign        kills, faults and power cuts at every file call: docs/proof.md (N=2000 points of each kind)
+#   make load            32 shards and eight programs, killed and stopped meanwhile: docs/proof.md (SECONDS=600 SEED=1 SINGLE=s02,s03)
 #   make fuzz            libFuzzer on what reads foreign bytes: docs/proof.md (SECONDS=3600 each, TARGET=scanner)
+#   make allocation      memory that runs out at every allocation: docs/proof.md (N=20 points of each kind, 0 is all)
 #   make lint format types env bench docs clean
 #   make install uninstall deb                packaging/install.mk
 #
@@ -32,6 +37,12 @@ ifneq (,$(findstring clang,$(CC)))
 SAN_FLAGS += -shared-libsan
 SAN_LDFLAGS := -Wl,-rpath,$(dir $(shell $(CC) -print-file-name=libclang_rt.asan-x86_64.so))
 endif
+else ifdef COVERAGE
+# gcov counts the lines of C, spec/coverage/lines.c those of Lua: it stands between some calls and Lua.
+B := build/coverage
+CFLAGS := -O0 -g
+SAN_FLAGS := --coverage -fprofile-update=prefer-atomic
+lines_obj := $(B)/obj/spec/coverage/lines.o
 else
 B := build
 endif
@@ -52,6 +63,12 @@ ALL_CFLAGS := -std=c11 $(CFLAGS) -D_GNU_SOURCE -Iinclude -Isrc $(PKG_CFLAGS) $(W
 ALL_LDFLAGS := $(LDFLAGS) -pthread $(SAN_FLAGS) $(SAN_LDFLAGS)
 # A library of ours leaves no symbol open; a sanitizer's are found at run time.
 NO_UNDEFINED := $(if $(SANITIZE),,-Wl,-z,defs)
+ifdef COVERAGE
+$(lines_obj): private ALL_CFLAGS += -DCDB_LINES='"$(abspath $(B))/lines"'
+$(B)/obj/src/bind/module.o: private ALL_CFLAGS += -Dluaopen_collegedb_core=__lines_core
+$(B)/obj/src/bin/main.o $(B)/obj/src/capi.o: private ALL_CFLAGS += -DluaL_openlibs=__lines_openlibs
+$(B)/obj/src/bind/limit.o $(B)/obj/src/bin/run.o: private ALL_CFLAGS += -Dlua_sethook=__lines_sethook
+endif
 
 # A node that is new enough, where scripts/bootstrap had to bring one.
 WITH_NODE := PATH='$(CURDIR)/spec/engine/node_modules/.bin':"$$PATH"
@@ -63,7 +80,7 @@ Q := $(if $(V),,@)
 core_src := $(wildcard src/core/*.c src/shard/*.c src/directory/*.c src/net/*.c src/bind/*.c)
 lib_src := $(wildcard src/*.c)
 bin_src := $(wildcard src/bin/*.c)
-core_obj := $(core_src:%.c=$(B)/obj/%.o)
+core_obj := $(core_src:%.c=$(B)/obj/%.o) $(lines_obj)
 lib_obj := $(core_obj) $(lib_src:%.c=$(B)/obj/%.o) $(B)/obj/gen/embedded.o
 bin_obj := $(bin_src:%.c=$(B)/obj/%.o)
 
@@ -126,11 +143,15 @@ $(B)/gen/files: FORCE
 	@mkdir -p $(@D)
 	@echo '$(lua_files) $(commands)' | cmp -s - $@ || echo '$(lua_files) $(commands)' >$@
 
-# Modules that only tests load: a VFS that fails, processes, and a web server that goes wrong.
-spec_modules := $(B)/spec/faultvfs.so $(B)/spec/forks.so $(B)/spec/fault_server.so $(B)/spec/verdict.so
+# Modules that only tests load: a VFS that fails, processes, memory that runs out, a web server that goes wrong, and
+# what SQLite says of a statement.
+spec_modules := $(patsubst %,$(B)/spec/%.so,faultvfs forks scarcity gc_stress fault_server verdict)
 
 $(B)/spec/faultvfs.so: $(B)/obj/spec/support/faultvfs.o $(B)/obj/spec/support/unsynced.o
 $(B)/spec/forks.so: $(B)/obj/spec/support/forks.o
+$(B)/spec/scarcity.so: $(B)/obj/spec/support/scarcity.o
+$(B)/spec/gc_stress.so: $(B)/obj/spec/support/gc_stress.o
+$(B)/spec/gc_stress.so: private ALL_LDFLAGS += -Wl,-z,nodelete # the end of a state calls it too
 $(B)/spec/fault_server.so: $(B)/obj/spec/support/fault_server.o $(B)/obj/spec/support/fault_upstream.o
 
 $(B)/spec/verdict.so: $(addprefix $(B)/obj/,spec/support/verdict_module.o spec/support/verdict.o spec/support/verdict_d1.o \
@@ -155,13 +176,34 @@ demo:
 test:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all spec_modules
-	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
+	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SANITIZE='$(SANITIZE)' CDB_COVERAGE='$(COVERAGE)' \
+	  $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
 
 # The specs under valgrind, without those that start other programs.
 memcheck:
 	@$(BOOTSTRAP) test
 	@$(MAKE) all
-	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_% spec/capi_spec.lua spec/campaign_spec.lua spec/model_spec.lua spec/packaging_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+	@CDB_BUILD='$(B)' CDB_VALGRIND=1 $(LUA) spec/run $(or $(SPEC),$(filter-out spec/docs_% spec/capi_spec.lua spec/campaign_spec.lua spec/load_spec.lua spec/model_spec.lua spec/packaging_spec.lua,$(wildcard spec/*_spec.lua spec/core/*_spec.lua)) spec/scenario/spine_spec.lua)
+
+stress:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@$(WITH_NODE) CC='$(CC)' CDB_BUILD='$(B)' CDB_SPEC_TIMEOUT=900 LUA_INIT="package.loadlib('$(CURDIR)/$(B)/spec/gc_stress.so', \
+	  'luaopen_gc_stress')($(or $(GC),100))" $(LUA) spec/run $(if $(T),-t '$(T)') $(SPEC)
+
+# What these do runs in programs that are made without counting.
+uncounted := spec/campaign_spec.lua spec/model_spec.lua spec/packaging_spec.lua
+all_specs = $(shell find spec -name '*_spec.lua' -o -path 'spec/regress/*.lua' | LC_ALL=C sort)
+
+coverage:
+	@$(BOOTSTRAP) test
+	@$(MAKE) COVERAGE=1 all spec_modules
+	@rm -rf build/coverage/lines && mkdir build/coverage/lines && find build/coverage -name '*.gcda' -delete
+	@$(MAKE) COVERAGE=1 test SPEC='$(or $(SPEC),$(filter-out $(uncounted),$(all_specs)))'; tests=$$?; \
+	  $(LUA) spec/coverage/report build/coverage && exit $$tests
+
+proof:
+	@spec/proof/run $(ONLY)
 
 # N: how many points of each kind; SEED: which; SPEC: only scenarios whose name has this.
 campaign:
@@ -170,6 +212,12 @@ campaign:
 	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/campaign/run $(or $(N),2000) $(or $(SEED),1) $(SPEC)
 
+# SECONDS of work; SEED: of the dice; SINGLE: shards that take a statement at a time, as D1 does.
+load:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/load/run $(or $(SECONDS),600) $(or $(SEED),1) $(SINGLE)
 # libFuzzer comes with clang. The programs have a build folder of their own, without what links against shared libraries.
 FUZZ_BUILD := $(MAKE) CC=clang B=build/fuzz CFLAGS='-O1 -g' WERROR=1 SAN_LDFLAGS= \
   SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
@@ -193,6 +241,14 @@ build/fuzz/%: build/fuzz/obj/spec/fuzz/%.o build/fuzz/obj/spec/fuzz/script.o bui
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -Wl,-E -o $@ $^ \
 	  -Wl,--whole-archive -l:liblua5.4.a -Wl,--no-whole-archive $(PKG_LIBS) -ldl
+# N: how many points of each way and scenario; SPEC: only the scenario of this name.
+allocation:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
+	  LD_PRELOAD='$(CURDIR)/$(B)/spec/scarcity.so $(if $(findstring address,$(SANITIZE)),$(shell $(CC) -print-file-name=libasan.so))' \
+	  $(LUA) spec/allocation/run $(or $(N),0) $(or $(SEED),1) $(if $(SPEC),'$(SPEC)')
 
 model:
 	@$(BOOTSTRAP) test
@@ -201,6 +257,10 @@ model:
 bench: all
 	@$(WITH_NODE) CDB_BUILD='$(B)' bench/run
 
+# What a hundred shards and twenty million keys cost: docs/scale.md.
+scale: all
+	@CDB_BUILD='$(B)' bench/run scale
+
 env:
 	@echo "export LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;;'"
 
@@ -208,12 +268,11 @@ env:
 
 js_files := $(wildcard worker/src/*.js examples/*.js bench/*/*.js spec/engine/*.js spec/engine/*/*.js spec/engine/*.mjs \
   spec/engine/*/*.mjs spec/support/*.mjs)
-c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch] \
-  spec/fuzz/*.[ch])
+c_files := $(wildcard include/*.h src/*.[ch] src/*/*.[ch] bench/*.[ch] examples/*/*.[ch] spec/support/*.[ch] spec/fuzz/*.[ch] spec/coverage/*.c)
 
 lint:
 	@$(BOOTSTRAP) test
-	luacheck --quiet spec/run spec/campaign/run spec/fuzz/run $(wildcard lua scripts spec examples bench types)
+	luacheck --quiet spec/run spec/coverage/report $(filter-out spec/proof/run,$(wildcard spec/*/run)) $(wildcard lua scripts spec examples bench types)
 	@for file in $(js_files); do node --input-type=module --check <$$file || exit 1; done
 	@awk 'length($$0) > 120 { print FILENAME ":" FNR ": line is too long"; bad = 1 } END { exit bad }' $(js_files)
 	@$(MAKE) CC=gcc WERROR=1 B=build/lint/gcc all spec_modules
@@ -248,6 +307,5 @@ docs: reference
 clean:
 	rm -rf build
 
-.PHONY: all demo test memcheck model campaign fuzz fuzz_build fuzz_programs spec_modules bench env lint format types \
-  reference docs clean FORCE
+.PHONY: all demo test memcheck model campaign load spec_modules bench env lint format types reference docs clean fuzz fuzz_build fuzz_programs allocation stress coverage proof FORCE
 FORCE:

@@ -1,6 +1,6 @@
 -- Runs one figure in a process of its own:
 --   figure.lua run NAME RESULT      all of it; the rows of the table go to the file RESULT
---   figure.lua counted NAME         its loops under callgrind, each in a section of its own
+--   figure.lua counted NAME WORD …  its loops under callgrind, each in a section of its own
 --   figure.lua part NAME WORD …     what it wants in yet another process; prints what that returns
 -- BENCH_TMP is a directory for files, BENCH_BUILD the build, BENCH_QUICK=1 a short run.
 
@@ -24,8 +24,8 @@ function actions.run(result)
   file:write("return ", literal(figure.run(ctx)), "\n")
 end
 
-function actions.counted()
-  for _, section in ipairs(figure.counted(ctx)) do
+function actions.counted(...)
+  for _, section in ipairs(figure.counted(ctx, ...)) do
     collectgarbage()
     floor.counted(section[1], section[2])
   end

@@ -84,14 +84,15 @@ local function read_dumps(path, calls)
 end
 
 --- Runs a figure's `counted` sections under callgrind, in processes of their own: each has other hash seeds.
+---@param ... string|number words for the figure
 ---@return table[]? runs section -> instructions a call, one table a process; nil without valgrind
-function measure.instructions(ctx, name, calls, runs)
+function measure.instructions(ctx, name, calls, runs, ...)
   if not os.execute "command -v valgrind >/dev/null" then return nil end
   local list = {}
   for i = 1, runs do
     local path = ("%s/callgrind.%s"):format(ctx.tmp, name)
     local command = ("valgrind -q --tool=callgrind --instr-atstart=no --callgrind-out-file='%s' "
-      .. "lua5.4 bench/figure.lua counted %s >'%s.log' 2>&1"):format(path, name, path)
+      .. "lua5.4 bench/figure.lua counted %s >'%s.log' 2>&1"):format(path, table.concat({ name, ... }, " "), path)
     if not os.execute(command) then error("callgrind failed, see " .. path .. ".log") end
     list[i] = read_dumps(path, calls)
   end

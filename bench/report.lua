@@ -86,9 +86,11 @@ It takes Debian's packages `valgrind` and `lua-sql-sqlite3` (`make bench` instal
 - **`first`**: a table `users (id TEXT PRIMARY KEY, name, age, score)` of 100,000 rows, 8 MB; `SELECT * FROM users
   WHERE id = ?` with scattered keys; WAL, `synchronous = NORMAL`, SQLite's default cache of 2 MB. Both callers make
   the table `{ key }`.
-- **`update`**: one row a transaction. The floor makes the same result table as `db:run`.
-- **insert**: new keys over four shards. The floor knows the shard of each key before. A third connection reads the
-  directory's `data_version` and counts its entries before and after.
+- **`update`**: one row a transaction, and each call changes the row: SQLite writes nothing for a row that stays as it
+  is. The floor makes the same result table as `db:run`.
+- **insert**: new keys over four shards; the floor inserts the same keys into four files of its own, and knows the
+  shard of each key before. A third connection reads the directory's `data_version` and counts its entries before and
+  after.
 - **cold**: four shards, each row at home, so that the directory has no entry of it. One instance keeps its cache,
   the other has `mapping_cache_ttl = 0`; both read the same keys from the same files. The directory is a file.
 - **lua-sql-sqlite3**: the value escaped into the SQL text, `execute`, one `fetch`, `close`; each side in processes of

@@ -99,7 +99,8 @@ CDB_API size_t cdb_rows_columns(const cdb_rows *rows);
 /* The name of a column, counted from 0. It lives as long as the rows. */
 CDB_API const char *cdb_rows_name(const cdb_rows *rows, size_t column);
 
-/* A value of the current row; its data lives until the next step or close. */
+/* A value of the current row; its data lives until the next step or close. When memory is too short for it,
+ * it is NULL, and the next step fails. */
 CDB_API cdb_value cdb_rows_value(const cdb_rows *rows, size_t column);
 
 /* Rows changed by the statement, once it has ended. */

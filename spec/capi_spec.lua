@@ -6,6 +6,7 @@ local process = require "spec.support.process"
 local compiler = os.getenv "CC" or "gcc"
 local cxx = os.getenv "CXX" or (compiler:find "clang" and "clang++" or "g++")
 local sanitize = os.getenv "CDB_SANITIZE" or ""
+local coverage = os.getenv "CDB_COVERAGE" or ""
 local libraries = "$(pkg-config --libs lua5.4 sqlite3 nettle) -lm -pthread"
 local root = process.run({ "pwd" }).stdout:gsub("\n$", "")
 local build = process.build:sub(1, 1) == "/" and process.build or root .. "/" .. process.build
@@ -29,6 +30,7 @@ local function compile(source, program, library, more)
   end
   local linked = library == "static" and process.quote(build .. "/libcollegedb.a") .. " " .. libraries
     or ("-L%s -lcollegedb -Wl,-rpath,%s"):format(process.quote(build), process.quote(build))
+  if coverage ~= "" then linked = linked .. " -lgcov" end -- the library is counted, the program is not
   shell(("%s %s -o %s %s %s"):format(compiler, flags, process.quote(program), source, linked))
 end
 
@@ -135,6 +137,7 @@ describe("the C interface", function()
   end)
 
   it("exports nothing else", function()
+    if coverage ~= "" then pending "gcov has names of its own" end
     local defined = shell("nm -D --defined-only " .. process.quote(build .. "/libcollegedb.so"))
     local expected = {}
     local header = process.read "include/collegedb.h" .. process.read "include/collegedb_lua.h"

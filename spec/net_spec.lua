@@ -196,7 +196,8 @@ describe("a request", function()
 
   it("goes to this machine only, when it is not https", function()
     local refused = { "http://example.com/", "http://127.0.0.1.example.com/", "http://localhost.example.com/",
-      "http://example.com#@127.0.0.1/", "http://1270.0.0.1/", "ftp://127.0.0.1/", "file:///etc/passwd", "https://",
+      "http://example.com#@127.0.0.1/", "http://1270.0.0.1/", "http://127.0.0.999/",
+      "ftp://127.0.0.1/", "file:///etc/passwd", "https://",
       "https://user:password@127.0.0.1/", "nonsense", "http://0.0.0.0/" }
     for _, url in ipairs(refused) do
       local got = net.perform({ { url = url, deadline = 0.3, attempts = 1 } })[1]

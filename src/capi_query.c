@@ -310,6 +310,7 @@ cdb_value cdb_rows_value(const cdb_rows *rows, size_t column) {
   if (!rows || !rows->on_row || column >= rows->columns) return value;
   cdb__stmt *stmt = rows->cursor->stmt;
   if (stmt) stmt->shard->ops->value(stmt, (int)column, &value);
+  if (value.type == CDB__LOST) value.type = CDB_NULL;
   return value;
 }
 

@@ -1,5 +1,5 @@
--- A routed INSERT of a key that is new: hash, sparse directory, four shards, NORMAL. The floor inserts other new keys
--- into the same four files, to the file where the hash would place them, which was looked up before.
+-- A routed INSERT of a key that is new: hash, sparse directory, four shards, NORMAL. The floor inserts the same keys
+-- into four files of its own, to the file where the hash would place them, which was looked up before.
 
 local collegedb = require "collegedb"
 local core = require "collegedb.core"
@@ -19,20 +19,22 @@ end
 
 local function loops(ctx, most)
   local shards, nodes, writers = {}, {}, {}
-  for i = 1, SHARDS do
-    local path = ("%s/insert-%d.db"):format(ctx.tmp, i)
+  local function empty(name, i)
+    local path = ("%s/insert-%s-%d.db"):format(ctx.tmp, name, i)
     for _, tail in ipairs { "", "-wal", "-shm" } do os.remove(path .. tail) end
-    fixture.create(path, 0)
-    writers[i] = floor.prepare(floor.open(path, "NORMAL"), fixture.insert, "run")
-    shards[i] = { name = "shard-" .. i, path, synchronous = "normal" }
+    return fixture.create(path, 0)
+  end
+  for i = 1, SHARDS do
+    writers[i] = floor.prepare(floor.open(empty("floor", i), "NORMAL"), fixture.insert, "run")
+    shards[i] = { name = "shard-" .. i, empty("ours", i), synchronous = "normal" }
     nodes[i] = { name = "shard-" .. i, weight = 1 }
   end
   local placement, sql = core.placement(nodes), fixture.insert
   local db = collegedb.open { kv = ctx.tmp .. "/insert-directory.db", shards = shards }
-  local keys, others, writer_of = {}, {}, {}
+  local keys, writer_of = {}, {}
   for i = 1, most do
-    keys[i], others[i] = ("a-%08d"):format(i), ("b-%08d"):format(i)
-    writer_of[i] = writers[placement:place("", others[i])]
+    keys[i] = ("a-%08d"):format(i)
+    writer_of[i] = writers[placement:place("", keys[i])]
   end
   local function ours(from, to)
     for i = from, to do
@@ -41,7 +43,7 @@ local function loops(ctx, most)
     end
   end
   local function base(from, to)
-    for i = from, to do writer_of[i] { others[i], "Name of a new user", i % 90, i * 0.25 } end
+    for i = from, to do writer_of[i] { keys[i], "Name of a new user", i % 90, i * 0.25 } end
   end
   return ours, base, watch(ctx.tmp .. "/insert-directory.db")
 end

@@ -111,13 +111,17 @@ local function check_fields(given, described)
   end
 end
 
-local tokens = {} -- of this program, by where they are for
+local accesses = {} -- token and ca_file of this program, by where they are for
 
-local function make(out)
+-- A token of this program goes only where its own certificates say: not those that a directory names.
+---@param described boolean? by another program: without its token
+local function make(out, described)
   local base = (out.endpoint or service_fields.CLOUDFLARE):gsub("/$", "")
     .. (out.account and "/accounts/" .. out.account or "")
-  out.token = out.token or tokens[base] or (not out.endpoint and os.getenv "CLOUDFLARE_API_TOKEN") or nil
-  tokens[base] = out.token
+  local known = accesses[base] or {}
+  out.token = out.token or known.token or (not out.endpoint and os.getenv "CLOUDFLARE_API_TOKEN") or nil
+  if described and out.token then out.ca_file = known.ca_file end
+  accesses[base] = { token = out.token, ca_file = out.ca_file }
   out.url = ("%s/d1/database/%s/raw"):format(base, out.database)
   local shard = setmetatable({}, D1)
   hidden[shard] = out
@@ -154,7 +158,7 @@ end
 function d1.described(description)
   if description.gateway then return require("collegedb.gateway").described(description) end
   check_fields(description, true)
-  return make(description)
+  return make(description, true)
 end
 
 return d1

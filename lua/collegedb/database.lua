@@ -23,11 +23,12 @@ methods.batch = transaction.batch
 
 local function shard_of(db, name)
   local state = core.state(db)
-  local index = type(name) == "string" and state.by_name[name]
-  if index then return state.shards[index], index, state end
   if type(name) ~= "string" then
     errors.raise("USAGE", nil, "a shard's name is a string, not a %s", type(name))
   end
+  if not state.by_name[name] then state:read_epoch() end -- another program may have added it
+  local index = state.by_name[name]
+  if index then return state.shards[index], index, state end
   local names = {}
   for i, shard in ipairs(state.shards) do names[i] = shard.name end
   errors.raise("SHARD_NOT_FOUND", { shard = name }, "no shard is named %s; there are %s", name,

@@ -33,6 +33,7 @@
 local config = require "collegedb.config"
 local core = require "collegedb.core"
 local move_locks = require "collegedb.move_locks"
+local record_check = require "collegedb.record_check"
 local settings = require "collegedb.directory_settings"
 local turns = require "collegedb.turns"
 require "collegedb.transaction" -- gives shards their method transaction
@@ -140,7 +141,7 @@ function directory.open(path, secret, options)
   local done, err = pcall(function()
     if not memory then
       self.lock_path = core.real_path(path) .. "-users"
-      self.lock = core.filelock(self.lock_path)
+      self.lock = core.filelock(self.lock_path, path)
     end
     prepare(self)
     settings.check_secret(self)
@@ -375,6 +376,7 @@ end
 function Directory:counts(tx)
   local counts = {}
   for row in (tx or self.shard):each "SELECT shard, count(*) AS n FROM _collegedb_entries GROUP BY shard" do
+    if math.type(row.shard) ~= "integer" then record_check.damaged(self, "_collegedb_entries") end
     counts[row.shard] = row.n
   end
   return counts

@@ -2,6 +2,7 @@
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
+local record_check = require "collegedb.record_check"
 
 local settings = {}
 
@@ -9,10 +10,10 @@ settings.FORMAT = 1
 
 local READ <const> = "SELECT value FROM _collegedb_counters WHERE name = ?"
 
---- Raises CONFIG for a directory of another version.
+--- Raises CONFIG for a directory of another version, and CORRUPT for one that is damaged.
 function settings.check_format(self)
   local row = self.shard:first(READ, { "format" })
-  if row and row.value == settings.FORMAT then return end
+  if row and row.value == settings.FORMAT then return record_check.run(self) end
   errors.raise("CONFIG", { field = "kv" },
     "kv %s was written by another version of CollegeDB (its format is %s, this one's %d)", self.path,
     row and row.value or "unknown", settings.FORMAT)

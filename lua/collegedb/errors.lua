@@ -70,6 +70,11 @@ function errors.is_error(value, code)
   return getmetatable(value) == Error and (code == nil or value.code == code)
 end
 
+--- Is `err` what Lua raises when it has no memory? It has none for an object then; `require` says more before it.
+---@param err any
+---@return boolean
+function errors.is_memory(err) return type(err) == "string" and err:find "not enough memory$" ~= nil end
+
 --- Is `err` what Ctrl-C raises, which nothing may take for a failure of its own?
 ---@return boolean
 function errors.is_interrupt(err) return type(err) == "string" and err:find "interrupted!$" ~= nil end

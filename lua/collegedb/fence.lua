@@ -310,11 +310,27 @@ function fence.reading(f, ...)
   if not gone then error(err, 0) end
 end
 
+local function is_own(row)
+  return math.type(row.floor) == "integer" and math.type(row.move or 0) == "integer"
+    and math.type(row.at or 0) == "integer" and type(row.peer or "") == "string"
+end
+
+--- An own row as it was read. Raises CORRUPT for one that CollegeDB can not have written: the file is damaged, or
+--- others wrote it.
+---@param row table?
+---@return table?
+function fence.own_checked(row)
+  if row and not is_own(row) then
+    errors.raise("CORRUPT", nil, "a shard is damaged: its table _collegedb_own has what CollegeDB never writes")
+  end
+  return row
+end
+
 --- What the shard says of a key, or nil when it says nothing.
 ---@return { state: string, move: integer, floor: integer, peer: string? }?
 function fence.own_row(tx, keyspace, text)
-  return fence.reading(tx.first, tx, "SELECT state, move, floor, peer, before FROM _collegedb_own "
-    .. "WHERE keyspace = ? AND key = ?", { keyspace, text })
+  return fence.own_checked(fence.reading(tx.first, tx, "SELECT state, move, floor, peer, before FROM _collegedb_own "
+    .. "WHERE keyspace = ? AND key = ?", { keyspace, text }))
 end
 
 ---@param shard string? its name

@@ -18,7 +18,7 @@ Gateway.__index = Gateway
 -- What must not be seen by who prints or walks over a gateway.
 local hidden = setmetatable({}, { __mode = "k" })
 
-local tokens = {} -- of this program, by where they are for
+local accesses = {} -- token and ca_file of this program, by where they are for
 
 function Gateway:__tostring() return "gateway " .. hidden[self].url end
 
@@ -41,6 +41,8 @@ local fields <const> = {
   token = service_fields.token, ca_file = service_fields.ca_file, deadline = service_fields.deadline,
 }
 local shard_fields <const> = { replicas = { is_boolean, "true or false" } }
+local described_fields <const> = { gateway = fields.url, binding = service_fields.id, ca_file = fields.ca_file,
+  deadline = fields.deadline, replicas = shard_fields.replicas }
 
 ---The gateway at `url`.
 ---@param given { url: string, token: string?, ca_file: string?, deadline: number? } `token` from
@@ -51,10 +53,10 @@ function gateway.gateway(given)
   service_fields.check(given, fields, "gateway")
   if not given.url then fail("url", "is missing") end
   local to = { url = given.url:gsub("/+$", ""), ca_file = given.ca_file, deadline = given.deadline }
-  to.token = given.token or tokens[to.url] or os.getenv "COLLEGEDB_GATEWAY_TOKEN"
+  to.token = given.token or (accesses[to.url] or {}).token or os.getenv "COLLEGEDB_GATEWAY_TOKEN"
   if not to.token then fail("token", "is missing (or COLLEGEDB_GATEWAY_TOKEN)") end
   if not service_fields.is_text(to.token) then fail("token", "takes %s", fields.token[2]) end
-  tokens[to.url] = to.token
+  accesses[to.url] = { token = to.token, ca_file = to.ca_file }
   local self = setmetatable({}, Gateway)
   hidden[self] = to
   return self
@@ -88,12 +90,16 @@ end
 
 ---A shard that another program has described. The token is the one that this program has for the same gateway: that of
 ---the environment is not sent to an address that only the directory has, and without one the gateway refuses (AUTH).
+---Nor is it sent to who has a certificate that only the directory trusts.
 ---@param description table of D1:describe
 ---@return collegedb.D1
+---Raises CONFIG.
 function gateway.described(description)
+  service_fields.check(description, described_fields, "gateway")
+  if not description.binding then fail("shard", "takes the name of a binding") end
+  local known = accesses[description.gateway] or { ca_file = description.ca_file }
   return d1.behind_gateway { gateway = description.gateway, binding = description.binding,
-    token = tokens[description.gateway], ca_file = description.ca_file, deadline = description.deadline,
-    replicas = description.replicas }
+    token = known.token, ca_file = known.ca_file, deadline = description.deadline, replicas = description.replicas }
 end
 
 return gateway

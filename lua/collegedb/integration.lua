@@ -8,6 +8,7 @@ local errors = require "collegedb.errors"
 local journal = require "collegedb.journal"
 local json = require "collegedb.json"
 local loader = require "collegedb.loader"
+local move_wait = require "collegedb.move_wait"
 local quote = require "collegedb.quote"
 local reports = require "collegedb.integration_report"
 local workflow = require "collegedb.workflow"
@@ -386,6 +387,8 @@ function integration.run(state, index, opts)
   opts = opts or {}
   check_options(opts)
   core.check_outside(state.shards[index].handle) -- BUSY inside a transaction, whose rows may yet be rolled back
+  -- The rows of a committed move that is not over are on two shards, which is no conflict.
+  if not opts.dry_run and state.directory.keeps_journal then move_wait.all(state) end
   local script, own = workflow.load(state.config, "integrate")
   local run = integration.prepare(state, index, opts, script.steps)
   local ctx = context(run)

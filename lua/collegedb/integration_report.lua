@@ -3,6 +3,7 @@
 local catalog = require "collegedb.catalog"
 local existing_keys = require "collegedb.existing_keys"
 local quote = require "collegedb.quote"
+local record_check = require "collegedb.record_check"
 
 local reports = { CONFLICTS_SHOWN = 1000 }
 
@@ -41,7 +42,10 @@ local function gather(state, run)
   end
   local shown = dir:all("SELECT item, key, other, verdict FROM _collegedb_conflicts WHERE job = ? ORDER BY id LIMIT ?",
     { run.job.id, reports.CONFLICTS_SHOWN })
-  for _, row in ipairs(shown) do row.resolved = row.verdict == "keep" or nil end
+  for _, row in ipairs(shown) do
+    if not run.columns[row.item] then record_check.damaged(run.instance.directory, "_collegedb_conflicts") end
+    row.resolved = row.verdict == "keep" or nil
+  end
   return counts, shown
 end
 

@@ -6,8 +6,8 @@
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
 local json = require "collegedb.json"
-local json_reader = require "collegedb.json_reader"
 local patience = require "collegedb.patience"
+local record_check = require "collegedb.record_check"
 
 local journal = {}
 
@@ -38,13 +38,9 @@ function Job:read()
   local row = self.directory.journal:first([[SELECT id, signature, step, state FROM _collegedb_jobs
     WHERE workflow = ? AND subject = ?]], { self.workflow, self.subject })
   if not row then return nil end
-  local done, state = pcall(json_reader.decode, row.state)
-  if not (done and type(state) == "table") then
-    errors.raise("CORRUPT", nil, "what the directory %s has noted of the workflow %s can not be read",
-      tostring(self.directory.path), self.workflow)
-  end
   self.id = row.id
-  return { signature = row.signature, step = row.step, state = state }
+  return { signature = row.signature, step = row.step,
+    state = record_check.decoded(self.directory, "_collegedb_jobs", row.state) }
 end
 
 -- Many that write the directory at once may keep one of them out for longer than SQLite waits.

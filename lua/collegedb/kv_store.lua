@@ -30,7 +30,7 @@ local function call(self, name, key, ...)
   local err = results[2]
   local passes = errors.is_error(err) or errors.is_interrupt(err)
   if passes then error(err, 0) end
-  if err == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out in the table KV's %s", name) end
+  if errors.is_memory(err) then errors.raise("NOMEM", nil, "memory ran out in the table KV's %s", name) end
   local told, text = pcall(tostring, err)
   errors.raise("UNAVAILABLE", { cause = err, kv_key = key }, "the table KV's %s(%q) failed: %s", name, key,
     told and text or "it raised a " .. type(err))

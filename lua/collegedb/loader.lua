@@ -28,6 +28,9 @@ local function text_of(message)
 end
 
 local function script_error(what, message)
+  if errors.is_memory(message) then
+    errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "")
+  end
   local text = text_of(message)
   errors.raise("SCRIPT", { cause = message }, "%s%s", what and what .. " failed: " or "",
     text or (what and "it" or "the config") .. " raised a " .. type(message))
@@ -44,7 +47,6 @@ function loader.call(what, limit, f, ...)
   if results[1] then return table.unpack(results, 2, results.n) end
   local err = results[2]
   if errors.is_error(err) or errors.is_interrupt(err) then error(err, 0) end
-  if err == "not enough memory" then errors.raise("NOMEM", nil, "memory ran out%s", what and " in " .. what or "") end
   script_error(what, err)
 end
 

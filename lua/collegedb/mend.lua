@@ -30,6 +30,7 @@ end
 local function page_of(state, shard, last)
   local list, row_count = {}, 0
   for row in shard.inner:each(OWN, { last.keyspace, last.key }) do
+    fence.own_checked(row)
     local owner = row.state == "active" and shard or state.shards[state.by_name[row.peer]]
     if owner then
       local full = catalog.tag(row.keyspace ~= "" and owner.keyspace or nil, row.keyspace)

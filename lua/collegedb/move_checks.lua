@@ -29,6 +29,10 @@ end
 ---@param own { state: string, move: integer }? its own row there
 function checks.fail_held(job, shard, key, own)
   if not own then checks.fail_conflict(job, shard, key, "it is held") end
+  if own.state == "tomb" or own.state == "active" then -- that move is over
+    checks.fail_conflict(job, shard, key, ("it %s %s meanwhile, by move %d"):format(own.state == "tomb" and "went from"
+      or "came to", shard.name, own.move), own.move)
+  end
   checks.fail_conflict(job, shard, key, ("%s has it as %s by move %d, %s"):format(shard.name, own.state, own.move,
     outlook(job, own.move)), own.move)
 end

@@ -135,8 +135,11 @@ local function note_asked(self, keyspace, text)
   if self.meets_again then self.scratch:run("INSERT INTO asked VALUES (?, ?)", { keyspace, text }) end
 end
 
+local VOID <const> = {} -- shards came, or keys are placed anew: the policy knows nothing of that
+
 local function look_at(self, index, column, key)
   local state = self.state
+  if #state.shards ~= self.shards or state.epoch.placement ~= self.placement then error(VOID, 0) end
   local space, text = core.key_parts(key)
   local tag, keyspace = catalog.untag(space or "")
   text = text or key
@@ -229,28 +232,35 @@ local function with_homecomers(self, shards)
   return shards
 end
 
---- Makes a plan.
----@param state table of lua/collegedb/state.lua
----@param policy { name: string, plan: fun(shards: table[], ctx: table): function } of docs/scripts.md
----@param opts { only: integer?, retiring: boolean?, on_look: fun(looked: integer, shard: string)? } only: the keys of
---- this shard; retiring: keys without an entry go home in the end, also those that the policy says nothing of
----@return collegedb.MovePlan
-function move_plan.make(state, policy, opts)
+local function fill(self, only)
+  local state, policy = self.state, self.policy
   local what, limit, facts = "policy " .. policy.name, state.config.script_limit, describe_shards(state)
-  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
-    retiring = opts.retiring, on_look = opts.on_look }, Plan)
-  self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
   self.scratch:exec(TABLES)
-  local seen = opts.retiring and with_homecomers(self, describe_shards(state)) or describe_shards(state)
+  local seen = self.retiring and with_homecomers(self, describe_shards(state)) or describe_shards(state)
   local choose = loader.call(what, limit, policy.plan, seen, { hash = core.hash, random = math.random })
   if type(choose) ~= "function" then
     errors.raise("SCRIPT", nil, "%s: plan returned a %s; it must return a function (key, from, info)", what,
       type(choose))
   end
   self.choose = function(key, from, info) return loader.call(what, limit, choose, key, from, info) end
-  look_at_all(self, opts.only)
+  look_at_all(self, only)
   sum_up(self, facts)
-  return self
+end
+
+--- Makes a plan.
+---@param state table of lua/collegedb/state.lua
+---@param policy { name: string, plan: fun(shards: table[], ctx: table): function } of docs/scripts.md
+---@param opts { only: integer?, retiring: boolean?, on_look: fun(looked: integer, shard: string)? } only: the keys of
+--- this shard; retiring: keys without an entry go home in the end, also those that the policy says nothing of
+---@return collegedb.MovePlan? # nil when shards came, or keys are placed anew, since it was begun
+function move_plan.make(state, policy, opts)
+  local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
+    retiring = opts.retiring, on_look = opts.on_look, shards = #state.shards, placement = state.epoch.placement }, Plan)
+  self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
+  local done, err = pcall(fill, self, opts.only)
+  if done then return self end
+  self:close()
+  if err ~= VOID then error(err, 0) end
 end
 
 --- The next groups to be moved, of one keyspace and one pair of shards, at most `most`; nil when there are none left.

@@ -9,9 +9,10 @@ local move_locks = require "collegedb.move_locks"
 
 local moves = {}
 
--- The row of the highest number that a shard has heard of.
+-- The row of the highest number that a shard has heard of. What is no number of a move is another's, or damage.
 local function highest(shard)
-  return fence.reading(shard.inner.first, shard.inner, "SELECT max(move) AS n FROM _collegedb_own")
+  return fence.reading(shard.inner.first, shard.inner,
+    "SELECT max(move) AS n FROM _collegedb_own WHERE typeof(move) = 'integer' AND move < 1 << 60")
 end
 
 --- Seconds after which others may take a move for dead whose mover has not renewed its lease.

@@ -16,6 +16,7 @@ local router = require "collegedb.router"
 local reassign = {}
 
 local PATIENCE <const> = 10 -- seconds, while the shards change all the time
+local LOOKS <const> = 5 -- at a row that moves meanwhile
 
 -- Keyspace and canonical text of a key as users write it; of a string without a table, also as it was given, which is
 -- how a row's own key is looked for.
@@ -36,12 +37,6 @@ local function parts_of(db, state, key, name)
     core.key_max)
 end
 
-local function group_of_row(state, index, keyspace, text)
-  local root_space, key = group.of_row(state, index, keyspace, text)
-  if key then return root_space, key end
-  errors.raise("CONFLICT", { key = text }, "the row %s belongs to no group that could be moved", text)
-end
-
 -- Where a group's key is by the own rows, after what a dead mover left is ended; and whether they told.
 local function follow(state, index, keyspace, text)
   recovery.complete(state, index, keyspace, text)
@@ -49,10 +44,15 @@ local function follow(state, index, keyspace, text)
   return forward.follow(state, index, keyspace, text)
 end
 
--- The group of a row that is asked for by its own key.
+-- The group of a row that is asked for by its own key. It may have left between the looks at the shards and at the row.
 local function find_member(state, tag, keyspace, text)
-  local index = members.find(state, tag, keyspace, text)
-  if index then return index, group_of_row(state, index, keyspace, text) end
+  for _ = 1, LOOKS do
+    local index = members.find(state, tag, keyspace, text)
+    if not index then return nil end
+    local root_space, key = group.of_row(state, index, keyspace, text)
+    if key then return index, root_space, key end
+  end
+  errors.raise("CONFLICT", { key = text }, "the row %s belongs to no group that could be moved", text)
 end
 
 -- Where the group is, and its key. `own` is the key as it was given, `text` as the root of its table has it.
@@ -69,7 +69,9 @@ local function find(state, space, text, own)
   else
     local told
     index, told = follow(state, router.resolve(state, space, text, nil, false), keyspace, text)
-    if not told and not probe.has(state, index, tag, keyspace, text) then
+    local here = told or probe.has(state, index, tag, keyspace, text)
+    if not here then index, told = follow(state, index, keyspace, text) end -- it may have left between the two looks
+    if not here and not told then
       index, group_space, group_text = find_member(state, tag, keyspace, own)
     end
   end

@@ -29,6 +29,8 @@ local rebalancing = {}
 
 -- --- what is asked for ---------------------------------------------------------------------
 
+local ATTEMPTS <const> = 20 -- at a plan, while other programs make placements
+
 local kinds = { policy = true, dry_run = "boolean", rate = "number", on_progress = "function", resume = "boolean" }
 
 local function check_options(opts)
@@ -101,13 +103,20 @@ function Run:plan_anew(work, policy)
   local state = self.state
   if self.plan then self.plan:close() end
   self:await_moves()
-  if not self.opts.dry_run then state:read_epoch() end
-  state:refresh_catalog()
-  self.plan = move_plan.make(state, policy or self.policy, {
-    only = work.only and state.epoch.index_of[work.only],
-    retiring = not policy and self.policy.name ~= "home" and growing.is_retiring(state),
-    on_look = function(looked, name) self:progress(looked, nil, "looking at " .. name) end,
-  })
+  local attempts = 0
+  repeat
+    if attempts == ATTEMPTS or (self.opts.dry_run and attempts > 0) then
+      errors.raise("BUSY", nil, "other programs changed the shards while the keys were looked at: look again")
+    end
+    attempts = attempts + 1
+    if not self.opts.dry_run then state:read_epoch() end
+    state:refresh_catalog()
+    self.plan = move_plan.make(state, policy or self.policy, {
+      only = work.only and state.epoch.index_of[work.only],
+      retiring = not policy and self.policy.name ~= "home" and growing.is_retiring(state),
+      on_look = function(looked, name) self:progress(looked, nil, "looking at " .. name) end,
+    })
+  until self.plan
   if not policy then self.report.moves = self.plan.moves end
   self.report.planned = self.report.moved + self.report.failed_count + self.plan.total
 end

@@ -166,15 +166,17 @@ function recovery.finish(state, source, target, number)
   return recovery.clean(state, source, target, number)
 end
 
+local OPEN <const> = [[SELECT move, state, peer,
+    (SELECT CAST(max(at) AS INTEGER) FROM _collegedb_own WHERE move = o.move) AS begun
+  FROM _collegedb_open AS o WHERE typeof(move) = 'integer' AND move = coalesce(?, move)]]
+
 -- The moves that shards know of and that are not over: number → { source, target, committed }, both as shards; a
 -- shard that the config does not have is missing.
 ---@param only integer? this one alone
 local function open_moves(state, only)
   local found = {}
   for _, shard in ipairs(state.shards) do
-    for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, "SELECT move, state, peer, "
-        .. "(SELECT max(at) FROM _collegedb_own WHERE move = o.move) AS begun FROM _collegedb_open AS o "
-        .. "WHERE move = coalesce(?, move)", { only or core.null }) or {}) do
+    for _, row in ipairs(fence.reading(shard.inner.all, shard.inner, OPEN, { only or core.null }) or {}) do
       local each = found[row.move] or {}
       found[row.move], each.begun = each, math.max(each.begun or 0, row.begun or 0)
       local peer = state.shards[state.by_name[row.peer]]

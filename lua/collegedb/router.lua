@@ -178,6 +178,13 @@ local function place_at_home(state, full, tag, keyspace, text, homes, at, looked
   return index, HOME, true
 end
 
+-- A move gives its key an entry before the rows go where it was: a key that was on none of the shards, one looked at
+-- after the other, may have moved meanwhile.
+local function has_entry_now(state, full, text)
+  local number, id = state.directory:lookup(full, text)
+  return id ~= nil or number ~= state.epoch.number
+end
+
 -- A key without an entry, of a keyspace that decides shards.
 local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
   local may_be = members.may_be(state, keyspace, name)
@@ -201,6 +208,7 @@ local function resolve_home(state, full, tag, keyspace, text, own, name, insert)
   local found, rooted = find(state, places, tag, keyspace, text), false
   -- It may have left between the looks at its own row and at its rows.
   if decider and not found and select(2, forward.follow(state, decider, keyspace, text)) then return nil end
+  if #places > 0 and not found and has_entry_now(state, full, text) then return nil end
   if not found and may_be then
     found, rooted = resolve_either(state, home and home.index, tag, text, own, name, insert)
     if found and not rooted then return found, FOUND, true end

@@ -7,6 +7,7 @@ local fence = require "collegedb.fence"
 local fence_upkeep = require "collegedb.fence_upkeep"
 local inspect = require "collegedb.inspect"
 local patience = require "collegedb.patience"
+local recovery = require "collegedb.recovery"
 local single_schema = require "collegedb.single_schema"
 
 local schema = {}
@@ -147,12 +148,14 @@ local function mend_fences(state, index)
   end
 end
 
--- Again while keys of the tables are on their way, which are as they were until they have arrived.
+-- Again while keys of the tables are on their way, which are as they were until they have arrived. What a dead mover
+-- has left would keep them so.
 local function apply_at_rest(f, state, index, sql)
   local waiting = patience.new(PATIENCE)
   while true do
     local applied, err = pcall(f, state.shards[index], sql, fence_tables(state, index), mend_fences(state, index))
     if applied or not errors.is_error(err, "CONFLICT") or not waiting:wait() then return applied, err end
+    if state.directory.keeps_journal then recovery.run(state) end
   end
 end
 

@@ -20,7 +20,8 @@ local seen_moves = {}
 ---@field live boolean its program may be at work
 ---@field why string? what keeps one that is not live from its end
 
-local OPEN <const> = [[SELECT move, state, peer, (SELECT min(at) FROM _collegedb_own WHERE move = o.move) AS begun,
+local OPEN <const> = [[SELECT move, state, peer,
+  (SELECT CAST(min(at) AS INTEGER) FROM _collegedb_own WHERE move = o.move) AS begun,
   (SELECT count(*) FROM _collegedb_own WHERE move = o.move AND instr(keyspace, char(1)) = 0) AS keys
   FROM _collegedb_open AS o]]
 

@@ -3,7 +3,7 @@
 local config = require "collegedb.config"
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"
-local json_reader = require "collegedb.json_reader"
+local record_check = require "collegedb.record_check"
 local stats = require "collegedb.stats"
 
 local shards = {}
@@ -72,7 +72,7 @@ end
 
 local function is_empty(shard) return stats.is_empty(shard.inner) end
 
---- Opens a shard, and makes its file if there is none.
+--- Opens a shard, and makes its file if there is none and the config names it.
 ---@param state table of lua/collegedb/state.lua
 ---@param shard table of a normalized config
 function shards.open(state, shard)
@@ -81,7 +81,7 @@ function shards.open(state, shard)
     name = shard.name, journal_mode = shard.journal_mode, synchronous = shard.synchronous,
     busy_timeout_ms = shard.busy_timeout and math.floor(shard.busy_timeout * 1000 + 0.5),
     mmap_size = shard.mmap_size, cache_size = shard.cache_size, d1_limits = shard.limits == "d1",
-    single = shard.value.single,
+    single = shard.value.single, must_exist = shard.is_added and 1 or nil,
   })
   shard.inner, shard.is_empty, shard.single = core.inner(shard.handle), is_empty, core.is_single(shard.handle)
   if shards.is_file(shard.value.path) then shard.real_path = core.real_path(shard.value.path) end
@@ -104,15 +104,6 @@ function shards.path_from(dir, path)
 end
 
 -- What the directory tells of an added shard, as config.shard takes it but for its place.
-local function settings_of(dir, row)
-  local done, given = pcall(json_reader.decode, row.settings)
-  if done and type(given) == "table" and type(given.d1 or given.path) == (given.d1 ~= nil and "table" or "string") then
-    return given
-  end
-  errors.raise("CORRUPT", { shard = row.name }, "what the directory %s tells of shard %s, which was added to it, can "
-    .. "not be read", tostring(dir.path), tostring(row.name))
-end
-
 --- The shards that the directory tells of, since they were added while programs ran: by name, as of a normalized
 -- config. A drained one is told of as long as an earlier placement may send programs there.
 ---@param dir table the directory
@@ -121,11 +112,16 @@ function shards.added(dir)
   local list = {}
   for _, row in ipairs(dir.shard:all("SELECT name, settings FROM _collegedb_shards WHERE settings IS NOT NULL "
       .. "AND (drained < 2 OR id IN (SELECT shard FROM _collegedb_homes)) ORDER BY id")) do
-    local given = settings_of(dir, row)
-    if given.d1 ~= nil then given[1] = require("collegedb.d1").described(given.d1)
+    local given = record_check.decoded(dir, "_collegedb_shards", row.settings)
+    if type(given.d1 or given.path) ~= (given.d1 ~= nil and "table" or "string") then
+      record_check.damaged(dir, "_collegedb_shards")
+    end
+    if given.d1 then given[1] = require("collegedb.d1").described(given.d1)
     else given[1] = given.path:sub(1, 1) == "/" and given.path or (folder_of(dir) or "") .. given.path end
     given.name, given.path, given.d1 = row.name, nil, nil
-    list[#list + 1] = config.shard(given)
+    local shard = config.shard(given)
+    shard.is_added = true -- its file was made by who added it: no directory has others make files
+    list[#list + 1] = shard
   end
   return list
 end

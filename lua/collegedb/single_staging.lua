@@ -46,7 +46,9 @@ end
 local function send(job, part, cursor, first)
   local json, pieces, rows, digest, more = core.encode_rows(cursor, single_staging.rows, single_staging.bytes)
   if rows == 0 then return 0, false end
-  procedures.sure(job.target, "run", write_sql(part), { json, core.blob(table.concat(pieces)), first, job.number })
+  local apart = table.concat(pieces)
+  if apart == "" then apart = "\0" end -- no value is read from it, but SQLite's substr() of an empty BLOB is NULL
+  procedures.sure(job.target, "run", write_sql(part), { json, core.blob(apart), first, job.number })
   local count, staged_digest = staged(job, part, first, first + rows - 1)
   if count == 0 then checks.raise_taken_back(job) end
   if count ~= rows or staged_digest ~= digest then

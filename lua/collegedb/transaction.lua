@@ -21,20 +21,11 @@ end
 ---@param guard fun(tx)? is called first
 local function run(target, f, key, guard)
   check_function(f)
-  local tx
-  local function commit(...)
-    core.commit(tx)
-    return ...
-  end
-  -- All inside, since an interrupt may come anywhere.
-  local results = table.pack(pcall(function()
-    tx = core.begin(target, key)
-    if guard then guard(tx) end
-    return commit(f(tx))
-  end))
-  if results[1] then return table.unpack(results, 2, results.n) end
-  if tx then core.rollback(tx) end
-  error(results[2], 0)
+  if not guard then return core.transact(target, key, f) end
+  return core.transact(target, key, function(tx)
+    guard(tx)
+    return f(tx)
+  end)
 end
 
 local function check_statements(statements)

@@ -42,7 +42,7 @@ local function own_rows(shard, states)
       last = page[#page]
     end
     at = at + 1
-    return page[at]
+    return fence.own_checked(page[at])
   end
 end
 
@@ -88,9 +88,10 @@ end
 -- A shard forgets where keys went after a time, and may do so a little before another one.
 local function is_remembered(run, row) return row.at > os.time() - run.state.config.forward_retention + 60 end
 
+-- By the move that took it there: the floor may be that of a later one, which was to take it from here and was undone.
 local function is_known(target, row)
   local own = fence.own_row(target.inner, row.keyspace, row.key)
-  return own ~= nil and own.floor >= row.floor
+  return own ~= nil and own.floor >= row.move
 end
 
 local function check_tomb(run, index, row)
@@ -100,8 +101,8 @@ local function check_tomb(run, index, row)
   if not peer or not is_remembered(run, row) or is_known(state.shards[peer], row) then return end
   if probe.has_rows(state, peer, tag, row.keyspace, row.key) or not is_still(shard, row) then return end
   reports.add(run.report, { kind = "lost", key = catalog.key_value(row.keyspace, row.key), shard = shard.name,
-    other_shard = row.peer, move = row.floor, advice = ("its rows went to %s by move %d: was that file put back from "
-    .. "an older backup? Take the rows from a backup of %s or %s"):format(row.peer, row.floor, shard.name, row.peer) },
+    other_shard = row.peer, move = row.move, advice = ("its rows went to %s by move %d: was that file put back from "
+    .. "an older backup? Take the rows from a backup of %s or %s"):format(row.peer, row.move, shard.name, row.peer) },
     true)
 end
 

@@ -68,6 +68,7 @@ end
 
 local function check_counter(name, row, there, wrong)
   local value = there and math.tointeger(tonumber(there.value))
+  if not there and not row.sure then return end -- what makes it was never acknowledged
   if not value or value < row.low then
     wrong("lost", "%s is %s, and %d additions were acknowledged", name, value or "gone", row.low)
   elseif value > row.high then
@@ -97,7 +98,7 @@ end
 
 local function compare(known, found, wrong)
   for name, row in pairs(known.rows) do
-    if name:find "^users:" then check_counter(name, row, found[name], wrong)
+    if row.counts then check_counter(name, row, found[name], wrong)
     else check_value(name, row, found[name], wrong) end
   end
   for name, there in pairs(found) do
@@ -109,7 +110,8 @@ end
 ---@param files table<string, string> the shards, name → path
 ---@param directory string
 ---@param ledgers string[] paths
----@return { acknowledged: integer, rows: integer, wrong: string[], kinds: table<string, integer> }
+---@return { acknowledged: integer, rows: integer, wrong: string[], kinds: table<string, integer>, found: table, known:
+---  table } found: what is there, by "table:row"; known: what the ledgers say
 function checker.check(files, directory, ledgers)
   local report = { wrong = {}, kinds = {}, rows = 0 }
   local function wrong(kind, format, ...)
@@ -133,7 +135,7 @@ function checker.check(files, directory, ledgers)
   environment:close()
   compare(known, found, wrong)
   for _ in pairs(found) do report.rows = report.rows + 1 end
-  report.acknowledged = known.acknowledged
+  report.acknowledged, report.found, report.known = known.acknowledged, found, known.rows
   return report
 end
 

@@ -5,6 +5,7 @@
 --     a NUMBER            acknowledged
 --     f NUMBER            refused: nothing of it may be there
 --     u NUMBER            failed in a way that leaves it open
+--     i 0 CHANGE…         was found by a check of the files, with all that was written before
 
 local ledger = {}
 
@@ -30,6 +31,16 @@ function Book:write(changes, f, open)
   return done, err
 end
 
+---Writes a ledger of rows that were found, to begin with instead of those that led to them.
+---@param found table<string, { value: string }> by "table:row"
+---@param counts fun(name: string): boolean whether the row is one that is added to
+function ledger.begin_anew(path, found, counts)
+  local file <close> = assert(io.open(path, "w"))
+  for name, there in pairs(found) do
+    assert(file:write("i 0 ", name, counts(name) and "+" or "=", there.value, "\n"))
+  end
+end
+
 -- --- reading ---------------------------------------------------------------------------
 
 local function row_of(known, name)
@@ -45,6 +56,7 @@ local function settle(known, changes, sure)
     local row = row_of(known, name)
     row.writes = row.writes + 1
     if sign == "+" then
+      row.counts, row.sure = true, row.sure or sure
       row.low, row.high = row.low + (sure and tonumber(value) or 0), row.high + tonumber(value)
     else
       local after = sign == "-" and "-" or value
@@ -69,6 +81,8 @@ function ledger.read(paths)
       if kind == "s" then
         if pending then settle(known, pending, false) end
         pending, known.sent = rest, known.sent + 1
+      elseif kind == "i" then
+        settle(known, rest, true)
       else
         assert(pending, path .. ": " .. number .. " was answered and not sent")
         if kind ~= "f" then settle(known, pending, kind == "a") end

@@ -72,13 +72,15 @@ end
 function acts.all(self, key)
   self.count = self.count + 1
   local id = ("%s_%d"):format(self.name, self.count)
-  self:write({ "orders:" .. id .. value_of(key, 1), "items:" .. id .. ".1=7", "users:" .. key .. "+1" }, function()
+  local changes = { "orders:" .. id .. value_of(key, 1), "items:" .. id .. ".1=7", "users:" .. key .. "+1" }
+  local done = self:write(changes, function()
     self.db:transaction(key, function(tx)
       tx:run("INSERT INTO orders VALUES (?, ?, 1)", { id, key })
       tx:run("INSERT INTO items VALUES (?, 1, 7)", { id })
       tx:run("UPDATE users SET n = n + 1 WHERE id = ?", { key })
     end)
   end)
+  if done and not self.rows[key] then self.rows[key] = { id = id, key = key, n = 1, items = 1 } end
 end
 
 function acts.drop(self, key)

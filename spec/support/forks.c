@@ -5,6 +5,7 @@
  *     forks.wait(pid, true)       -- the same, or "stopped" as soon as it is
  *     forks.kill(pid, "KILL")     -- or STOP, CONT
  *     forks.pause(0.01)           -- seconds
+ *     forks.now()                 -- seconds, of a clock that all processes share
  *     forks.exit(3)               -- at once: nothing is closed or flushed
  *
  * A child has its own ends of two pipes; what the function returns is its status, and an error is printed
@@ -103,13 +104,21 @@ static int pause_for(lua_State *L) {
   return 0;
 }
 
+static int now(lua_State *L) {
+  struct timespec time;
+  clock_gettime(CLOCK_BOOTTIME, &time);
+  lua_pushnumber(L, (lua_Number)time.tv_sec + (lua_Number)time.tv_nsec / 1e9);
+  return 1;
+}
+
 static int exit_now(lua_State *L) { _exit((int)luaL_checkinteger(L, 1)); }
 
 __attribute__((visibility("default"))) int luaopen_forks(lua_State *L);
 
 int luaopen_forks(lua_State *L) {
   static const luaL_Reg functions[] = {{"start", start},     {"wait", wait_for}, {"kill", send_signal},
-                                       {"pause", pause_for}, {"exit", exit_now}, {NULL, NULL}};
+                                       {"pause", pause_for}, {"now", now},       {"exit", exit_now},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

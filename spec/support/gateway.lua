@@ -15,7 +15,7 @@ local function shell_quote(text) return "'" .. text:gsub("'", "'\\''") .. "'" en
 
 -- The process and all that it started, the last ones first.
 local function family(pid)
-  local pids, pipe <close> = {}, assert(io.popen("ps -o pid= --ppid " .. pid))
+  local pids, pipe <close> = {}, assert(io.popen("env -u LD_PRELOAD ps -o pid= --ppid " .. pid))
   for child in pipe:lines() do table.move(family(child:match "%d+"), 1, 100, #pids + 1, pids) end
   pids[#pids + 1] = tostring(pid)
   return pids

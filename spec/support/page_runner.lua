@@ -131,7 +131,7 @@ function runner.run(blocks, folder, here)
 end
 
 local function end_family(pid)
-  local pipe <close> = assert(io.popen("ps -o pid= --ppid " .. pid))
+  local pipe <close> = assert(io.popen("env -u LD_PRELOAD ps -o pid= --ppid " .. pid))
   for child in pipe:lines() do end_family(child:match "%d+") end
   os.execute("kill " .. pid .. " 2>/dev/null")
 end

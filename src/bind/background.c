@@ -103,8 +103,9 @@ static size_t count_columns(lua_State *L) {
 /* parts = { { shard_id, placement, generation, job, claim, elsewhere, integrated, columns }, … } */
 static void read_parts(lua_State *L, struct cdb__lua_background *b) {
   lua_getfield(L, 2, "parts");
-  b->read_count = count_columns(L);
-  b->reads = allocate(L, b->read_count, sizeof *b->reads);
+  const size_t columns = count_columns(L);
+  b->reads = allocate(L, columns, sizeof *b->reads);
+  b->read_count = columns;
   b->plan.parts = allocate(L, lua_rawlen(L, -1), sizeof *b->plan.parts);
   b->plan.part_count = lua_rawlen(L, -1);
   size_t next = 0;

@@ -68,6 +68,7 @@ struct cdb__lua_cursor {
   int tx_depth;          /* of the transaction that it was opened in; it ends with that */
   bool inner;            /* of CollegeDB's own */
   int ended;             /* all rows were read; else `stmt` NULL means closed early */
+  bool ahead;            /* its first row was stepped to already */
   cdb__lua_cursor *next, **link;
 };
 
@@ -102,6 +103,7 @@ typedef struct cdb__lua_plan {
   struct cdb__lua_plan *next;
   uint64_t hash;
   size_t size;
+  uint64_t id; /* a random number: no other text has it */
   cdb__sql_kind kind;
   char table[256];     /* main table, unquoted; "" if none */
   unsigned catalog;    /* the catalog version that the fields below are of */
@@ -213,8 +215,10 @@ static inline void cdb__lua_push_names(lua_State *L, cdb__stmt *stmt) {
   if (stmt->host && stmt->host_prepared == stmt->prepared) lua_rawgeti(L, LUA_REGISTRYINDEX, stmt->host);
   else cdb__lua_make_names(L, stmt);
 }
+/* Of no key: for rows on another stack than the key's. */
+extern const struct cdb__lua_call cdb__lua_no_key;
 /* Pushes the current row; `names` is where the array above is then, counted from the top. */
-void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names);
+void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names, const struct cdb__lua_call *call);
 /* Pushes collegedb.null. */
 void cdb__lua_push_null(lua_State *L);
 
@@ -224,8 +228,11 @@ typedef struct cdb__lua_call {
   const char *sql;
   size_t size;
   uint64_t hash;
-  int params;         /* stack index */
-  int key_arg;        /* stack index of the key it was routed by; 0 is none */
+  int params;           /* stack index */
+  int key_arg;          /* stack index of the key it was routed by; 0 is none */
+  const char *key_text; /* its bytes where it is a plain string; the size is 0 else */
+  size_t key_size;
+  uint64_t id;        /* of the plan, or 0 */
   cdb__sql_kind kind; /* of routed calls only, as is: */
   cdb__hash key;      /* the hash of the key it was routed by */
   int why;            /* that key is where it was routed to */
@@ -243,6 +250,8 @@ int cdb__lua_finish_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call
 int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
                         int64_t start);
 int cdb__lua_each(lua_State *L, cdb__lua_shard *shard, int shard_index, const cdb__lua_call *call);
+/* Steps the cursor on top to its first row; false, and it is at its end, when there is none. */
+bool cdb__lua_each_start(lua_State *L);
 
 /* After a statement that changed the schema, or met a changed one, plans ask the catalog again. */
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt);
@@ -257,6 +266,8 @@ cdb__stmt *cdb__lua_begin_beside(lua_State *L, cdb__lua_shard *shard, const cdb_
  * NULL. */
 int cdb__lua_fail_on(lua_State *L, const cdb__lua_shard *shard, const cdb__fault *fault,
                      const cdb__lua_call *call);
+/* Takes back what errors have left running on the shard; cdb__lua_begin does so by itself. */
+void cdb__lua_recover_unwound(cdb__lua_shard *shard, uintptr_t frame);
 int cdb__lua_end(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *fault);
 /* Ends it if an error has left it running. It may be gone. */
 void cdb__lua_end_left(cdb__lua_shard *shard, cdb__stmt *stmt);
@@ -312,6 +323,7 @@ static inline cdb__lua_plan *cdb__lua_plan_at(lua_State *L, cdb__lua_db *db, cdb
   call->sql = known->sql;
   call->size = known->plan->size;
   call->hash = known->plan->hash;
+  call->id = known->plan->id;
   return known->plan;
 }
 void cdb__lua_plans_free(cdb__lua_db *db);
@@ -375,6 +387,7 @@ int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *
  * key is now. True: its result is on top. False: nothing is to be done, and nothing was pushed. */
 bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_call *call, const char *method,
                      bool refused);
+const char *cdb__lua_method_of(cdb__lua_runner run); /* first, all or run */
 /* A routed statement met nothing, and says so on top: run again where its key has gone, if it has. Returns 1.
  */
 int cdb__lua_look_after(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__lua_runner run);
@@ -419,6 +432,7 @@ int cdb__lua_filelock(lua_State *L, int arg); /* files.c: the descriptor */
 void cdb__lua_open_shard(lua_State *L);
 void cdb__lua_open_cursor(lua_State *L);
 void cdb__lua_open_values(lua_State *L);
+void cdb__lua_open_run(lua_State *L);
 void cdb__lua_open_keys(lua_State *L);
 void cdb__lua_open_route(lua_State *L);
 void cdb__lua_open_router(lua_State *L);

@@ -154,26 +154,39 @@ static int call_runner(lua_State *L) {
   cdb__lua_call call = *p->call;
   call.params = 1;
   call.key_arg = 0; /* not on this stack */
+  call.key_size = 0;
   return p->run(L, p->shard, &call);
+}
+
+static bool is_moved(lua_State *L) {
+  if (!lua_istable(L, -1)) return false;
+  lua_getfield(L, -1, "code");
+  const char *code = lua_tostring(L, -1);
+  const bool moved = code && strcmp(code, cdb_code_name(CDB_MOVED)) == 0;
+  lua_pop(L, 1);
+  return moved;
 }
 
 int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call,
                          cdb__lua_runner run) {
-  cdb__fault fault, ignored;
+  cdb__fault fault;
   watch w = {.db = db, .shard = shard, .expected = call->key};
   protected_call p = {shard, call, run};
   if (strcmp(shard->handle->ops->kind, "sqlite") != 0) return run(L, shard, call);
   lua_pushcfunction(L, call_runner);
   lua_pushlightuserdata(L, &p);
   lua_pushvalue(L, call->params);
-  if (cdb__exec(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
+  if (cdb__begin(shard->handle, "SAVEPOINT collegedb_check", &fault) != CDB_OK)
     cdb__lua_fail_on(L, shard, &fault, NULL);
   cdb__sqlite_watch(shard->handle, on_change, &w);
   const int status = lua_pcall(L, 2, 1, 0);
   if (!shard->handle || shard->closing) return status == LUA_OK ? 1 : lua_error(L);
   cdb__sqlite_watch(shard->handle, NULL, NULL);
   if (status != LUA_OK || w.found) {
-    cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
+    cdb__undo(shard->handle, "collegedb_check");
+    if (status != LUA_OK && call->key_arg && is_moved(L) &&
+        cdb__lua_follow(L, shard, call, cdb__lua_method_of(run), true))
+      return 1;
     if (status != LUA_OK) return lua_error(L);
     cdb__fail(&fault, CDB_USAGE,
               "check_keys: the statement was routed by one key and touched the row %s of %s; it was undone",
@@ -181,7 +194,7 @@ int cdb__lua_checked_run(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, c
     return cdb__lua_fail_on(L, shard, &fault, call);
   }
   if (cdb__exec(shard->handle, "RELEASE collegedb_check", &fault) != CDB_OK) {
-    cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
+    cdb__undo(shard->handle, "collegedb_check");
     return cdb__lua_fail_on(L, shard, &fault, call);
   }
   return 1;

@@ -89,6 +89,23 @@ static int fail(lua_State *L, const cdb__lua_cursor *cursor, const cdb__fault *f
   return cdb__lua_fail_on(L, cursor->shard, fault, &call);
 }
 
+/* After the last step. */
+static void end_of_rows(lua_State *L, cdb__lua_cursor *cursor, int code, cdb__fault *fault) {
+  cdb__fault ignored;
+  cdb__lua_cursor_end(cursor, code < 0 ? &ignored : fault);
+  cursor->ended = 1;
+  if (fault->code != CDB_OK) fail(L, cursor, fault);
+}
+
+bool cdb__lua_each_start(lua_State *L) {
+  cdb__lua_cursor *cursor = luaL_checkudata(L, -1, CDB__CURSOR_CLASS);
+  cdb__fault fault;
+  const int code = cdb__step(cursor->stmt, &fault);
+  cursor->ahead = code == CDB__ROW;
+  if (!cursor->ahead) end_of_rows(L, cursor, code, &fault);
+  return cursor->ahead;
+}
+
 static int next_row(lua_State *L) {
   cdb__lua_cursor *cursor = luaL_checkudata(L, 1, CDB__CURSOR_CLASS);
   if (cursor->ended) return 0;
@@ -96,21 +113,20 @@ static int next_row(lua_State *L) {
     return cdb__lua_fail(L, CDB_CLOSED,
                          "the database was closed, or the transaction ended, inside a loop over %s",
                          cursor->shard->name);
-  cdb__fault fault, ignored;
+  cdb__fault fault;
   cdb__lua_shard *shard = cursor->shard;
   const uintptr_t outer = shard->stepping > CDB__FRAME ? shard->stepping : 0;
   shard->stepping = CDB__FRAME;
-  const int code = cdb__step(cursor->stmt, &fault);
+  const int code = cursor->ahead ? CDB__ROW : cdb__step(cursor->stmt, &fault);
+  cursor->ahead = false;
   if (code == CDB__ROW) {
     cdb__lua_push_names(L, cursor->stmt);
-    cdb__lua_push_row(L, cursor->stmt, -2);
+    cdb__lua_push_row(L, cursor->stmt, -2, &cdb__lua_no_key);
   }
   shard->stepping = outer;
   cdb__lua_settle_shard(shard, CDB__FRAME);
   if (code == CDB__ROW) return 1;
-  cdb__lua_cursor_end(cursor, code < 0 ? &ignored : &fault);
-  cursor->ended = 1;
-  if (fault.code != CDB_OK) return fail(L, cursor, &fault);
+  end_of_rows(L, cursor, code, &fault);
   lua_pushnil(L);
   return 1;
 }

@@ -68,6 +68,7 @@ static void add_value(lua_State *L, encoding *e, const cdb_value *value) {
       }
       break;
     case CDB_BLOB: break;
+    case CDB__LOST: cdb__lua_fail(L, CDB_NOMEM, "no memory for a value"); return;
     default: luaL_addstring(&e->json, "null"); return;
   }
   add_apart(L, e, value);

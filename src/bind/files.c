@@ -17,14 +17,15 @@ static int *check_lock(lua_State *L) { return check_lock_at(L, 1); }
 
 int cdb__lua_filelock(lua_State *L, int arg) { return *check_lock_at(L, arg); }
 
-/* core.filelock(path): holds the shared lock. */
+/* core.filelock(path, database): holds the shared lock. */
 static int open_lock(lua_State *L) {
-  const char *path = luaL_checkstring(L, 1);
+  const char *path = luaL_checkstring(L, 1), *database = luaL_checkstring(L, 2);
   cdb__fault fault;
   int *lock = lua_newuserdatauv(L, sizeof *lock, 0);
   *lock = -1;
   luaL_setmetatable(L, LOCK_CLASS);
-  if (cdb__filelock_open(lock, path, 5000, &fault) != CDB_OK) return cdb__lua_raise(L, &fault, NULL, NULL);
+  if (cdb__filelock_open(lock, path, database, 5000, &fault) != CDB_OK)
+    return cdb__lua_raise(L, &fault, NULL, NULL);
   return 1;
 }
 

@@ -120,19 +120,25 @@ static int home_in(const cdb__lua_homes_of *of, const cdb__key *key) {
                  : of->integer_index)[cdb__place(cdb__key_place_hash(key), nodes->nodes, nodes->count)];
 }
 
+/* Has the key an entry in the directory? */
+static bool find_entry(lua_State *L, cdb__lua_directory *directory, const cdb__key *key, cdb__entry *out) {
+  uint8_t digest[CDB__DIGEST_SIZE];
+  cdb__fault fault;
+  if (cdb__directory_is_empty(&directory->entries)) return false;
+  cdb__key_digest(key, directory->secret, directory->secret_size, digest);
+  const int found = cdb__directory_lookup(&directory->entries, digest, out, &fault);
+  if (found < 0) cdb__lua_raise(L, &fault, directory->shard->name, NULL);
+  return found;
+}
+
 int cdb__lua_find_home(lua_State *L, cdb__lua_db *db, const cdb__key *key, int *why) {
   const cdb__lua_homes *homes = &db->homes;
   const cdb__keyspace *space = key->space;
   if (!homes->set || !homes->directory->shard->handle) return -1;
   if (!has_homes(homes, space)) return -1;
-  uint8_t digest[CDB__DIGEST_SIZE];
-  cdb__fault fault;
   cdb__entry entry;
-  cdb__directory *directory = &homes->directory->entries;
-  cdb__key_digest(key, homes->directory->secret, homes->directory->secret_size, digest);
-  const int found = cdb__directory_lookup(directory, digest, &entry, &fault);
-  if (found < 0) cdb__lua_raise(L, &fault, homes->directory->shard->name, NULL);
-  if (directory->epoch != homes->epoch) return -1;
+  const bool found = find_entry(L, homes->directory, key, &entry);
+  if (homes->directory->entries.epoch != homes->epoch) return -1;
   *why = found ? CDB__DIRECTORY : CDB__HOME;
   if (found) return index_of_id(db, entry.shard);
   const int home = home_in(&homes->placements[0], key);

@@ -55,6 +55,7 @@ int luaopen_collegedb_core(lua_State *L) {
       {"scan", scan}, {"on_error", cdb__lua_on_error}, {"random", random_bits}, {NULL, NULL}};
   luaL_newlib(L, functions);
   cdb__lua_open_values(L);
+  cdb__lua_open_run(L);
   cdb__lua_open_keys(L);
   cdb__lua_open_cursor(L);
   cdb__lua_open_shard(L);

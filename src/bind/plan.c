@@ -34,6 +34,7 @@ static cdb__lua_plan *new_plan(lua_State *L, cdb__lua_db *db, const cdb__lua_cal
   memcpy(plan->sql, call->sql, call->size);
   plan->size = call->size;
   plan->hash = call->hash;
+  plan->id = cdb__random_seed() | 1;
   plan->catalog = db->catalog - 1;
   plan->kind = info.kind;
   memcpy(plan->table, table, sizeof table);
@@ -109,6 +110,7 @@ cdb__lua_plan *cdb__lua_plan_for(lua_State *L, cdb__lua_db *db, int db_index, cd
     if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
     if (!plan) return cdb__lua_fail(L, CDB_INTERNAL, "the plan of a statement went away"), NULL;
   }
+  call->id = plan->id;
   return plan;
 }
 

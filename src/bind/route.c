@@ -118,12 +118,16 @@ static inline cdb__lua_shard *ready(lua_State *L, const cdb__lua_db *db, int ind
 }
 
 /* The usual key by a short way: a string, where the column holds text and compares it as it is. */
-static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, cdb__lua_key_arg *out) {
+static inline void read_key(lua_State *L, cdb__lua_db *db, const cdb__lua_plan *plan, cdb__lua_call *call,
+                            cdb__lua_key_arg *out) {
+  call->key_size = 0;
   if (plan->key_kind == CDB__KEY_TEXT && !plan->fold && lua_type(L, 2) == LUA_TSTRING) {
     size_t size;
     const char *text = lua_tolstring(L, 2, &size);
     if (size >= 1 && size <= CDB__KEY_MAX) {
       cdb__key_text(&out->key, &db->global, text, size);
+      call->key_text = text;
+      call->key_size = size;
       return;
     }
   }
@@ -138,7 +142,7 @@ static inline cdb__lua_shard *route(lua_State *L, cdb__lua_db *db, cdb__lua_call
   call->inner = false;
   cdb__lua_plan *plan = cdb__lua_plan_at(L, db, call);
   call->kind = plan->kind;
-  read_key(L, db, plan, &key);
+  read_key(L, db, plan, call, &key);
   call->key = cdb__key_cache_hash(&key.key);
   return ready(L, db,
                resolve(L, db, plan, call->kind == CDB__SQL_INSERT, &key.key, call->key, found, &call->why));
@@ -180,7 +184,7 @@ bool cdb__lua_follow(lua_State *L, const cdb__lua_shard *shard, const cdb__lua_c
   return true;
 }
 
-static const char *method_of(cdb__lua_runner run) {
+const char *cdb__lua_method_of(cdb__lua_runner run) {
   return run == cdb__lua_first ? "first" : run == cdb__lua_all ? "all" : "run";
 }
 
@@ -190,7 +194,7 @@ static const char *method_of(cdb__lua_runner run) {
 static int strict_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__lua_runner run) {
   const int top = lua_gettop(L);
   for (;;) {
-    if (shard->fence && ask_moved(L, shard, call, method_of(run), "strict")) return 1;
+    if (shard->fence && ask_moved(L, shard, call, cdb__lua_method_of(run), "strict")) return 1;
     lua_settop(L, top);
     run(L, shard, call);
     if (!shard->handle || !shard->fence) return 1;
@@ -222,7 +226,7 @@ int cdb__lua_look_after(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call
   if (!db || !db->open) return 1;
   if (call->why == CDB__FOUND && call->kind != CDB__SQL_INSERT && look_again(L, db, shard, call, run))
     return 1;
-  if (shard->fence) cdb__lua_follow(L, shard, call, method_of(run), false);
+  if (shard->fence) cdb__lua_follow(L, shard, call, cdb__lua_method_of(run), false);
   return 1;
 }
 
@@ -269,20 +273,35 @@ static int strict_each(lua_State *L, const cdb__lua_shard *shard, const cdb__lua
   return 4;
 }
 
+static int begin_each(lua_State *L, const cdb__lua_db *db, cdb__lua_shard *shard, const cdb__lua_call *call) {
+  lua_settop(L, 4);
+  lua_getiuservalue(L, 1, 2);
+  lua_rawgeti(L, -1, index_of(db, shard) + 1);
+  return cdb__lua_each(L, shard, lua_gettop(L), call);
+}
+
+/* Where the loop's key has gone to, if it has left the shard. */
+static cdb__lua_shard *follow_each(lua_State *L, const cdb__lua_db *db, cdb__lua_shard *shard,
+                                   const cdb__lua_call *call) {
+  lua_settop(L, 4);
+  if (!cdb__lua_follow(L, shard, call, "each", false)) return shard;
+  return ready(L, db, (int)lua_tointeger(L, -1) - 1);
+}
+
 static int method_each(lua_State *L) {
   cdb__lua_call call;
   lua_settop(L, 4);
   cdb__lua_db *db = check_db(L, 1);
   cdb__lua_shard *shard = route(L, db, &call, 0);
   if (db->strict && call.kind == CDB__SQL_SELECT) return strict_each(L, shard, &call);
-  if (shard->fence && cdb__lua_follow(L, shard, &call, "each", false)) {
-    shard = ready(L, db, (int)lua_tointeger(L, -1) - 1);
-    lua_settop(L, 4);
-  }
+  const bool fence = shard->fence;
+  if (fence) shard = follow_each(L, db, shard, &call);
+  lua_settop(L, 4);
   if (db->check_keys && call.kind != CDB__SQL_SELECT) return cdb__lua_checked_each(L, db, shard, &call);
-  lua_getiuservalue(L, 1, 2);
-  lua_rawgeti(L, -1, index_of(db, shard) + 1);
-  return cdb__lua_each(L, shard, lua_gettop(L), &call);
+  const int values = begin_each(L, db, shard, &call);
+  /* Keys may have left since it was last known that none has: the first step tells. */
+  if (fence || call.kind != CDB__SQL_SELECT || cdb__lua_each_start(L) || !shard->fence) return values;
+  return begin_each(L, db, follow_each(L, db, shard, &call), &call);
 }
 
 /* A plan for a table's name alone. */

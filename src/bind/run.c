@@ -5,7 +5,9 @@
  * whole of our part of a read. Instead each running statement is on its
  * shard's list together with the address of the C frame that runs it. The
  * stack grows down: when a later call on the shard finds an entry whose frame
- * is not above its own, that frame is gone, and the statement is taken back. */
+ * is not above its own, that frame is gone, and the statement is taken back.
+ * Only of a write is the making of rows protected: until that later call, it
+ * would keep all others from writing. */
 #include "bind/bind.h"
 
 void cdb__lua_note_schema(cdb__lua_shard *shard, cdb__stmt *stmt) {
@@ -31,7 +33,7 @@ static inline int take_back(cdb__lua_shard *shard, cdb__stmt *stmt, cdb__fault *
   return code;
 }
 
-static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
+void cdb__lua_recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
   cdb__fault ignored;
   if (shard->stepping <= frame) shard->stepping = 0;
   while (shard->running && shard->running->running_frame <= frame) {
@@ -43,7 +45,7 @@ static void recover_unwound(cdb__lua_shard *shard, uintptr_t frame) {
 void cdb__lua_close_shard(cdb__lua_shard *shard, uintptr_t frame) {
   if (!shard->handle) return;
   shard->closing = false; /* so that taking statements back does not come here again */
-  recover_unwound(shard, frame);
+  cdb__lua_recover_unwound(shard, frame);
   shard->closing = shard->running || shard->stepping > frame;
   if (shard->closing) return;
   cdb__lua_cursors_end(shard, 0);
@@ -71,8 +73,12 @@ static int check_kind(const cdb__lua_call *call, bool *alters, cdb__fault *fault
 }
 
 static inline int take(cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt **out, cdb__fault *fault) {
+  if (call->id && (*out = cdb__stmt_retake(shard->handle, call->hash, call->id))) return CDB_OK;
   int code = cdb__stmt_take(shard->handle, call->sql, call->size, call->hash, out, fault);
-  if (code == CDB_OK && (*out)->checked) return CDB_OK;
+  if (code == CDB_OK && (*out)->checked) {
+    (*out)->id = call->id;
+    return CDB_OK;
+  }
   /* The reason for a refused text is ours to name, also where SQLite refused it as well. */
   cdb__fault refused;
   bool alters = false;
@@ -117,7 +123,7 @@ static inline cdb__stmt *begin_beside(lua_State *L, cdb__lua_shard *shard, const
 
 static inline cdb__stmt *begin(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call,
                                uintptr_t frame) {
-  if (shard->running) recover_unwound(shard, frame);
+  if (shard->running) cdb__lua_recover_unwound(shard, frame);
   return begin_beside(L, shard, call, frame);
 }
 
@@ -164,6 +170,41 @@ static int end_without_row(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt,
   return call->key_arg ? cdb__lua_look_after(L, shard, call, cdb__lua_first) : 1;
 }
 
+/* What makes Lua values of a write's rows, called protected. */
+typedef struct {
+  cdb__stmt *stmt;
+  cdb__fault *fault;
+  int code; /* of its last step */
+} written;
+
+/* Leaves `count` results of f(written) on top; what it raises is raised when the statement has ended. */
+static int make_protected(lua_State *L, cdb__lua_shard *shard, written *w, lua_CFunction f, int count) {
+  cdb__fault ignored;
+  lua_pushcfunction(L, f);
+  lua_pushlightuserdata(L, w);
+  if (lua_pcall(L, 1, count, 0) == LUA_OK) return w->code;
+  take_back(shard, w->stmt, &ignored);
+  return lua_error(L);
+}
+
+static int make_row(lua_State *L) {
+  const written *w = lua_touserdata(L, 1);
+  cdb__lua_push_names(L, w->stmt);
+  cdb__lua_push_row(L, w->stmt, -2, &cdb__lua_no_key);
+  return 1;
+}
+
+/* A write gives its rows before it is done; it is run to its end. */
+static int finish_write(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt) {
+  cdb__fault fault;
+  written w = {stmt, &fault, CDB__ROW};
+  int code = make_protected(L, shard, &w, make_row, 1);
+  while (code == CDB__ROW) code = cdb__step(stmt, &fault);
+  if (code < 0) return fail_step(L, shard, stmt, &fault, call, "first");
+  if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "first");
+  return 1;
+}
+
 /* What follows `begin` is inline, because the way to it must cost nothing; together.c has it as a call. */
 __attribute__((always_inline)) static inline int finish_first(lua_State *L, cdb__lua_shard *shard,
                                                               const cdb__lua_call *call, cdb__stmt *stmt) {
@@ -171,11 +212,9 @@ __attribute__((always_inline)) static inline int finish_first(lua_State *L, cdb_
   stmt->wanted = CDB__WANT_FIRST;
   int code = cdb__step(stmt, &fault);
   if (code != CDB__ROW) return end_without_row(L, shard, stmt, call, code, &fault);
+  if (!stmt->readonly) return finish_write(L, shard, call, stmt);
   cdb__lua_push_names(L, stmt);
-  cdb__lua_push_row(L, stmt, -2);
-  /* A write gives its rows before it is done; run it to its end. */
-  while (code == CDB__ROW && !stmt->readonly) code = cdb__step(stmt, &fault);
-  if (code < 0) return fail_step(L, shard, stmt, &fault, call, "first");
+  cdb__lua_push_row(L, stmt, -2, call);
   if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "first");
   return 1;
 }
@@ -188,22 +227,37 @@ int cdb__lua_finish_first(lua_State *L, cdb__lua_shard *shard, const cdb__lua_ca
   return finish_first(L, shard, call, stmt);
 }
 
-/* Pushes the array of all rows; leaves the names below it. */
-static int push_rows(lua_State *L, cdb__stmt *stmt, cdb__fault *fault) {
-  int code = cdb__step(stmt, fault);
+/* Pushes the array of all rows after the first step, which did not fail; leaves the names below it. */
+static int make_rows(lua_State *L, cdb__stmt *stmt, const cdb__lua_call *call, int code, cdb__fault *fault) {
   cdb__lua_push_names(L, stmt);
   lua_newtable(L);
   for (lua_Integer n = 1; code == CDB__ROW; n++) {
-    cdb__lua_push_row(L, stmt, -3);
+    cdb__lua_push_row(L, stmt, -3, call);
     lua_rawseti(L, -2, n);
     code = cdb__step(stmt, fault);
   }
   return code;
 }
 
+static int make_written_rows(lua_State *L) {
+  written *w = lua_touserdata(L, 1);
+  w->code = make_rows(L, w->stmt, &cdb__lua_no_key, w->code, w->fault);
+  return 2;
+}
+
+/* The same from the first step on; a code < 0 is returned at once, because Lua may have no memory either. */
+static int push_rows(lua_State *L, cdb__lua_shard *shard, cdb__stmt *stmt, const cdb__lua_call *call,
+                     cdb__fault *fault) {
+  const int code = cdb__step(stmt, fault);
+  written w = {stmt, fault, code};
+  if (code < 0) return code;
+  if (code == CDB__ROW && !stmt->readonly) return make_protected(L, shard, &w, make_written_rows, 2);
+  return make_rows(L, stmt, call, code, fault);
+}
+
 int cdb__lua_finish_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt) {
   cdb__fault fault;
-  if (push_rows(L, stmt, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "all");
+  if (push_rows(L, shard, stmt, call, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "all");
   if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "all");
   const bool nothing = call->key_arg && lua_rawlen(L, -1) == 0;
   return nothing ? cdb__lua_look_after(L, shard, call, cdb__lua_all) : 1;
@@ -213,25 +267,59 @@ int cdb__lua_all(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call)
   return cdb__lua_finish_all(L, shard, call, begin(L, shard, call, CDB__FRAME));
 }
 
+/* The fields of a result, as strings that are made once: Lua would else look up each of them by its bytes. */
+enum {
+  CHANGES = 1,
+  LAST_ROW_ID,
+  SERVED_BY,
+  DURATION,
+  ROWS_READ,
+  ROWS_WRITTEN,
+  SUCCESS,
+  RESULTS,
+  COLUMNS,
+  META
+};
+static const char *const FIELDS[] = {NULL,       "changes",   "last_row_id",  "served_by",
+                                     "duration", "rows_read", "rows_written", "success",
+                                     "results",  "columns",   "meta"};
+static const char FIELDS_KEY = 0; /* its address is theirs in the registry */
+
+void cdb__lua_open_run(lua_State *L) {
+  lua_createtable(L, META, 0);
+  for (int i = 1; i <= META; i++) {
+    lua_pushstring(L, FIELDS[i]);
+    lua_rawseti(L, -2, i);
+  }
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &FIELDS_KEY);
+}
+
+static inline void set_integer(lua_State *L, int fields, int field, int64_t value) {
+  lua_rawgeti(L, fields, field);
+  lua_pushinteger(L, value);
+  lua_rawset(L, -3);
+}
+
 /* A count that the shard did not tell is left out. */
-static void set_count(lua_State *L, const char *name, int64_t count) {
-  if (count != INT64_MIN) cdb__lua_set_integer(L, name, count);
+static inline void set_count(lua_State *L, int fields, int field, int64_t count) {
+  if (count != INT64_MIN) set_integer(L, fields, field, count);
 }
 
 /* The meta of a result, but for its duration; returns the changes. */
-static int64_t push_meta(lua_State *L, const cdb__lua_shard *shard, cdb__stmt *stmt) {
+static inline int64_t push_meta(lua_State *L, const cdb__lua_shard *shard, cdb__stmt *stmt, int fields) {
   const cdb__shard_ops *ops = stmt->shard->ops;
   const int64_t changes = ops->changes(stmt);
   lua_createtable(L, 0, 4);
-  cdb__lua_set_integer(L, "changes", changes);
-  set_count(L, "last_row_id", ops->last_row_id(stmt));
+  set_integer(L, fields, CHANGES, changes);
+  set_count(L, fields, LAST_ROW_ID, ops->last_row_id(stmt));
+  lua_rawgeti(L, fields, SERVED_BY);
   lua_pushstring(L, shard->name);
-  lua_setfield(L, -2, "served_by");
+  lua_rawset(L, -3);
   if (!ops->cost) return changes;
   int64_t rows_read, rows_written;
   ops->cost(stmt, &rows_read, &rows_written);
-  set_count(L, "rows_read", rows_read);
-  set_count(L, "rows_written", rows_written);
+  set_count(L, fields, ROWS_READ, rows_read);
+  set_count(L, fields, ROWS_WRITTEN, rows_written);
   return changes;
 }
 
@@ -243,30 +331,42 @@ static void push_copy(lua_State *L, int array, int count) {
   }
 }
 
-int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
-                        int64_t start) {
+__attribute__((always_inline)) static inline int
+finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt, int64_t start) {
   cdb__fault fault;
   stmt->wanted = CDB__WANT_RESULT;
-  if (push_rows(L, stmt, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "run");
-  const int rows = lua_gettop(L), names = rows - 1, meta = rows + 1, columns = stmt->columns;
-  const int64_t changes = push_meta(L, shard, stmt);
+  if (push_rows(L, shard, stmt, call, &fault) < 0) return fail_step(L, shard, stmt, &fault, call, "run");
+  const int rows = lua_gettop(L), names = rows - 1, fields = rows + 1, meta = rows + 2;
+  const int columns = stmt->columns;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &FIELDS_KEY);
+  const int64_t changes = push_meta(L, shard, stmt, fields);
   if (take_back(shard, stmt, &fault) != CDB_OK) return refuse(L, shard, &fault, call, "run");
+  lua_rawgeti(L, fields, DURATION);
   lua_pushnumber(L, (double)(cdb__clock_ticks() - start) / 1e6);
-  lua_setfield(L, meta, "duration");
+  lua_rawset(L, meta);
   lua_createtable(L, 0, 4);
+  lua_rawgeti(L, fields, SUCCESS);
   lua_pushboolean(L, 1);
-  lua_setfield(L, -2, "success");
+  lua_rawset(L, -3);
+  lua_rawgeti(L, fields, RESULTS);
   lua_pushvalue(L, rows);
-  lua_setfield(L, -2, "results");
+  lua_rawset(L, -3);
+  lua_rawgeti(L, fields, COLUMNS);
   push_copy(L, names, columns);
-  lua_setfield(L, -2, "columns");
+  lua_rawset(L, -3);
+  lua_rawgeti(L, fields, META);
   lua_pushvalue(L, meta);
-  lua_setfield(L, -2, "meta");
+  lua_rawset(L, -3);
   const bool nothing = call->key_arg && changes == 0 && lua_rawlen(L, rows) == 0;
   return nothing ? cdb__lua_look_after(L, shard, call, cdb__lua_run) : 1;
 }
 
 int cdb__lua_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call) {
   const int64_t start = cdb__clock_ticks();
-  return cdb__lua_finish_run(L, shard, call, begin(L, shard, call, CDB__FRAME), start);
+  return finish_run(L, shard, call, begin(L, shard, call, CDB__FRAME), start);
+}
+
+int cdb__lua_finish_run(lua_State *L, cdb__lua_shard *shard, const cdb__lua_call *call, cdb__stmt *stmt,
+                        int64_t start) {
+  return finish_run(L, shard, call, stmt, start);
 }

@@ -134,6 +134,8 @@ static cdb__lua_shard *check_call(lua_State *L, cdb__lua_call *call, int *index)
   call->hash = cdb__sql_hash(call->sql, call->size);
   call->params = 3;
   call->key_arg = 0;
+  call->key_size = 0;
+  call->id = 0;
   call->inner = cdb__lua_is_inner(L, 1, shard);
   return shard;
 }
@@ -192,12 +194,13 @@ static int method_exec(lua_State *L) {
   const char *script = cdb__lua_check_string(L, 2, "the SQL script", &size);
   const bool inside = shard->handle->ops->in_transaction(shard->handle);
   check_script(L, script, size, inside);
-  cdb__fault fault, ignored;
+  cdb__fault fault;
+  cdb__lua_recover_unwound(shard, CDB__FRAME);
   int code = cdb__exec(shard->handle, script, &fault);
   shard->altered++;
   if (shard->db) shard->db->catalog++;
   if (!inside && shard->handle->ops->in_transaction(shard->handle)) {
-    cdb__exec(shard->handle, "ROLLBACK", &ignored);
+    cdb__undo(shard->handle, NULL);
     if (code == CDB_OK)
       code = cdb__fail(&fault, CDB_USAGE,
                        "the script left a transaction open; it was rolled back (end it with COMMIT)");
@@ -209,6 +212,7 @@ static int method_size(lua_State *L) {
   cdb__lua_shard *shard = cdb__lua_check_shard(L, 1);
   int64_t bytes = 0;
   cdb__fault fault;
+  cdb__lua_recover_unwound(shard, CDB__FRAME);
   if (shard->handle->ops->size(shard->handle, &bytes, &fault) != CDB_OK)
     return cdb__lua_raise(L, &fault, shard->name, NULL);
   lua_pushinteger(L, bytes);
@@ -235,7 +239,9 @@ static int collation(lua_State *L) {
   if (!shard->handle) return cdb__lua_fail(L, CDB_CLOSED, "shard %s was closed", shard->name);
   const char *table = luaL_checkstring(L, 2), *column = luaL_checkstring(L, 3);
   const char *(*read)(cdb__shard *, const char *, const char *) = shard->handle->ops->collation;
-  lua_pushstring(L, read ? read(shard->handle, table, column) : "BINARY");
+  const char *name = read ? read(shard->handle, table, column) : "BINARY";
+  if (!name) return cdb__lua_fail(L, CDB_NOMEM, "no memory to read the columns of %s", table);
+  lua_pushstring(L, name);
   return 1;
 }
 
@@ -284,23 +290,15 @@ static int has_batches(lua_State *L) {
 
 /* --- transactions ---------------------------------------------------------- */
 
-static void control(lua_State *L, cdb__lua_shard *shard, const char *sql) {
-  cdb__fault fault;
-  if (cdb__exec(shard->handle, sql, &fault) != CDB_OK) cdb__lua_fail_on(L, shard, &fault, NULL);
-}
-
-/* core.begin(shard or tx[, key hash of core.route[, { false }]]): a tx one level
- * deeper. It is put into the table too, where it can not get lost when a hook
- * raises between this call and an assignment. */
-static int begin(lua_State *L) {
+/* Pushes a tx one level deeper, on the shard or tx at 1; the key hash that it was routed by, or nil, is at 2.
+ */
+static cdb__lua_tx *push_tx(lua_State *L) {
   int index;
-  lua_settop(L, 3);
   cdb__lua_shard *shard = target(L, &index);
   if (shard->handle->single)
-    return cdb__lua_fail(
-        L, CDB_UNSUPPORTED,
-        "shard %s has no transactions%s over several statements: each statement is one by itself",
-        shard->name, shard->handle->batches ? " but batches" : ", and no batch,");
+    cdb__lua_fail(L, CDB_UNSUPPORTED,
+                  "shard %s has no transactions%s over several statements: each statement is one by itself",
+                  shard->name, shard->handle->batches ? " but batches" : ", and no batch,");
   cdb__lua_tx *tx = lua_newuserdatauv(L, sizeof *tx, 1);
   *tx = (cdb__lua_tx){.shard = shard};
   const cdb__lua_tx *outer = luaL_testudata(L, 1, CDB__TX_CLASS);
@@ -312,10 +310,26 @@ static int begin(lua_State *L) {
   luaL_setmetatable(L, CDB__TX_CLASS);
   lua_pushvalue(L, index);
   lua_setiuservalue(L, -2, 1);
+  return tx;
+}
+
+static void begin_tx(lua_State *L, cdb__lua_tx *tx) {
+  cdb__lua_shard *shard = tx->shard;
   char sql[64];
+  cdb__fault fault;
+  cdb__lua_recover_unwound(shard, CDB__FRAME);
   snprintf(sql, sizeof sql, "SAVEPOINT collegedb_%d", shard->tx_depth);
-  control(L, shard, shard->tx_depth ? sql : "BEGIN IMMEDIATE");
+  if (cdb__begin(shard->handle, shard->tx_depth ? sql : "BEGIN IMMEDIATE", &fault) != CDB_OK)
+    cdb__lua_fail_on(L, shard, &fault, NULL);
   tx->depth = ++shard->tx_depth;
+}
+
+/* core.begin(shard or tx[, key hash of core.route[, { false }]]): a tx one level
+ * deeper. It is put into the table too, where it can not get lost when a hook
+ * raises between this call and an assignment. */
+static int begin(lua_State *L) {
+  lua_settop(L, 3);
+  begin_tx(L, push_tx(L));
   if (lua_istable(L, 3)) {
     lua_pushvalue(L, -1);
     lua_rawseti(L, 3, 1); /* takes the place of false, and no memory */
@@ -326,31 +340,36 @@ static int begin(lua_State *L) {
 /* Undoes the level of tx and all inside it; silent, because it follows another error. */
 static void roll_back(cdb__lua_tx *tx) {
   cdb__lua_shard *shard = tx->shard;
-  cdb__fault ignored;
   if (tx->depth == 0) return;
   if (shard->handle && shard->tx_depth >= tx->depth) {
     cdb__lua_cursors_end(shard, tx->depth);
-    char sql[96];
-    snprintf(sql, sizeof sql, "ROLLBACK TO collegedb_%d; RELEASE collegedb_%d", tx->depth - 1, tx->depth - 1);
+    char savepoint[64];
+    snprintf(savepoint, sizeof savepoint, "collegedb_%d", tx->depth - 1);
     /* An error such as a full disk may have rolled everything back already. */
-    if (shard->handle->ops->in_transaction(shard->handle))
-      cdb__exec(shard->handle, tx->depth > 1 ? sql : "ROLLBACK", &ignored);
+    cdb__undo(shard->handle, tx->depth > 1 ? savepoint : NULL);
     shard->tx_depth = tx->depth - 1;
   }
   tx->depth = 0;
 }
 
-/* core.commit(tx) */
-static int commit(lua_State *L) {
+/* Commits the tx at 1. */
+static void commit_tx(lua_State *L) {
   cdb__lua_tx *tx = luaL_checkudata(L, 1, CDB__TX_CLASS);
   int index;
   cdb__lua_shard *shard = target(L, &index);
   char sql[64];
+  cdb__fault fault;
   snprintf(sql, sizeof sql, "RELEASE collegedb_%d", tx->depth - 1);
   cdb__lua_cursors_end(shard, tx->depth);
-  control(L, shard, tx->depth > 1 ? sql : "COMMIT");
+  if (cdb__exec(shard->handle, tx->depth > 1 ? sql : "COMMIT", &fault) != CDB_OK)
+    cdb__lua_fail_on(L, shard, &fault, NULL);
   shard->tx_depth = tx->depth - 1;
   tx->depth = 0;
+}
+
+/* core.commit(tx) */
+static int commit(lua_State *L) {
+  commit_tx(L);
   return 0;
 }
 
@@ -358,6 +377,42 @@ static int commit(lua_State *L) {
 static int rollback(lua_State *L) {
   roll_back(luaL_checkudata(L, 1, CDB__TX_CLASS));
   return 0;
+}
+
+/* The tx is at 1, what its function returned is behind it. */
+static int commit_results(lua_State *L, int status, lua_KContext context) {
+  const int count = lua_gettop(L) - 1;
+  (void)status;
+  (void)context;
+  commit_tx(L);
+  lua_settop(L, count + 1);
+  return count;
+}
+
+/* (tx, function), called protected: also a commit may fail. */
+static int run_inside(lua_State *L) {
+  lua_pushvalue(L, 1);
+  lua_callk(L, 1, LUA_MULTRET, 0, commit_results);
+  return commit_results(L, LUA_OK, 0);
+}
+
+static int end_transaction(lua_State *L, int status, lua_KContext tx) {
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(L) - (int)tx;
+  roll_back(lua_touserdata(L, (int)tx));
+  return lua_error(L);
+}
+
+/* core.transact(shard or tx, key hash or nil, f): what f(tx) returns; committed when it returns, rolled back
+ * when it raises. All in C, because Lua may have no memory left for a word when it is to be rolled back. */
+static int transact(lua_State *L) {
+  lua_settop(L, 3);
+  cdb__lua_tx *tx = push_tx(L);
+  const int index = lua_gettop(L);
+  lua_pushcfunction(L, run_inside);
+  lua_pushvalue(L, index);
+  lua_pushvalue(L, 3);
+  begin_tx(L, tx);
+  return end_transaction(L, lua_pcallk(L, 2, LUA_MULTRET, 0, index, end_transaction), index);
 }
 
 void cdb__lua_open_shard(lua_State *L) {
@@ -370,6 +425,7 @@ void cdb__lua_open_shard(lua_State *L) {
                                        {"begin", begin},
                                        {"commit", commit},
                                        {"rollback", rollback},
+                                       {"transact", transact},
                                        {"inner", inner},
                                        {"collation", collation},
                                        {"is_single", is_single},

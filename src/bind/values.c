@@ -10,9 +10,9 @@ static const char NULL_VALUE = 0; /* its address is collegedb.null */
 
 /* --- parameters ------------------------------------------------------------ */
 
-/* Reads the value on top of the stack. False: it can not be bound. */
-static inline bool to_value(lua_State *L, cdb_value *value) {
-  switch (lua_type(L, -1)) {
+/* Reads the value on top of the stack, of that type. False: it can not be bound. */
+static inline bool to_value(lua_State *L, int type, cdb_value *value) {
+  switch (type) {
     case LUA_TSTRING:
       value->type = CDB_TEXT;
       value->data = lua_tolstring(L, -1, &value->size);
@@ -52,7 +52,7 @@ static void parameter_label(cdb__stmt *stmt, int index, char label[80]) {
 /* Binds the value on top of the stack and pops it. */
 static int bind_top(lua_State *L, cdb__stmt *stmt, int index, cdb__fault *fault) {
   cdb_value value;
-  if (to_value(L, &value)) {
+  if (to_value(L, lua_type(L, -1), &value)) {
     const int code = stmt->shard->ops->bind(stmt, index, &value, fault);
     lua_pop(L, 1); /* the params table keeps the string alive */
     return code;
@@ -129,7 +129,8 @@ static int bind_names(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault)
 }
 
 /* Walks the table once: each key must be a position, and all positions be there. */
-static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
+static __attribute__((noinline)) int bind_positions(lua_State *L, int arg, cdb__stmt *stmt,
+                                                    cdb__fault *fault) {
   const int count = stmt->parameters;
   int seen = 0;
   for (lua_pushnil(L); lua_next(L, arg); seen++) {
@@ -152,9 +153,32 @@ static int bind_positions(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fa
   return seen == count ? CDB_OK : missing(L, arg, stmt, fault);
 }
 
+/* The usual table: as many fields as parameters, with values at 1, 2, …. Whatever else it is, or wrong with
+ * it, is left to bind_positions. */
+static __attribute__((always_inline)) inline bool bind_array(lua_State *L, int arg, cdb__stmt *stmt) {
+  int (*const bind)(cdb__stmt *, int, const cdb_value *, cdb__fault *) = stmt->shard->ops->bind;
+  const int count = stmt->parameters;
+  cdb__fault ignored;
+  for (int i = 1; i <= count; i++) {
+    cdb_value value;
+    const bool bound =
+        to_value(L, lua_rawgeti(L, arg, i), &value) && bind(stmt, i, &value, &ignored) == CDB_OK;
+    lua_pop(L, 1); /* the params table keeps the string alive */
+    if (!bound) return false;
+  }
+  int fields = 0;
+  lua_pushnil(L);
+  while (fields <= count && lua_next(L, arg)) {
+    lua_pop(L, 1);
+    fields++;
+  }
+  if (fields > count) lua_pop(L, 1);
+  return fields == count;
+}
+
 int cdb__lua_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
   const int type = lua_type(L, arg);
-  if (type == LUA_TTABLE) return bind_positions(L, arg, stmt, fault);
+  if (type == LUA_TTABLE) return bind_array(L, arg, stmt) ? CDB_OK : bind_positions(L, arg, stmt, fault);
   if (type != LUA_TNIL && type != LUA_TNONE)
     return cdb__fail(fault, CDB_USAGE, "the parameters must be a table, not %s", luaL_typename(L, arg));
   if (stmt->parameters == 0) return CDB_OK;
@@ -164,12 +188,25 @@ int cdb__lua_params(lua_State *L, int arg, cdb__stmt *stmt, cdb__fault *fault) {
 
 /* --- rows ------------------------------------------------------------------ */
 
-static inline void push_value(lua_State *L, const cdb_value *value) {
+/* Most rows have the key that they were asked for by: that string is there already. */
+static inline bool is_key(const cdb__lua_call *call, const cdb_value *value) {
+  return value->size == call->key_size && value->size &&
+         memcmp(value->data, call->key_text, value->size) == 0;
+}
+
+static inline void push_value(lua_State *L, const cdb_value *value, const cdb__lua_call *call) {
   switch (value->type) {
     case CDB_INTEGER: lua_pushinteger(L, value->i); return;
     case CDB_REAL: lua_pushnumber(L, value->d); return;
     case CDB_TEXT:
+      if (is_key(call, value)) {
+        lua_pushvalue(L, call->key_arg);
+        return;
+      }
+      lua_pushlstring(L, value->data, value->size);
+      return;
     case CDB_BLOB: lua_pushlstring(L, value->data, value->size); return;
+    case CDB__LOST: cdb__lua_fail(L, CDB_NOMEM, "no memory for a value"); return;
     default: lua_pushnil(L);
   }
 }
@@ -188,7 +225,9 @@ void cdb__lua_make_names(lua_State *L, cdb__stmt *stmt) {
   stmt->host_prepared = stmt->prepared;
 }
 
-void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names) {
+const cdb__lua_call cdb__lua_no_key = {0};
+
+void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names, const cdb__lua_call *call) {
   const int columns = stmt->columns;
   void (*const read)(cdb__stmt *, int, cdb_value *) = stmt->shard->ops->value;
   lua_createtable(L, 0, columns);
@@ -196,7 +235,7 @@ void cdb__lua_push_row(lua_State *L, cdb__stmt *stmt, int names) {
     cdb_value value;
     read(stmt, i, &value);
     lua_rawgeti(L, names, i + 1);
-    push_value(L, &value);
+    push_value(L, &value, call);
     lua_rawset(L, -3); /* nil for NULL: the field is absent, also after a namesake */
   }
 }

@@ -26,13 +26,3 @@ const char *cdb_code_name(int code) {
     default: return "UNKNOWN";
   }
 }
-
-int cdb__code_retryable(int code) {
-  switch (code) {
-#define CDB_CODE_RETRY(name, value, retryable, text) \
-  case CDB_##name: return retryable;
-    CDB_ERROR_CODES(CDB_CODE_RETRY)
-#undef CDB_CODE_RETRY
-    default: return 0;
-  }
-}

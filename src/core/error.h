@@ -16,7 +16,4 @@ typedef struct {
 /* Fills `fault` and returns `code`, so that a caller writes `return cdb__fail(…)`. */
 __attribute__((format(printf, 3, 4))) int cdb__fail(cdb__fault *fault, int code, const char *format, ...);
 
-/* True when the same call may succeed later without a change by the caller. */
-int cdb__code_retryable(int code);
-
 #endif

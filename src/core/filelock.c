@@ -16,10 +16,29 @@ static int lock(int descriptor, int operation) {
   return result;
 }
 
-int cdb__filelock_open(int *out, const char *path, int wait_ms, cdb__fault *fault) {
-  const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+/* Whoever may open the lock file may keep others out: it is for those who may open the database, as the files
+ * are that SQLite has beside it. It is empty: what is not, or has more names, is not ours to change. */
+static void follow_rights(int descriptor, const struct stat *database) {
+  struct stat info;
+  const mode_t rights = database->st_mode & 0666;
+  if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size != 0 || info.st_nlink != 1)
+    return;
+  int ignored = 0;
+  if (geteuid() == 0 && (info.st_uid != database->st_uid || info.st_gid != database->st_gid))
+    ignored = fchown(descriptor, database->st_uid, database->st_gid);
+  if ((info.st_mode & 0777) != rights) ignored = fchmod(descriptor, rights);
+  (void)ignored; /* another user's */
+}
+
+int cdb__filelock_open(int *out, const char *path, const char *database, int wait_ms, cdb__fault *fault) {
+  struct stat of_database;
+  const bool known = stat(database, &of_database) == 0;
+  const mode_t rights = known ? of_database.st_mode & 0666 : 0600;
+  const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, rights);
   if (descriptor < 0)
-    return cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: %s", path, strerror(errno));
+    return cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: %s", path,
+                     errno == ELOOP ? "it is a link, and would be another file" : strerror(errno));
+  if (known) follow_rights(descriptor, &of_database);
   const struct timespec pause = {.tv_nsec = 2000000};
   int waited = 0;
   while (lock(descriptor, LOCK_SH | LOCK_NB) != 0) {
@@ -63,7 +82,7 @@ void cdb__filelock_release(int descriptor, int64_t number) { set_byte(descriptor
 /* By a descriptor of its own: to it every lock is somebody else's, also one that this process holds, or that
  * was there before a fork. */
 bool cdb__filelock_look(cdb__filelock_seen *out, const char *path, int64_t number) {
-  const int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+  const int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
   if (descriptor < 0) return false;
   struct stat info;
   const bool known = fstat(descriptor, &info) == 0;

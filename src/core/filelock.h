@@ -8,9 +8,9 @@
 
 #include "core/error.h"
 
-/* Opens or creates the file and takes its shared lock, waiting at most
- * wait_ms. *out is a descriptor for cdb__filelock_close. */
-int cdb__filelock_open(int *out, const char *path, int wait_ms, cdb__fault *fault);
+/* Opens or creates the file, with the permissions of the database that it is for, and takes its shared lock,
+ * waiting at most wait_ms. *out is a descriptor for cdb__filelock_close. */
+int cdb__filelock_open(int *out, const char *path, const char *database, int wait_ms, cdb__fault *fault);
 
 /* True when nobody else holds the lock: it is then ours alone until shared again. */
 bool cdb__filelock_exclusive(int descriptor);

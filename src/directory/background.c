@@ -160,7 +160,7 @@ static int take_column(cdb__background *b, cdb__background_part *part, cdb__take
 }
 
 static int count_rows(const cdb__background_column *column, int64_t *rows, cdb__fault *fault) {
-  int64_t columns[3] = {0};
+  int64_t columns[CDB__COLUMNS] = {0};
   const int found = cdb__directory_run(column->plan.source, column->count, NULL, 0, columns, fault);
   *rows = columns[0];
   return found < 0 && found != CDB_BUSY ? found : CDB_OK;
@@ -220,7 +220,7 @@ static int wait_for_other(cdb__background *b, cdb__background_part *part) {
   static const char SQL[] = "SELECT integrated FROM _collegedb_shards WHERE id = ?1";
   const cdb_value id[] = {{.type = CDB_INTEGER, .i = part->base.shard_id}};
   for (;;) {
-    int64_t columns[3] = {0};
+    int64_t columns[CDB__COLUMNS] = {0};
     const bool gone = cdb__filelock_claim(b->plan->lock, part->claim);
     const int found = cdb__directory_run(b->directory, SQL, id, 1, columns, &part->fault);
     if (gone) cdb__filelock_release(b->plan->lock, part->claim);

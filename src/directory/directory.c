@@ -6,9 +6,10 @@
 
 static const char LOOKUP[] = "SELECT shard, version FROM _collegedb_entries WHERE digest = ?1";
 
-/* The same together with the epoch, at one moment. */
+/* The same together with the epoch and whether there are entries at all, at one moment. */
 static const char LOOKUP_IN_EPOCH[] =
-    "SELECT e.shard, e.version, c.value FROM _collegedb_counters AS c "
+    "SELECT e.shard, e.version, c.value, EXISTS (SELECT 1 FROM _collegedb_entries) "
+    "FROM _collegedb_counters AS c "
     "LEFT JOIN _collegedb_entries AS e ON e.digest = ?1 WHERE c.name = 'epoch'";
 
 /* One atomic statement, also over HTTP: the update that changes nothing makes
@@ -36,7 +37,7 @@ int cdb__directory_run(cdb__shard *shard, const char *sql, const cdb_value *valu
   if (code == CDB_OK) code = cdb__step(stmt, fault);
   while (code == CDB__ROW) {
     found = 1;
-    for (int i = 0; i < stmt->columns && i < 3; i++) {
+    for (int i = 0; i < stmt->columns && i < CDB__COLUMNS; i++) {
       cdb_value value;
       shard->ops->value(stmt, i, &value);
       columns[i] = value.type == CDB_INTEGER ? value.i : -1;
@@ -53,14 +54,14 @@ int cdb__directory_run(cdb__shard *shard, const char *sql, const cdb_value *valu
 int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
                          cdb__fault *fault) {
   const cdb_value values[] = {digest_value(digest)};
-  int64_t columns[3] = {-1, -1, -1};
+  int64_t columns[CDB__COLUMNS] = {-1, -1, -1, -1};
   const int found = cdb__directory_run(shard, LOOKUP, values, 1, columns, fault);
   *out = (cdb__entry){columns[0], columns[1]};
   return found;
 }
 
 int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault) {
-  int64_t columns[3] = {0};
+  int64_t columns[CDB__COLUMNS] = {0};
   const int found = cdb__directory_run(shard, EPOCH, NULL, 0, columns, fault);
   if (found == 0) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
   *out = columns[0];
@@ -81,39 +82,56 @@ static int check_moved(cdb__directory *directory, cdb__fault *fault) {
 
 /* The look costs a system call with the file's whole path, as much as a fifth of
  * a read: once a second is soon enough, where the cache may be older than that. */
-static int check_moved_lately(cdb__directory *directory, cdb__fault *fault) {
+static bool looked_lately(const cdb__directory *directory) {
   enum { SECOND = 1000000000 };
-  if (directory->looked && cdb__clock_ticks() - directory->looked < SECOND) return CDB_OK;
-  return check_moved(directory, fault);
+  return directory->looked && cdb__clock_ticks() - directory->looked < SECOND;
+}
+
+bool cdb__directory_is_empty(const cdb__directory *directory) {
+  const cdb__shard *shard = directory->shard;
+  return directory->empty && looked_lately(directory) && shard->ops->is_still(shard, &directory->empty_at);
+}
+
+static int look_up_in_epoch(cdb__directory *directory, const cdb_value *digest, cdb__entry *out,
+                            cdb__fault *fault) {
+  cdb__shard *shard = directory->shard;
+  int64_t columns[CDB__COLUMNS] = {-1, -1, -1, -1};
+  cdb__version before;
+  const bool told = shard->ops->version && shard->ops->version(shard, &before);
+  directory->stamp = 0;
+  directory->empty = false;
+  const int found = cdb__directory_run(shard, LOOKUP_IN_EPOCH, digest, 1, columns, fault);
+  if (found < 0) return found;
+  if (!found) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
+  directory->epoch = columns[2];
+  directory->stamp = shard->ops->stamp(shard);
+  /* The same version before and after: it is the one that the statement has read. */
+  directory->empty = told && columns[3] == 0 && shard->ops->is_still(shard, &before);
+  if (directory->empty) directory->empty_at = before;
+  *out = (cdb__entry){columns[0], columns[1]};
+  return columns[0] >= 0;
 }
 
 int cdb__directory_lookup(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
                           cdb__fault *fault) {
   cdb__shard *shard = directory->shard;
-  const cdb_value values[] = {digest_value(digest)};
-  int64_t columns[3] = {-1, -1, -1};
-  const int moved = check_moved_lately(directory, fault);
+  const cdb_value value = digest_value(digest);
+  const int moved = looked_lately(directory) ? CDB_OK : check_moved(directory, fault);
   if (moved != CDB_OK) return moved;
-  /* Nobody has written since the epoch was read: it is still that, and one lookup is enough. */
-  if (directory->stamp) {
+  /* Nobody has written since the epoch was read: it is still that, and one lookup is enough. Where there was
+   * no entry, it is worth to look once more whether that is still so. */
+  if (directory->stamp && !directory->empty) {
     const int found = cdb__directory_entry(shard, digest, out, fault);
     if (found < 0 || shard->ops->stamp(shard) == directory->stamp) return found;
   }
-  directory->stamp = 0;
-  const int found = cdb__directory_run(shard, LOOKUP_IN_EPOCH, values, 1, columns, fault);
-  if (found < 0) return found;
-  if (!found) return cdb__fail(fault, CDB_CORRUPT, "the directory has lost its epoch");
-  directory->epoch = columns[2];
-  directory->stamp = shard->ops->stamp(shard);
-  *out = (cdb__entry){columns[0], columns[1]};
-  return columns[0] >= 0;
+  return look_up_in_epoch(directory, &value, out, fault);
 }
 
 int cdb__directory_claim(cdb__directory *directory, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry wanted,
                          int64_t epoch, cdb__entry *out, cdb__fault *fault) {
   const cdb_value values[] = {digest_value(digest), integer_value(wanted.shard),
                               integer_value(wanted.version), integer_value(epoch)};
-  int64_t columns[3];
+  int64_t columns[CDB__COLUMNS];
   const int moved = check_moved(directory, fault);
   if (moved != CDB_OK) return moved;
   const int found = cdb__directory_run(directory->shard, CLAIM, values, 4, columns, fault);

@@ -22,7 +22,9 @@ typedef struct {
 int cdb__directory_entry(cdb__shard *shard, const uint8_t digest[CDB__DIGEST_SIZE], cdb__entry *out,
                          cdb__fault *fault);
 
-/* Runs a statement of at most one row with up to three integer columns; NULL is -1.
+enum { CDB__COLUMNS = 4 };
+
+/* Runs a statement of at most one row with up to CDB__COLUMNS integer columns; NULL is -1.
  * 1: a row was read, 0: none, < 0: a code. */
 int cdb__directory_run(cdb__shard *shard, const char *sql, const cdb_value *values, int count,
                        int64_t *columns, cdb__fault *fault);
@@ -30,13 +32,20 @@ int cdb__directory_run(cdb__shard *shard, const char *sql, const cdb_value *valu
 /* The number of the current epoch. */
 int cdb__directory_epoch(cdb__shard *shard, int64_t *out, cdb__fault *fault);
 
-/* `epoch` is the one that was read last, when the shard's stamp was `stamp`. */
+/* `epoch` is the one that was read last, when the shard's stamp was `stamp`. If there were no entries at all
+ * then, `empty`, at the version `empty_at`. */
 typedef struct {
   cdb__shard *shard;
   uint64_t stamp;
   int64_t epoch;
+  bool empty;
+  cdb__version empty_at;
   int64_t looked; /* cdb__clock_ticks of the last look whether the file is still there */
 } cdb__directory;
+
+/* Whether it is certain without a statement that there is no entry, of any key: there was none, and nobody
+ * has written since. directory->epoch is the epoch then. False says nothing. */
+bool cdb__directory_is_empty(const cdb__directory *directory);
 
 /* 1: found, 0: no entry, < 0: a code. directory->epoch is then the epoch in
  * which the answer was true: whoever finds no entry decides by it. */

@@ -59,6 +59,7 @@ int64_t cdb__takeover_conflict(const cdb__takeover *t, size_t index, const char 
 }
 
 int cdb__own_value(cdb__owned_value *to, const cdb_value *value, cdb__fault *fault) {
+  if (value->type == CDB__LOST) return cdb__fail(fault, CDB_NOMEM, "no memory for a key");
   const bool has_bytes = value->type == CDB_TEXT || value->type == CDB_BLOB;
   if (has_bytes && value->size >= to->capacity) {
     char *grown = realloc(to->bytes, value->size + 64);
@@ -146,8 +147,8 @@ static int read_rows(cdb__takeover *t, cdb__stmt *stmt, size_t limit, cdb__fault
     if (stmt->columns > 1) ops->value(stmt, 1, &repeats);
     ops->value(stmt, 0, &value);
     rows++;
-    code = add(t, &value, repeats.i, fault);
-    if (code == CDB_OK) code = cdb__own_value(&t->page_last, &value, fault);
+    code = cdb__own_value(&t->page_last, &value, fault);
+    if (code == CDB_OK) code = add(t, &value, repeats.i, fault);
     if (code == CDB_OK && cdb__takeover_stopped(t)) code = cdb__takeover_fail_stopped(fault);
   }
   t->page_ended = code == CDB__DONE && rows < limit && t->text_size < TEXT_MAX;

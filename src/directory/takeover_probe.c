@@ -76,9 +76,9 @@ static int ask(cdb__takeover *t, const cdb__takeover_place *place, int node, cdb
   cdb__fault ignored;
   int code = CDB_OK;
   for (size_t next = 0; next < t->count && code == CDB_OK;) {
-    const bool begun = !shard->ops->in_transaction(shard) && cdb__exec(shard, "BEGIN", &ignored) == CDB_OK;
+    const bool begun = !shard->ops->in_transaction(shard) && cdb__begin(shard, "BEGIN", &ignored) == CDB_OK;
     code = probe_some(t, place, node, &next, fault);
-    if (begun && cdb__exec(shard, "COMMIT", &ignored) != CDB_OK) cdb__exec(shard, "ROLLBACK", &ignored);
+    if (begun && cdb__exec(shard, "COMMIT", &ignored) != CDB_OK) cdb__undo(shard, NULL);
   }
   return code;
 }

@@ -49,7 +49,7 @@ static int run(cdb__shard *shard, const char *sql, const cdb_value *values, int 
 
 static int check_plan(const cdb__takeover_plan *plan, cdb__fault *fault) {
   const cdb_value id[] = {integer(plan->shard_id)};
-  int64_t placement[3] = {0}, shard[3] = {0};
+  int64_t placement[CDB__COLUMNS] = {0}, shard[CDB__COLUMNS] = {0};
   int found = cdb__directory_run(plan->directory, PLACEMENT, NULL, 0, placement, fault);
   if (found >= 0) found = cdb__directory_run(plan->directory, SHARD, id, 1, shard, fault);
   if (found < 0) return found;
@@ -61,7 +61,7 @@ static int look_at(const cdb__takeover_plan *plan, cdb__takeover_place *places, 
                    cdb__fault *fault) {
   for (size_t i = 0; i < count; i++) {
     const cdb_value id[] = {integer(places[i].shard_id)};
-    int64_t columns[3] = {0};
+    int64_t columns[CDB__COLUMNS] = {0};
     places[i].asked = false;
     if (!places[i].shard) continue;
     const int found = cdb__directory_run(plan->directory, SHARD, id, 1, columns, fault);
@@ -76,13 +76,13 @@ int cdb__takeover_look(cdb__takeover *t, cdb__fault *fault) {
   cdb__shard *directory = t->plan.directory;
   cdb__fault ignored;
   int64_t epoch = -1;
-  int code = cdb__exec(directory, "BEGIN", fault);
+  int code = cdb__begin(directory, "BEGIN", fault);
   if (code != CDB_OK) return code;
   code = cdb__directory_epoch(directory, &epoch, fault);
   if (code == CDB_OK) code = check_plan(&t->plan, fault);
   if (code == CDB_OK) code = look_at(&t->plan, t->plan.homes, t->plan.home_count, fault);
   if (code == CDB_OK) code = look_at(&t->plan, t->plan.others, t->plan.other_count, fault);
-  if (cdb__exec(directory, "COMMIT", &ignored) != CDB_OK) cdb__exec(directory, "ROLLBACK", &ignored);
+  if (cdb__exec(directory, "COMMIT", &ignored) != CDB_OK) cdb__undo(directory, NULL);
   if (code == CDB_OK) t->epoch = epoch;
   return code;
 }
@@ -265,8 +265,7 @@ static int write_batch(cdb__takeover *t, cdb__stmt *stmt, cdb__fault *fault) {
   const int64_t kept = t->kept;
   const size_t to = batch_end(t);
   const cdb__takeover_position at = position_after(t, to);
-  cdb__fault ignored;
-  int code = cdb__exec(directory, t->plan.dry_run ? "BEGIN" : "BEGIN IMMEDIATE", fault);
+  int code = cdb__begin(directory, t->plan.dry_run ? "BEGIN" : "BEGIN IMMEDIATE", fault);
   if (code == CDB_BUSY) return CDB__TAKEOVER_STALLED; /* many others write it: what was read will be old */
   if (code != CDB_OK) return code;
   code = write_all(t, stmt, to, &at, fault);
@@ -277,7 +276,7 @@ static int write_batch(cdb__takeover *t, cdb__stmt *stmt, cdb__fault *fault) {
     t->loaded = to < t->count;
     return keep_position(t, &at, fault);
   }
-  if (directory->ops->in_transaction(directory)) cdb__exec(directory, "ROLLBACK", &ignored);
+  cdb__undo(directory, NULL);
   t->counts = before;
   t->kept = kept;
   t->clash_count = 0;
@@ -299,14 +298,13 @@ int cdb__takeover_finish(const cdb__takeover_plan *plan, bool integrated, int64_
   cdb__shard *directory = plan->directory;
   const cdb_value values[] = {integer(integrated), integer(conflicts), integer(plan->shard_id)};
   const cdb_value job[] = {integer(plan->job)};
-  cdb__fault ignored;
-  int code = cdb__exec(directory, "BEGIN IMMEDIATE", fault);
+  int code = cdb__begin(directory, "BEGIN IMMEDIATE", fault);
   if (code != CDB_OK) return code;
   code = check_plan(plan, fault);
   if (code == CDB_OK) code = run(directory, INTEGRATED, values, 3, fault);
   if (code == CDB_OK) code = run(directory, NEXT_EPOCH, NULL, 0, fault);
   if (code == CDB_OK) code = run(directory, FINISHING, job, 1, fault);
   if (code == CDB_OK) code = cdb__exec(directory, "COMMIT", fault);
-  if (code != CDB_OK && directory->ops->in_transaction(directory)) cdb__exec(directory, "ROLLBACK", &ignored);
+  if (code != CDB_OK) cdb__undo(directory, NULL);
   return code;
 }

@@ -1,5 +1,6 @@
 /* Which addresses requests may go to. The URL is read by libcurl itself, so
  * that nobody reads another host into it than is connected to. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -7,10 +8,9 @@
 #include "net/transfer.h"
 
 static bool is_this_machine(const char *host) {
-  unsigned a, b, c, d;
-  char rest;
+  struct in_addr address; /* 127.0.0.999 would be a name */
   if (strcasecmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0) return true;
-  return sscanf(host, "%u.%u.%u.%u%c", &a, &b, &c, &d, &rest) == 4 && a == 127;
+  return inet_pton(AF_INET, host, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 /* Why requests to the URL are refused, or NULL. */

@@ -28,6 +28,7 @@ static int copy_row(cdb__stmt *reader, cdb__stmt *writer, int64_t first, cdb__co
   cdb_value value;
   for (int i = 0; i < reader->columns && code == CDB_OK; i++) {
     reader->shard->ops->value(reader, i, &value);
+    if (value.type == CDB__LOST) return cdb__fail(fault, CDB_NOMEM, "no memory for a value");
     cdb__digest_value(&out->digest, &value);
     if (value.type == CDB_TEXT || value.type == CDB_BLOB) out->bytes += (int64_t)value.size;
     if (writer) code = writer->shard->ops->bind(writer, i + 1, &value, fault);

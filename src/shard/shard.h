@@ -15,6 +15,7 @@
 typedef struct cdb__shard cdb__shard;
 typedef struct cdb__stmt cdb__stmt;
 
+enum { CDB__LOST = -1 }; /* the type of a value that there was no memory for: the next step fails */
 enum { CDB__DONE = 0, CDB__ROW = 1 }; /* what step returns beside negative codes */
 
 /* What a statement's rows are for, of shards that are far away. */
@@ -25,6 +26,12 @@ enum {
   CDB__WANT_PAGES /* one after the other, without an end that was known before */
 };
 
+/* A committed state of a file; see `version` below. */
+enum { CDB__VERSION_WORDS = 6 };
+typedef struct {
+  uint64_t words[CDB__VERSION_WORDS];
+} cdb__version;
+
 typedef struct {
   const char *kind; /* "sqlite", "d1" */
 
@@ -34,12 +41,23 @@ typedef struct {
   int (*exec)(cdb__shard *shard, const char *script, cdb__fault *fault);
   int (*size)(cdb__shard *shard, int64_t *bytes, cdb__fault *fault);
   bool (*in_transaction)(cdb__shard *shard);
+  /* Begins a transaction or savepoint by this statement, such that `undo` will need no memory for the whole.
+   * Both are NULL where there are no transactions. */
+  int (*begin)(cdb__shard *shard, const char *sql, cdb__fault *fault);
+  /* Undoes what was done since the savepoint, and ends that; the whole transaction where NULL is given, or
+   * where there is no memory for less. What can not be undone now is before the next statement. */
+  void (*undo)(cdb__shard *shard, const char *savepoint);
   /* A number that differs when anybody may have written since the statement
    * before the last one; 0 when the backend can not tell. Costs no I/O. */
   uint64_t (*stamp)(cdb__shard *shard);
+  /* What differs when anybody has written, also through this connection; false where that can not be told, or
+   * inside a transaction, which may read an older state. NULL where there is no file. */
+  bool (*version)(cdb__shard *shard, cdb__version *out);
+  /* Nobody has written since such a version was told. Costs no I/O and no lock; false says nothing. */
+  bool (*is_still)(const cdb__shard *shard, const cdb__version *version);
   /* True when the file is not the one any more that its path names; NULL where there is no file. */
   bool (*moved)(cdb__shard *shard);
-  /* Name of a column's collation; NULL when the backend can not tell. */
+  /* Name of a column's collation; NULL when memory is short. A backend that can not tell has no function. */
   const char *(*collation)(cdb__shard *shard, const char *table, const char *column);
   void (*close)(cdb__shard *shard);
   /* For shards that are far away: asks for the answers of bound statements of several shards together, so
@@ -88,6 +106,7 @@ struct cdb__stmt {
   uint64_t hash;
   bool taken;
   bool readonly;
+  uint64_t id;         /* the host's for the text of a statement that is checked, or 0 */
   bool checked;        /* the host looked at the text and allows it */
   bool alters;         /* it changes the schema, as the host saw */
   int prepared_before; /* `prepared` when the statement was given back last */
@@ -115,6 +134,16 @@ uint64_t cdb__sql_hash(const char *sql, size_t size);
 /* A statement for the text: from the cache, else prepared. */
 int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
                    cdb__fault *fault);
+void cdb__stmt_touch(cdb__stmt *stmt); /* it was used last */
+/* The same by the host's id for the text, without comparing texts; NULL: cdb__stmt_take tells. */
+static inline cdb__stmt *cdb__stmt_retake(cdb__shard *shard, uint64_t hash, uint64_t id) {
+  cdb__stmt *stmt = shard->buckets[hash % CDB__STATEMENT_BUCKETS];
+  if (!stmt || stmt->id != id || stmt->taken) return NULL;
+  shard->idle--;
+  if (stmt != shard->newest) cdb__stmt_touch(stmt);
+  stmt->taken = true;
+  return stmt;
+}
 /* Instead of giving it back: finalizes a statement that was taken. */
 void cdb__stmt_drop(cdb__stmt *stmt);
 /* Finalizes the statement that was not used for the longest time. */
@@ -132,6 +161,12 @@ static inline int cdb__step(cdb__stmt *stmt, cdb__fault *fault) {
 }
 static inline int cdb__reset(cdb__stmt *stmt, cdb__fault *fault) {
   return stmt->shard->ops->reset(stmt, fault);
+}
+static inline int cdb__begin(cdb__shard *shard, const char *sql, cdb__fault *fault) {
+  return (shard->ops->begin ? shard->ops->begin : shard->ops->exec)(shard, sql, fault);
+}
+static inline void cdb__undo(cdb__shard *shard, const char *savepoint) {
+  if (shard->ops->undo) shard->ops->undo(shard, savepoint);
 }
 static inline int cdb__exec(cdb__shard *shard, const char *script, cdb__fault *fault) {
   return shard->ops->exec(shard, script, fault);

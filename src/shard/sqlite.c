@@ -5,15 +5,21 @@
 #include "shard/sqlite.h"
 #include "core/clock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { WAL_INDEX_REGION = 32768, WAL_INDEX_FORMAT = 3007000 }; /* as SQLite maps it, and what it is then */
+
 typedef struct {
   cdb__shard base;
   sqlite3 *db;
+  sqlite3_stmt *undo; /* "ROLLBACK", made before a transaction begins, or NULL */
+  enum { JOURNAL_UNKNOWN, JOURNAL_WAL, JOURNAL_OTHER } journal;
+  const volatile uint64_t *wal_index; /* once it was asked for, where the journal is a WAL */
   cdb__sqlite_watcher watcher;
   void *watcher_context;
   char *path;
@@ -31,6 +37,7 @@ static sqlite_stmt *stmt_of(cdb__stmt *stmt) { return (sqlite_stmt *)stmt; }
 /* --- failures ------------------------------------------------------------ */
 
 static int code_of(int sqlite_code) {
+  if (sqlite_code == SQLITE_IOERR_NOMEM) return CDB_NOMEM;
   switch (sqlite_code & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return CDB_BUSY;
@@ -46,6 +53,7 @@ static int code_of(int sqlite_code) {
     case SQLITE_IOERR:
     case SQLITE_PROTOCOL:
     case SQLITE_PERM: return CDB_UNAVAILABLE;
+    case SQLITE_AUTH: /* of may_run */
     case SQLITE_RANGE: return CDB_USAGE;
     default: return CDB_SQL;
   }
@@ -58,6 +66,10 @@ static int fail(const sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
                      strcmp(message, "collegedb:moved") == 0;
   const int code = moved ? CDB_MOVED : code_of(sqlite_code);
   if (moved) cdb__fail(fault, code, "the key was moved to another shard, or is on its way");
+  else if ((sqlite_code & 0xff) == SQLITE_AUTH)
+    cdb__fail(fault, code,
+              "ATTACH, DETACH, VACUUM INTO and PRAGMA temp_store_directory are not allowed on a shard: "
+              "a statement reaches no file but its shard's");
   else if (code == CDB_UNAVAILABLE || code == CDB_CORRUPT || code == CDB_READONLY)
     cdb__fail(fault, code, "%s: %s", shard->path, message);
   else if (code == CDB_BUSY) cdb__fail(fault, code, "%s (another connection holds it)", message);
@@ -165,7 +177,12 @@ static void stmt_value(cdb__stmt *base, int column, cdb_value *out) {
     default: out->type = CDB_NULL; return;
   }
   out->size = (size_t)sqlite3_value_bytes(value);
-  if (!out->data) { /* an empty blob, or no memory to convert a text */
+  if (!out->data) { /* an empty blob, or no memory to make the value */
+    if (out->type == CDB_TEXT || out->size) {
+      out->type = CDB__LOST;
+      sqlite3_column_type(stmt_of(base)->handle,
+                          column); /* makes the statement fail, not the connection's next */
+    }
     out->data = "";
     out->size = 0;
   }
@@ -198,6 +215,8 @@ static void stmt_finalize(cdb__stmt *base) {
 
 static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
   sqlite_shard *shard = shard_of(base);
+  shard->journal = JOURNAL_UNKNOWN; /* a script may change it */
+  shard->wal_index = NULL;
   const int rc = sqlite3_exec(shard->db, script, NULL, NULL, NULL);
   return rc == SQLITE_OK ? CDB_OK : fail(shard, rc, fault);
 }
@@ -228,6 +247,52 @@ static uint64_t shard_stamp(cdb__shard *base) {
   return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
 }
 
+static bool is_wal(sqlite_shard *shard) {
+  sqlite3_stmt *handle = NULL;
+  bool wal = sqlite3_prepare_v2(shard->db, "PRAGMA journal_mode", -1, &handle, NULL) == SQLITE_OK &&
+             sqlite3_step(handle) == SQLITE_ROW &&
+             strcmp((const char *)sqlite3_column_text(handle, 0), "wal") == 0;
+  sqlite3_finalize(handle);
+  return wal;
+}
+
+/* Memory that all who have the file open share, and that begins with two copies of the WAL index's header.
+ * Every commit ends with writing that header, and every read transaction begins with comparing it
+ * (https://www.sqlite.org/walformat.html#the_wal_index_header). It stays where it is until this connection
+ * leaves WAL mode, which nobody else can make it do, or is closed. */
+static const volatile uint64_t *wal_index_of(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  volatile void *index = NULL;
+  if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return NULL;
+  if (!file->pMethods || file->pMethods->iVersion < 2) return NULL;
+  return file->pMethods->xShmMap(file, 0, WAL_INDEX_REGION, 0, &index) == SQLITE_OK ? index : NULL;
+}
+
+static bool shard_is_still(const cdb__shard *base, const cdb__version *version) {
+  const sqlite_shard *shard = (const sqlite_shard *)base;
+  const volatile uint64_t *index = shard->wal_index;
+  /* What a transaction has written is not in the header before its end. */
+  if (!index || !sqlite3_get_autocommit(shard->db)) return false;
+  uint64_t differs = 0;
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) differs |= version->words[i] ^ index[i];
+  atomic_thread_fence(memory_order_seq_cst);
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) differs |= version->words[i] ^ index[CDB__VERSION_WORDS + i];
+  return !differs; /* while it is being written, the two copies differ */
+}
+
+static bool shard_version(cdb__shard *base, cdb__version *out) {
+  sqlite_shard *shard = shard_of(base);
+  if (shard->journal == JOURNAL_UNKNOWN) {
+    shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
+    if (shard->journal == JOURNAL_WAL) shard->wal_index = wal_index_of(shard->db);
+  }
+  if (!shard->wal_index || sqlite3_txn_state(shard->db, NULL) != SQLITE_TXN_NONE) return false;
+  for (int i = 0; i < CDB__VERSION_WORDS; i++) out->words[i] = shard->wal_index[i];
+  uint32_t format;
+  memcpy(&format, out->words, sizeof format);
+  return format == WAL_INDEX_FORMAT && shard_is_still(base, out);
+}
+
 static bool shard_moved(cdb__shard *base) {
   int moved = 0;
   sqlite3_file_control(shard_of(base)->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
@@ -236,38 +301,92 @@ static bool shard_moved(cdb__shard *base) {
 
 static const char *shard_collation(cdb__shard *base, const char *table, const char *column) {
   const char *name = "BINARY";
-  sqlite3_table_column_metadata(shard_of(base)->db, "main", table, column, NULL, &name, NULL, NULL, NULL);
-  return name;
+  sqlite3 *db = shard_of(base)->db;
+  const int rc = sqlite3_table_column_metadata(db, "main", table, column, NULL, &name, NULL, NULL, NULL);
+  return rc == SQLITE_NOMEM ? NULL : name;
 }
 
 static void shard_close(cdb__shard *base) {
   sqlite_shard *shard = shard_of(base);
   cdb__shard_forget_statements(base);
+  sqlite3_finalize(shard->undo);
   sqlite3_close_v2(shard->db);
   free(shard->path);
   free(shard);
 }
 
-static const cdb__shard_ops sqlite_ops = {
-    .kind = "sqlite",
-    .prepare = stmt_prepare,
-    .exec = shard_exec,
-    .size = shard_size,
-    .in_transaction = shard_in_transaction,
-    .stamp = shard_stamp,
-    .moved = shard_moved,
-    .collation = shard_collation,
-    .close = shard_close,
-    .bind = stmt_bind,
-    .step = stmt_step,
-    .reset = stmt_reset,
-    .column_name = stmt_column_name,
-    .value = stmt_value,
-    .parameter_name = stmt_parameter_name,
-    .changes = stmt_changes,
-    .last_row_id = stmt_last_row_id,
-    .finalize = stmt_finalize,
-};
+/* --- transactions -------------------------------------------------------- */
+
+static int shard_begin(cdb__shard *base, const char *sql, cdb__fault *fault) {
+  sqlite_shard *shard = shard_of(base);
+  if (shard->undo) return shard_exec(base, sql, fault);
+  const int rc = sqlite3_prepare_v3(shard->db, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &shard->undo, NULL);
+  return rc == SQLITE_OK ? shard_exec(base, sql, fault) : fail(shard, rc, fault);
+}
+
+static const cdb__shard_ops sqlite_ops, stuck_ops;
+
+static void shard_undo(cdb__shard *base, const char *savepoint) {
+  sqlite_shard *shard = shard_of(base);
+  cdb__fault ignored;
+  char sql[128];
+  if (sqlite3_get_autocommit(shard->db)) return;
+  if (savepoint) snprintf(sql, sizeof sql, "ROLLBACK TO %s; RELEASE %s", savepoint, savepoint);
+  if (savepoint && shard_exec(base, sql, &ignored) == CDB_OK) return;
+  if (shard->undo) sqlite3_step(shard->undo);
+  sqlite3_finalize(shard->undo); /* a schema that was rolled back makes it useless */
+  shard->undo = NULL;
+  if (!sqlite3_get_autocommit(shard->db)) shard_exec(base, "ROLLBACK", &ignored);
+  base->ops = sqlite3_get_autocommit(shard->db) ? &sqlite_ops : &stuck_ops;
+}
+
+/* A transaction that was to be undone is still there, because memory is short: it goes before anything else
+ * is done. */
+static int leave(cdb__shard *base, cdb__fault *fault) {
+  shard_undo(base, NULL);
+  if (sqlite3_get_autocommit(shard_of(base)->db)) return CDB_OK;
+  return cdb__fail(fault, CDB_NOMEM, "no memory to undo what was done before");
+}
+
+static int stuck_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
+  const int code = leave(base, fault);
+  return code == CDB_OK ? stmt_prepare(base, sql, size, out, fault) : code;
+}
+
+static int stuck_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
+  const int code = leave(base, fault);
+  return code == CDB_OK ? shard_exec(base, script, fault) : code;
+}
+
+static int stuck_begin(cdb__shard *base, const char *sql, cdb__fault *fault) {
+  const int code = leave(base, fault);
+  return code == CDB_OK ? shard_begin(base, sql, fault) : code;
+}
+
+static int stuck_step(cdb__stmt *stmt, cdb__fault *fault) {
+  const int code = leave(stmt->shard, fault);
+  return code == CDB_OK ? stmt_step(stmt, fault) : code;
+}
+
+static bool stuck_in_transaction(cdb__shard *base) {
+  (void)base;
+  return false;
+}
+
+#define OPS(which_prepare, which_exec, which_in_transaction, which_begin, which_step)                       \
+  {                                                                                                         \
+    .kind = "sqlite", .prepare = which_prepare, .exec = which_exec, .size = shard_size,                     \
+    .in_transaction = which_in_transaction, .begin = which_begin, .undo = shard_undo, .stamp = shard_stamp, \
+    .version = shard_version, .is_still = shard_is_still, .moved = shard_moved, .collation = shard_collation, .close = shard_close, .bind = stmt_bind,            \
+    .step = which_step, .reset = stmt_reset, .column_name = stmt_column_name, .value = stmt_value,          \
+    .parameter_name = stmt_parameter_name, .changes = stmt_changes, .last_row_id = stmt_last_row_id,        \
+    .finalize = stmt_finalize                                                                               \
+  }
+
+static const cdb__shard_ops sqlite_ops =
+    OPS(stmt_prepare, shard_exec, shard_in_transaction, shard_begin, stmt_step);
+static const cdb__shard_ops stuck_ops =
+    OPS(stuck_prepare, stuck_exec, stuck_in_transaction, stuck_begin, stuck_step);
 
 /* "./" in front keeps a path that begins with "file:" from being read as a URI. */
 static char *plain_path(const char *path) {
@@ -307,13 +426,32 @@ static void set_d1_limits(sqlite3 *db) {
     sqlite3_limit(db, limits[i].limit, limits[i].value);
 }
 
+/* No statement reaches another file, however it is written. VACUUM attaches a file without a name. */
+static int may_run(void *context, int action, const char *first, const char *second, const char *schema,
+                   const char *trigger) {
+  (void)context, (void)second, (void)schema, (void)trigger;
+  switch (action) {
+    case SQLITE_ATTACH: return first && !*first ? SQLITE_OK : SQLITE_DENY;
+    case SQLITE_DETACH: return SQLITE_DENY;
+    case SQLITE_PRAGMA: return sqlite3_stricmp(first, "temp_store_directory") == 0 ? SQLITE_DENY : SQLITE_OK;
+    default: return SQLITE_OK;
+  }
+}
+
+/* A file may come from elsewhere, and so may a part of a statement. */
+static void harden(sqlite3 *db) {
+  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL); /* it takes an address from SQL */
+  sqlite3_set_authorizer(db, may_run, NULL);
+}
+
 static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new,
                      cdb__fault *fault) {
   sqlite3 *db = shard->db;
   sqlite3_extended_result_codes(db, 1);
   sqlite3_busy_timeout(db, options->busy_timeout_ms);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+  harden(db);
   int64_t ignored;
   int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
   const char *mode = options->read_only      ? NULL

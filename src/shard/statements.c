@@ -49,6 +49,11 @@ static void list_as_newest(cdb__stmt *stmt) {
   shard->newest = stmt;
 }
 
+void cdb__stmt_touch(cdb__stmt *stmt) {
+  unlist(stmt);
+  list_as_newest(stmt);
+}
+
 int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t hash, cdb__stmt **out,
                    cdb__fault *fault) {
   cdb__stmt **bucket = bucket_of(shard, hash), *stmt = *bucket;
@@ -57,10 +62,7 @@ int cdb__stmt_take(cdb__shard *shard, const char *sql, size_t size, uint64_t has
     stmt = stmt->bucket_next;
   if (stmt) {
     shard->idle--;
-    if (stmt != shard->newest) {
-      unlist(stmt);
-      list_as_newest(stmt);
-    }
+    if (stmt != shard->newest) cdb__stmt_touch(stmt);
   } else {
     const int code = shard->ops->prepare(shard, sql, size, &stmt, fault);
     if (code != CDB_OK) return code;

@@ -1,0 +1,552 @@
+-- Runs a list of operations against CollegeDB, in several processes, and against the model, and compares.
+--
+-- One process at a time does something, so that the same list gives the same interleaving. An operation that makes no
+-- sense where it stands is left out: any part of a list is a list.
+
+local forks = require "forks"
+local lfs = require "lfs"
+local model = require "spec.property.model"
+local process = require "spec.support.process"
+local statements = require "spec.property.statements"
+local wire = require "spec.property.wire"
+local worker = require "spec.property.worker"
+
+local driver = {}
+
+local Driver = {}
+Driver.__index = Driver
+
+local TABLES <const> = { "users", "settings", "orders", "items", "counters" }
+local TRIES <const> = 4 -- of a transaction that was refused because its key moved
+
+local function fail(format, ...) error({ failure = format:format(...):sub(1, 600) }, 0) end
+
+-- --- processes ------------------------------------------------------------------------------------
+
+function Driver:worker(p)
+  if not self.workers[p] then self.workers[p] = worker.start(self.folder, self.setup, p, self.plant) end
+  return self.workers[p]
+end
+
+function Driver:buried(p)
+  local it = self.workers[p]
+  self.workers[p] = nil
+  it.to:close()
+  local rest = it.from:read "a"
+  it.from:close()
+  return forks.wait(it.pid), rest
+end
+
+---What a process answers: { ok = … } or { err = { code, message } }; nil if it has died, as it was to.
+function Driver:tell(p, op)
+  local it = self:worker(p)
+  wire.send(it.to, op)
+  local answer = wire.receive(it.from)
+  if answer and not answer.broken then return answer end
+  local status, rest = self:buried(p)
+  self.killed = true
+  if status ~= 99 or not (op.fault or op.step) then
+    fail("process %d ended with %d: %s%s", p, status, answer and answer.broken or "", rest or "")
+  end
+end
+
+-- One that must be done.
+function Driver:expect(p, op)
+  local answer = self:tell(p, op)
+  if answer and answer.ok then return answer.ok end
+  fail("%s by process %d: %s", op[1], p, answer and answer.err.message or "it died")
+end
+
+-- --- what a fault leaves -----------------------------------------------------------------------------
+
+local UNCLEAN <const> = { INTERNAL = true, SQL = true, CORRUPT = true, ["no error of CollegeDB's"] = true }
+
+-- May an operation have been done by half? `answer` is nil, or has an error after a fault.
+local function is_struck(answer)
+  if not answer then return true end
+  if not (answer.err and answer.struck) then return false end
+  if UNCLEAN[answer.err.code] then fail("no clean error: %s", answer.err.message) end
+  return true
+end
+
+-- A move may be half done from now on: reads may show what it has left, until it is ended.
+function Driver:unsettle()
+  self.unsettled = true
+  self.stale[#self.stale + 1] = self.model
+  self.model = self.model:copy()
+end
+
+-- Where no lock tells that a mover is dead, its lease would have to run out.
+function Driver:expire(p)
+  if next(self.setup.single) then self:expect(p, { "expire" }) end
+end
+
+-- What dead movers have left is ended.
+function Driver:settle(p)
+  if not self.unsettled then return end
+  self:expect(p, { "verify", repair = true })
+  self.unsettled, self.stale = false, {}
+end
+
+-- --- statements ---------------------------------------------------------------------------------------
+
+-- Those that show a group whole.
+local function views(self, by)
+  if math.type(by[2]) == "integer" then return { { "get", by[1], id = by[2] } } end
+  local list = { { "get", "users", id = by[2] }, { "get", "settings", id = by[2] }, { "list", "orders", u = by[2] },
+    { "list", "items", u = by[2] } }
+  if self.made.notes then list[#list + 1] = { "list", "notes", u = by[2] } end
+  return list
+end
+
+-- The key of the group that a key leads to; nil if the row is not there.
+local function root_of(m, by)
+  if not model.inside[by[1]] then return by end
+  local owner = m:owner(by[1], by[2])
+  return owner and { "users", owner }
+end
+
+-- What is there of the group, by a look that finds where it is.
+function Driver:read_group(p, by)
+  local sts, rows = views(self, by), {}
+  if not next(self.setup.single) then
+    local op = { "tx", by = { by[1], by[2], as = "key" }, sts = sts, ends = "commit" }
+    for try = 1, TRIES do
+      local answer = self:tell(p, op)
+      if answer.ok then
+        for i, each in ipairs(answer.ok) do rows[i] = each.rows end
+        return rows
+      end
+      if answer.err.code ~= "MOVED" or try == TRIES then fail("looking at %s: %s", by[2], answer.err.message) end
+    end
+  end
+  self:settle(p)
+  for i, st in ipairs(sts) do rows[i] = self:expect(p, { "call", by = by, st = st, how = "all" }).rows end
+  return rows
+end
+
+-- Whether it was done, which nobody has heard.
+function Driver:decide(op, after)
+  if wire.equal(self.model.tables, after.tables) then return end
+  local by = root_of(self.model, op.by) or root_of(after, op.by)
+  local found = self:read_group(op.fault.decider, by)
+  for _, m in ipairs { after, self.model } do
+    local expected = {}
+    for i, st in ipairs(views(self, by)) do expected[i] = m:apply(st).rows end
+    if wire.equal(found, expected) then
+      self.model = m
+      return
+    end
+  end
+  fail("half done: %s", wire.source(found))
+end
+
+local function is_possible(self, st)
+  return (st[2] ~= "notes" or self.made.notes) and (st[2] ~= "tags" or self.made.tags)
+end
+
+-- What a statement's answer should be, by how it is asked.
+local function seen(expected, how)
+  local rows = expected.rows
+  if how == "first" or how == "half" then rows = { rows[1] } end
+  return { rows = rows, changes = expected.changes }
+end
+
+local function is_same(answer, expected, how)
+  local wanted = seen(expected, how)
+  if answer.changes and answer.changes ~= wanted.changes then return false end
+  return wire.equal(answer.rows, wanted.rows)
+end
+
+-- A row without a parent. A note's group without rows is not known, so that its key could be a note's own; and an item
+-- of an order that has left, and is gone since, may be held for one on its way.
+local ORPHANED <const> = { USAGE = true, MOVED = true, MOVING = true }
+
+local function check_error(answer, code, what, orphan)
+  if not code then fail("%s: %s", what, answer.err.message) end
+  if orphan and ORPHANED[answer.err.code] then return end
+  if answer.err.code ~= code then fail("%s: %s was expected, and not %s", what, code, answer.err.message) end
+end
+
+local READS <const> = { get = true, list = true }
+
+-- A read may show what a dead mover has left.
+function Driver:was_so(op, answer)
+  if not READS[op.st[1]] or self.setup.consistency == "strict" then return false end
+  for _, m in ipairs(self.stale) do
+    local expected = m:apply(op.st)
+    if expected and expected.rows and is_same(answer.ok, expected, op.how) then return true end
+  end
+  return false
+end
+
+local acts = {}
+
+function acts.call(self, op)
+  if not is_possible(self, op.st) then return false end
+  local after = self.model:copy()
+  local expected = after:apply(op.st)
+  if not expected then return false end
+  local answer = self:tell(op.p, op)
+  if is_struck(answer) then return self:decide(op, after) end
+  if answer.err then return check_error(answer, expected.error, "a statement", expected.orphan) end
+  if self:was_so(op, answer) then return end
+  if expected.error then fail("%s was expected, and not %s", expected.error, wire.source(answer.ok)) end
+  if not is_same(answer.ok, expected, op.how) then
+    fail("%s was expected, and not %s", wire.source(seen(expected, op.how)), wire.source(answer.ok))
+  end
+  self.model = after
+end
+
+-- Several statements, all or none.
+local function together(self, op)
+  for _, st in ipairs(op.sts) do
+    if not is_possible(self, st) then return false end
+  end
+  local after = self.model:copy()
+  local expected, code, orphan = after:apply_all(op.sts)
+  if not expected then return false end
+  local known = root_of(self.model, op.by)
+  if not known and op[1] == "tx" then code = "USAGE" end
+  local answer
+  for _ = 1, op[1] == "tx" and self.unsettled and TRIES or 1 do
+    answer = self:tell(op.p, op)
+    if not (answer and answer.err and answer.err.code == "MOVED") then break end
+  end
+  if not code and op.inner then -- undone
+    after = self.model:copy()
+    after:apply_all(table.move(op.sts, 1, op.inner - 1, 1, {}))
+  end
+  if op.ends == "error" then after = self.model:copy() end
+  if is_struck(answer) then return self:decide(op, code and self.model or after) end
+  if answer.err then return check_error(answer, code, op[1], orphan) end
+  if code then fail("%s was expected, and not %s", code, wire.source(answer.ok)) end
+  for i, each in ipairs(expected) do
+    if not answer.ok[i] or not is_same(answer.ok[i], each, "run") then
+      fail("statement %d: %s was expected, and not %s", i, wire.source(each), wire.source(answer.ok[i]))
+    end
+  end
+  self.model = after
+end
+
+acts.batch, acts.tx = together, together
+
+function acts.outside(self, op)
+  if self.outside[op.st.id] or self.shards[op.shard] ~= "open" then return false end
+  self.outside[op.st.id] = true
+  local expected = self.model:apply(op.st)
+  local answer = self:expect(op.p, op)
+  if expected.error or answer.changes ~= 1 then fail "another program's row" end
+end
+
+-- --- shards and moves -----------------------------------------------------------------------------------
+
+local function is_empty(self, by)
+  for _, st in ipairs(views(self, by)) do
+    if #self.model:apply(st).rows > 0 then return false end
+  end
+  return true
+end
+
+local function names(self, state)
+  local list = {}
+  for name, is in pairs(self.shards) do
+    if is == state then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+-- Keys that a fault kept from being moved are told of.
+local function check_report(answer, what, op)
+  if answer.success or (op and op.fault and answer.struck) then return end
+  fail("%s is no success: %s", what, wire.source(answer))
+end
+
+-- An operation that changes no row, and after a fault may be done by half. Nil then.
+function Driver:work(op, codes)
+  if op.fault or op.step then self:unsettle() end
+  local answer = self:tell(op.p, op)
+  if is_struck(answer) or op.fault then self:expire(op.p) end
+  if is_struck(answer) then return nil end
+  if answer.ok and op.fault then self:settle(op.p) end
+  answer.ok = answer.ok and setmetatable(answer.ok, { __index = { struck = answer.struck } })
+  if answer.ok then return answer.ok end
+  if not codes[answer.err.code] then fail("%s: %s", op[1], answer.err.message) end
+  return { err = answer.err.code }
+end
+
+function acts.move(self, op)
+  local by, state = root_of(self.model, op.by), self.shards[op.to]
+  if not is_possible(self, { "get", op.by[1] }) then return false end
+  local codes = { USAGE = state ~= "open", SHARD_NOT_FOUND = state == nil or state == "unclear",
+    MAPPING_NOT_FOUND = by == nil or is_empty(self, by) }
+  codes.SHARD_NOT_FOUND = codes.SHARD_NOT_FOUND or state == "closed"
+  local answer = self:work(op, codes)
+  if answer and not answer.err and not by then fail "a row that is not there was moved" end
+  if answer and not answer.err and answer.to ~= op.to then fail "moved elsewhere" end
+end
+
+local function may_be_busy(self) return { BUSY = self.setup.kv == "single" and self.killed } end
+
+function acts.rebalance(self, op)
+  op.open = names(self, "open")
+  local answer = self:work(op, may_be_busy(self))
+  if answer and not answer.err then check_report(answer, "rebalance", op) end
+end
+
+function acts.drain(self, op)
+  local state, codes = self.shards[op.shard], may_be_busy(self)
+  codes.NO_SHARDS = #names(self, "open") < 2 or #names(self, "unclear") > 0
+  codes.SHARD_NOT_FOUND = state == nil or state == "unclear"
+  self.shards[op.shard] = "unclear"
+  local answer = self:work(op, codes)
+  if not answer or answer.err == "BUSY" then return end
+  if answer.err then
+    self.shards[op.shard] = state
+    return
+  end
+  check_report(answer, "drain", op)
+  if op.dry then
+    self.shards[op.shard] = state
+    return
+  end
+  if not answer.sealed and not answer.success then return end
+  if not answer.sealed then fail("drained and not closed: %s", wire.source(answer)) end
+  self.shards[op.shard] = "closed"
+end
+
+function acts.add(self, op)
+  local state = self.shards[op.shard]
+  self.shards[op.shard] = "unclear"
+  local answer = self:work(op, { CONFIG = state == "open" or state == "unclear" })
+  if answer then self.shards[op.shard] = "open" end
+  for p in pairs(self.setup.enforced and self.workers or {}) do self:expect(p, { "enforce" }) end
+end
+
+function acts.integrate(self, op)
+  if self.shards[op.shard] ~= "open" then return false end
+  local answer = self:work(op, { SHARD_NOT_FOUND = not self.first[op.shard] })
+  if answer and not answer.err then check_report(answer, "integrate", op) end
+end
+
+function acts.rollback(self, op)
+  if self.shards[op.shard] ~= "open" then return false end
+  local answer = self:work(op, { SHARD_NOT_FOUND = not self.first[op.shard] })
+  if answer and not answer.err then check_report(answer, "rollback", op) end
+end
+
+function acts.schema(self, op)
+  if self.schemas[op.n] then return false end
+  self:expect(op.p, op)
+  self.schemas[op.n] = true
+  local of = statements.changes[op.n].of
+  if of then self.made[of] = true end
+end
+
+-- --- looks -------------------------------------------------------------------------------------------------
+
+function acts.flush(self, op) self:expect(op.p, op) end
+
+function acts.reopen(self, op)
+  local answer = self:tell(op.p, op)
+  if answer and answer.err and not is_struck(answer) then fail("reopen: %s", answer.err.message) end
+end
+
+function acts.kill(self, op)
+  if not self.workers[op.p] then return false end
+  forks.kill(self.workers[op.p].pid, "KILL")
+  self:buried(op.p)
+  self.killed = true
+end
+
+function acts.stats(self, op) self:expect(op.p, op) end
+
+function acts.locate(self, op)
+  if not is_possible(self, { "get", op.by[1] }) then return false end
+  local answer = self:expect(op.p, op)
+  local by = root_of(self.model, op.by)
+  if by and not is_empty(self, by) and not self.shards[answer.shard] then
+    fail("%s is on %s (%s)", by[2], answer.shard, answer.why)
+  end
+end
+
+local function tables_of(self)
+  local list = table.move(TABLES, 1, #TABLES, 1, {})
+  for _, name in ipairs { "notes", "tags" } do
+    if self.made[name] then list[#list + 1] = name end
+  end
+  return list
+end
+
+function acts.count(self, op)
+  if self.unsettled or not is_possible(self, { "get", op.t }) then return false end
+  local answer, expected = self:expect(op.p, op), #self.model:all(op.t)
+  if answer.total ~= expected then fail("%d rows of %s were counted, not %d", answer.total, op.t, expected) end
+end
+
+local function sources(rows)
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = wire.source(row) end
+  table.sort(list)
+  return list
+end
+
+local function check_rows(found, expected, what)
+  local a, b = sources(found), sources(expected)
+  if not wire.equal(a, b) then
+    fail("%s: there are { %s }, and should be { %s }", what, table.concat(a, ", "), table.concat(b, ", "))
+  end
+end
+
+function acts.everywhere(self, op)
+  if self.unsettled or not is_possible(self, { "get", op.t }) then return false end
+  local all = {}
+  for _, rows in pairs(self:expect(op.p, op)) do table.move(rows, 1, #rows, #all + 1, all) end
+  check_rows(all, self.model:all(op.t), op.t)
+end
+
+-- Whose group a raw row is of.
+local function group_of(m, name, row)
+  if name == "counters" or name == "tags" then return name .. ":" .. row.id end
+  if name == "items" then return m:owner("items", row.order_id) end
+  return m:fold(row.user_id or row.id)
+end
+
+-- Each row is there once, and each group on one shard. Returns where.
+local function check_places(self, p)
+  local found, where = self:expect(p, { "look", tables = tables_of(self) }), {}
+  for _, name in ipairs(tables_of(self)) do
+    local all = {}
+    for shard, tables in pairs(found) do
+      for _, row in ipairs(tables[name]) do
+        all[#all + 1] = row
+        local group = group_of(self.model, name, row) or "?"
+        if where[group] and where[group] ~= shard then fail("%s is on %s and on %s", group, where[group], shard) end
+        where[group] = shard
+      end
+    end
+    check_rows(all, self.model:all(name), name)
+  end
+  return where
+end
+
+local function each_key(self)
+  local keys, seen_keys = {}, {}
+  for _, name in ipairs(tables_of(self)) do
+    for _, row in ipairs(self.model:all(name)) do
+      if name ~= "items" then
+        local id = row.id
+        local mark = (model.inside[name] or name == "counters" or name == "tags") and name .. ":" .. id or id
+        if not seen_keys[mark] then keys[#keys + 1] = { name, id } end
+        seen_keys[mark] = true
+      end
+    end
+  end
+  return keys
+end
+
+local function check_reads(self, p)
+  for _, by in ipairs(each_key(self)) do
+    for _, st in ipairs(views(self, root_of(self.model, by))) do
+      acts.call(self, { "call", p = p, by = root_of(self.model, by), st = st, how = "all" })
+    end
+    acts.call(self, { "call", p = p, by = by, st = { "get", by[1], id = by[2] }, how = "all" })
+  end
+end
+
+local function check_located(self, p, where)
+  self:expect(p, { "flush" })
+  for _, by in ipairs(each_key(self)) do
+    local root = root_of(self.model, by)
+    local group = math.type(root[2]) == "integer" and root[1] .. ":" .. root[2] or self.model:fold(root[2])
+    local answer = self:expect(p, { "locate", by = by })
+    if answer.shard ~= where[group] then
+      fail("process %d says that %s is on %s (%s); it is on %s", p, by[2], answer.shard, answer.why, where[group])
+    end
+  end
+end
+
+function acts.verify(self, op)
+  if self.unsettled then return self:settle(op.p) end
+  check_report(self:expect(op.p, op), "verify")
+end
+
+function acts.check(self, op)
+  self:settle(op.p)
+  check_report(self:expect(op.p, { "verify" }), "verify")
+  local where = check_places(self, op.p)
+  for p = 1, self.setup.processes do check_reads(self, p) end
+  for p = 1, self.setup.processes do check_located(self, p, where) end
+end
+
+-- --- a run -----------------------------------------------------------------------------------------------
+
+-- The tables, and rows that were there before.
+local function prepare(self)
+  local setup = self.setup
+  local it = worker.start(self.folder, setup, 0)
+  wire.send(it.to, { "prepare" })
+  local answer = wire.receive(it.from)
+  it.to:close()
+  it.from:close()
+  forks.wait(it.pid)
+  if not (answer and answer.ok) then fail("preparing: %s", wire.source(answer)) end
+  for _, st in ipairs(setup.old or {}) do self.model:apply(st) end
+end
+
+-- What was done, for the counts.
+function Driver:note(op)
+  self.done = self.done + 1
+  local name = op.step and "die" or op[1]
+  self.count[name] = (self.count[name] or 0) + 1
+  if op.fault then self.count.faults = (self.count.faults or 0) + 1 end
+end
+
+local function run_all(self, case)
+  prepare(self)
+  for i, op in ipairs(case.ops) do
+    self.at = i
+    if self.trace then self.trace(i, op) end
+    local done = acts[op[1]](self, wire.copy(op))
+    if done ~= false then self:note(op) end
+  end
+  self.at = #case.ops + 1
+  acts.check(self, { "check", p = 1 })
+  for p = 1, self.setup.processes do
+    if self.workers[p] then
+      self:expect(p, { "close" })
+      local status, rest = self:buried(p)
+      if status ~= 0 then fail("process %d ended with %d: %s", p, status, rest) end
+    end
+  end
+end
+
+local function new_folder()
+  local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
+  local pipe <close> = assert(io.popen(("mktemp -d '%s/tmp.property.XXXXXX'"):format(parent)))
+  return assert(pipe:read "l")
+end
+
+---Runs a case.
+---@param case { setup: table, ops: table[] }
+---@param options { plant: function?, trace: function? }? plant: is called in each process before all else
+---@return string? failure, integer at the operation, integer done operations
+function driver.run(case, options)
+  options = options or {}
+  local self = setmetatable({ setup = case.setup, workers = {}, folder = new_folder(), stale = {}, made = {},
+    model = model.new(case.setup), schemas = {}, shards = {}, first = {}, outside = {}, done = 0, at = 0,
+    plant = options.plant, trace = options.trace,
+    count = options.count or {} }, Driver)
+  for _, name in ipairs(case.setup.shards) do self.shards[name], self.first[name] = "open", true end
+  local done, err = pcall(run_all, self, case)
+  for p, it in pairs(self.workers) do
+    forks.kill(it.pid, "KILL")
+    self:buried(p)
+  end
+  process.remove(self.folder)
+  if not done and not (type(err) == "table" and err.failure) then error(err, 0) end
+  return err and err.failure, self.at, self.done
+end
+
+return driver

@@ -1,0 +1,10 @@
+-- With all garbage collected at each hundredth value that Lua makes.
+
+local checked = require "spec.support.checked"
+
+describe("some specs", function()
+  it("lose no value to the collector", function()
+    checked.run(pending, "CFLAGS='-O3 -g' GC=100 stress",
+      "spec/each_spec.lua spec/transaction_spec.lua spec/values_spec.lua spec/params_spec.lua")
+  end)
+end)
