@@ -63,6 +63,14 @@ static size_t skip_space(const char *sql, size_t size, size_t at) {
 
 static bool is_number(char c) { return is_name(c) || c == '.'; }
 
+static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+/* Behind hexadecimal digits a name may follow at once. */
+static size_t end_of_number(const char *sql, size_t size, size_t at) {
+  const bool hex = size - at > 2 && sql[at] == '0' && (sql[at + 1] | 32) == 'x' && is_hex(sql[at + 2]);
+  return hex ? end_while(sql, size, at + 2, is_hex) : end_while(sql, size, at, is_number);
+}
+
 /* Of a parameter with a name, as SQLite has it: Tcl's `$a::b(c)` is one too. `at` if it is none. */
 static size_t end_of_parameter(const char *sql, size_t size, size_t at) {
   size_t i = at + 1;
@@ -88,7 +96,7 @@ static cdb__d1_token scan(const char *sql, size_t size, size_t at) {
   if (memchr(":@$#", c, 4) && end_of_parameter(sql, size, at) > at)
     return (cdb__d1_token){CDB__D1_PARAMETER, at, end_of_parameter(sql, size, at), 0};
   if (is_name_start(c)) return (cdb__d1_token){CDB__D1_NAME, at, end_while(sql, size, at, is_name), 0};
-  if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_while(sql, size, at, is_number), 0};
+  if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_of_number(sql, size, at), 0};
   return (cdb__d1_token){CDB__D1_SIGN, at, at + 1, 0};
 }
 
