@@ -66,7 +66,7 @@ local forms <const> = {
 
 local function fits(answer, form)
   if type(answer) ~= "table" then return false end
-  for field, name in pairs(form) do
+  for field, name in pairs(form or {}) do
     local needed = name:sub(-1) ~= "?"
     local value = answer[field]
     if value == nil and needed or value ~= nil and not forms[needed and name or name:sub(1, -2)](value) then
@@ -79,7 +79,7 @@ end
 --- Asks for something that does no harm when it is asked for twice: it may be sent again.
 ---@param path string behind /coordinator/
 ---@param body table
----@param form table<string, string> what is read of the answer
+---@param form table<string, string>? what is read of the answer
 ---@return table answer
 ---@return integer attempts
 ---Raises UNAVAILABLE for an answer that has another form.
