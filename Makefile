@@ -219,7 +219,7 @@ load:
 	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/load/run $(or $(SECONDS),600) $(or $(SEED),1) $(SINGLE)
 # libFuzzer comes with clang. The programs have a build folder of their own, without what links against shared libraries.
-FUZZ_BUILD := $(MAKE) CC=clang B=build/fuzz CFLAGS='-O1 -g' SAN_LDFLAGS= \
+FUZZ_BUILD := $(MAKE) CC=clang B=build/fuzz CFLAGS='-O1 -g' WERROR=1 SAN_LDFLAGS= \
   SAN_FLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 fuzz:
@@ -235,7 +235,7 @@ fuzz_programs: $(patsubst spec/fuzz/%.c,$(B)/%,$(filter-out spec/fuzz/script.c,$
 
 $(B)/obj/spec/fuzz/%.o: ALL_CFLAGS += -DFUZZ_ROOT='"$(CURDIR)"'
 
-.SECONDARY:
+.PRECIOUS: build/fuzz/obj/spec/fuzz/%.o
 build/fuzz/%: build/fuzz/obj/spec/fuzz/%.o build/fuzz/obj/spec/fuzz/script.o build/fuzz/obj/spec/support/verdict.o \
   build/fuzz/obj/spec/support/verdict_d1.o build/fuzz/libcollegedb.a
 	$(call say,LINK,$@)

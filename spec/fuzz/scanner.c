@@ -83,10 +83,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_inside(&first);
   check_same(&first, &again, 0, "again");
   CHECK(first.info.end == again.info.end && first.info.second == again.info.second, "again");
-  check_around(&first, " \t\r\n", "");
-  check_around(&first, "/* SELECT 1; */--;\n", "");
-  check_around(&first, ";", "");
-  const bool ends_open = size >= 2 && memcmp(data + size - 2, "/*", 2) == 0; /* a comment, if anything follows */
+  if (!size || *data != '\v') { /* which is space only behind space */
+    check_around(&first, " \t\r\n", "");
+    check_around(&first, "/* SELECT 1; */--;\n", "");
+    check_around(&first, ";", "");
+  }
+  const bool ends_open =
+      size >= 2 && memcmp(data + size - 2, "/*", 2) == 0; /* a comment, if anything follows */
   const bool has_nul = size && memchr(data, '\0', size);
   if (!ends_open) check_around(&first, "", "\n");
   if (!ends_open && !has_nul) check_around(&first, "", "\n-- DELETE FROM orders;\n");

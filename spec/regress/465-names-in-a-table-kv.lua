@@ -1,5 +1,5 @@
--- Found by fuzzing: a value in a table KV whose name only looks like that of an entry raised an error of Lua's own when the
--- keys of a shard were asked for.
+-- Found by fuzzing: a value in a table KV whose name only looks like that of an entry raised an error of Lua's own when
+-- the keys of a shard were asked for.
 
 local kv_directory = require "collegedb.kv_directory"
 local table_kv = require "spec.support.table_kv"

@@ -77,20 +77,20 @@ static void skip_block_comment(lexer *lx) {
   if (left(lx)) lx->at++;
 }
 
-/* A byte-order mark is space wherever a token may start, as in SQLite. */
+static int lex_while(lexer *lx, bool (*belongs)(char), int type) {
+  while (left(lx) && belongs(*lx->at)) lx->at++;
+  return type;
+}
+
+/* As in SQLite a byte-order mark is space anywhere, and a vertical tab only behind space. */
 static void skip_blank(lexer *lx) {
   for (;;) {
-    if (left(lx) && is_space(*lx->at)) lx->at++;
-    else if (sees(lx, "--")) skip_past(lx, '\n');
+    if (left(lx) && is_space(*lx->at) && *lx->at != '\v') lex_while(lx, is_space, T_END);
+    else if (sees(lx, "--")) lx->at -= skip_past(lx, '\n');
     else if (sees(lx, "/*") && left(lx) > 2) skip_block_comment(lx); /* at the end they are two operators */
     else if (sees(lx, "\xEF\xBB\xBF")) lx->at += 3;
     else return;
   }
-}
-
-static int lex_while(lexer *lx, bool (*belongs)(char), int type) {
-  while (left(lx) && belongs(*lx->at)) lx->at++;
-  return type;
 }
 
 /* Behind : @ $ #. SQLite also takes Tcl's `$a::b(c)`, and the suffix may hold

@@ -29,7 +29,7 @@ static size_t end_of_quoted(const char *sql, size_t size, size_t at, char mark) 
 static size_t end_of_comment(const char *sql, size_t size, size_t at) {
   const bool line = sql[at] == '-';
   for (size_t i = at + 2; i < size; i++) {
-    if (line && sql[i] == '\n') return i + 1;
+    if (line && sql[i] == '\n') return i;
     if (!line && sql[i] == '*' && i + 1 < size && sql[i + 1] == '/') return i + 2;
   }
   return size;
@@ -40,14 +40,20 @@ static bool begins_comment(const char *sql, size_t size, size_t at) {
   return (sql[at] == '-' && sql[at + 1] == '-') || (sql[at] == '/' && sql[at + 1] == '*' && at + 2 < size);
 }
 
-/* A byte-order mark is space wherever a token may start, as in SQLite. */
+static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(char)) {
+  while (at < size && fits(sql[at])) at++;
+  return at;
+}
+
+/* As in SQLite: a byte-order mark is space wherever a token may start, and a vertical tab only behind space.
+ */
 static bool begins_mark(const char *sql, size_t size, size_t at) {
   return size - at >= 3 && memcmp(sql + at, "\xEF\xBB\xBF", 3) == 0;
 }
 
 static size_t skip_space(const char *sql, size_t size, size_t at) {
   while (at < size) {
-    if (is_space(sql[at])) at++;
+    if (is_space(sql[at]) && sql[at] != '\v') at = end_while(sql, size, at, is_space);
     else if (begins_comment(sql, size, at)) at = end_of_comment(sql, size, at);
     else if (begins_mark(sql, size, at)) at += 3;
     else break;
@@ -55,12 +61,15 @@ static size_t skip_space(const char *sql, size_t size, size_t at) {
   return at;
 }
 
-static size_t end_while(const char *sql, size_t size, size_t at, bool (*fits)(char)) {
-  while (at < size && fits(sql[at])) at++;
-  return at;
-}
-
 static bool is_number(char c) { return is_name(c) || c == '.'; }
+
+static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+/* Behind hexadecimal digits a name may follow at once. */
+static size_t end_of_number(const char *sql, size_t size, size_t at) {
+  const bool hex = size - at > 2 && sql[at] == '0' && (sql[at + 1] | 32) == 'x' && is_hex(sql[at + 2]);
+  return hex ? end_while(sql, size, at + 2, is_hex) : end_while(sql, size, at, is_number);
+}
 
 /* Of a parameter with a name, as SQLite has it: Tcl's `$a::b(c)` is one too. `at` if it is none. */
 static size_t end_of_parameter(const char *sql, size_t size, size_t at) {
@@ -87,7 +96,7 @@ static cdb__d1_token scan(const char *sql, size_t size, size_t at) {
   if (memchr(":@$#", c, 4) && end_of_parameter(sql, size, at) > at)
     return (cdb__d1_token){CDB__D1_PARAMETER, at, end_of_parameter(sql, size, at), 0};
   if (is_name_start(c)) return (cdb__d1_token){CDB__D1_NAME, at, end_while(sql, size, at, is_name), 0};
-  if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_while(sql, size, at, is_number), 0};
+  if (is_digit(c)) return (cdb__d1_token){CDB__D1_OTHER, at, end_of_number(sql, size, at), 0};
   return (cdb__d1_token){CDB__D1_SIGN, at, at + 1, 0};
 }
 
