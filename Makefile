@@ -6,7 +6,7 @@
 #                        (SPEC='spec/x_spec.lua …' runs those only, T='words' the tests whose name has them)
 #   make SANITIZE=address,undefined test      (SANITIZE=thread for what spec/background_spec.lua does)
 #   make memcheck        the specs under valgrind
-#   make stress          the specs, with all garbage collected at each GC-th (100) value that Lua makes; GC=0: in small steps without a pause
+#   make stress          the specs, with all garbage collected at each GC-th (100) value that Lua makes
 #   make coverage        the specs, and which lines of C and Lua they never run: build/coverage/summary, …/missed
 #   make proof           all of these in turn, and what follows here; hours. ONLY='stress fuzz' runs some
 #   make model           checks the models of moving and growing with spin (MODEL=quick, MODEL=long)
