@@ -38,7 +38,8 @@ else ifdef COVERAGE
 # gcov counts the lines of C, spec/coverage/lines.c those of Lua: it stands between some calls and Lua.
 B := build/coverage
 CFLAGS := -O0 -g
-SAN_FLAGS := --coverage -fprofile-update=prefer-atomic
+# Only what may throw is counted right where a call does not come back: lua_error is a longjmp.
+SAN_FLAGS := --coverage -fprofile-update=prefer-atomic -fexceptions
 lines_obj := $(B)/obj/spec/coverage/lines.o
 else
 B := build
