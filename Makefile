@@ -193,7 +193,7 @@ coverage:
 	@$(MAKE) COVERAGE=1 all spec_modules
 	@rm -rf build/coverage/lines && mkdir build/coverage/lines && find build/coverage -name '*.gcda' -delete
 	@$(MAKE) COVERAGE=1 test SPEC='$(or $(SPEC),$(filter-out $(uncounted),$(all_specs)))'; tests=$$?; \
-	  $(LUA) spec/coverage/report build/coverage && exit $$tests
+	  $(LUA) spec/coverage/report build/coverage $(if $(SPEC),part) && exit $$tests
 
 proof:
 	@spec/proof/run $(ONLY)
