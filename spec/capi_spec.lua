@@ -113,6 +113,7 @@ describe("the C interface", function()
 
   it("withstands the end of memory", function()
     if sanitize ~= "" then pending "sanitizers have an allocator of their own" end
+    if coverage ~= "" then pending "it takes minutes to count" end
     compile("spec/capi/starve.c", folder .. "/starve", "static")
     local result = run(folder .. "/starve", files)
     assert.matches("ok\n$", result.stdout .. result.stderr)

@@ -36,7 +36,9 @@ describe("D1 over REST", function()
     local values = { 0, 1, -1, 2 ^ 53 | 0, (2 ^ 53 | 0) + 1, math.maxinteger, math.mininteger, 0.0, 1.0, -1.5, 0.1,
       1 / 3, 1e300, 1e22, 2.0 ^ 63, -2.0 ^ 62, 5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, math.huge,
       -math.huge, 9007199254740993.0, 123456789012345680.0, "", "1", "1.0", "t", "ä€😀",
-      'q"u\'o\\te', "a\0b", "\0", "\xff\xfe", "line\nnext\ttab\r\127\1",
+      'q"u\'o\\te', "a\0b", "\0", "\xff\xfe",
+      "\xf4\x90\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
+      "line\nnext\ttab\r\127\1",
       "\u{FFFE}\u{2028}", "%s %!.17g %%", "?1 ?", ("x"):rep(5000) }
     for i, value in ipairs(values) do
       local label = ("value %d: %s"):format(i, tostring(value):sub(1, 30))

@@ -4,7 +4,7 @@ local checked = require "spec.support.checked"
 
 describe("some specs", function()
   it("lose no value to the collector", function()
-    checked.run(pending, "CFLAGS='-O3 -g' GC=100 stress",
+    checked.collected(pending, 100,
       "spec/each_spec.lua spec/transaction_spec.lua spec/values_spec.lua spec/params_spec.lua")
   end)
 end)

@@ -4,6 +4,6 @@ local checked = require "spec.support.checked"
 
 describe("integration in the background", function()
   it("has no races", function()
-    checked.run(pending, "SANITIZE=thread B=build/quick/thread test", "spec/background_spec.lua")
+    checked.sanitized(pending, "thread", "spec/background_spec.lua")
   end)
 end)

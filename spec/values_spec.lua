@@ -110,6 +110,8 @@ for _, kind in ipairs(kinds) do
     end)
 
     it("are equal to themselves, and in order, in every comparison", function()
+      -- SQLite compares an integer with a real as long doubles, which valgrind rounds to doubles.
+      if os.getenv "CDB_VALGRIND" then pending "valgrind has no long doubles" end
       on_both "CREATE TABLE v (id INTEGER PRIMARY KEY, i INTEGER, r REAL, t TEXT, b BLOB, n NUMERIC, x)"
       on_both "CREATE INDEX v_x ON v (x)"
       for i, value in ipairs(VALUES) do on_both("INSERT INTO v VALUES (?1, ?2, ?2, ?2, ?2, ?2, ?2)", { i, value }) end

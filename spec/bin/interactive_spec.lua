@@ -5,6 +5,7 @@ local process = require "spec.support.process"
 -- Starts a program on a terminal of its own and plays the steps on standard input against it, one a line:
 --   send TEXT     \n is Enter, \s a space; \r, \t, \xNN are what they are in C
 --   expect TEXT   waits for it in what was printed after the last one, at most ten seconds
+--   resize N      makes the terminal N columns wide; the program is stopped meanwhile, and continued
 -- Prints what came. Exit status: the program's, 100 if a step was not met, 101 if it did not end.
 local helper = [[
 #define _GNU_SOURCE
@@ -14,6 +15,7 @@ local helper = [[
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -73,6 +75,10 @@ int main(int argc, char **argv) {
       if (write(terminal, text, strlen(text)) < 0) met = 0;
     } else if (strncmp(step, "expect ", 7) == 0) {
       met = expect(unescape(step + 7));
+    } else if (strncmp(step, "resize ", 7) == 0) {
+      size.ws_col = (unsigned short)atoi(step + 7);
+      kill(child, SIGSTOP);
+      met = ioctl(terminal, TIOCSWINSZ, &size) == 0 && kill(child, SIGCONT) == 0;
     }
     if (!met) printf("NOT MET: %s\n", step);
   }
@@ -101,15 +107,16 @@ describe("the interactive mode", function()
   before_each(function() folder = process.new_folder() end)
   after_each(function() process.remove(folder) end)
 
-  ---Plays steps: "> text" is typed and ended with Enter, "< text" is waited for, "! text" is typed as it is.
-  ---Ctrl-D ends.
+  ---Plays steps: "> text" is typed and ended with Enter, "< text" is waited for, "! text" is typed as it is, "= 60"
+  ---makes the terminal so wide. Ctrl-D ends.
   local function play(words, steps, env)
     local lines = {}
-    for step in steps:gmatch "%f[^\n\0]%s*[<>!] [^\n]*" do
-      local kind, text = step:match "^%s*([<>!]) ?(.*)$"
+    local words_for = { ["<"] = "expect ", ["="] = "resize " }
+    for step in steps:gmatch "%f[^\n\0]%s*[<>!=] [^\n]*" do
+      local kind, text = step:match "^%s*([<>!=]) ?(.*)$"
       assert(kind, step)
       local enter = kind == ">" and "\\n" or ""
-      lines[#lines + 1] = (kind == "<" and "expect " or "send ") .. text .. enter
+      lines[#lines + 1] = (words_for[kind] or "send ") .. text .. enter
     end
     -- At a prompt, where the terminal is the editor's: elsewhere the driver would take it.
     lines[#lines + 1] = "expect >\\s\nsend \\x04"
@@ -186,6 +193,48 @@ describe("the interactive mode", function()
       ! a\t\n
       < 1235
     ]])
+  end)
+
+  it("takes Tab at the start of a line for an indent, and has nothing to say to names that are not there", function()
+    play({}, [[
+      < >\s
+      ! \t7 * 191\n
+      < 1337
+      > numbers = { one = 1 }
+      < >\s
+      ! numbers.one.more.\tx\n
+      < attempt to index
+      ! nothing.at.\tx\n
+      < attempt to index
+      > { 1, { 2 } }, { { one = {} } }
+      < table
+    ]])
+  end)
+
+  it("follows a terminal that changes its width, and one that was stopped", function()
+    play({}, [[
+      < >\s
+      > require 'collegedb.host'.columns 'stdout'
+      < 200\t40
+      ! 1000 +
+      < 1000 +
+      = 60
+      ! \s234\n
+      < 1234
+      > require 'collegedb.host'.columns 'stdout'
+      < 60\t40
+    ]])
+  end)
+
+  it("shortens a history that has become very long, and does without one that is no file", function()
+    process.write(folder .. "/.collegedb_history", ("x = 'a line of a long history'\n"):rep(40000) .. "1300 + 37\n")
+    play({}, "< >\\s\n! \\x1b[A\n< 1300 + 37\n! \\n\n< 1337\n")
+    local history = process.read(folder .. "/.collegedb_history")
+    assert(#history > 400000 and #history < 600000, #history)
+    assert.equal("x = 'a line of a long history'", history:match "^[^\n]*")
+    os.remove(folder .. "/.collegedb_history")
+    assert(os.execute("mkfifo " .. folder .. "/.collegedb_history"))
+    play({}, "< >\\s\n> 1300 + 38\n< 1338\n")
   end)
 
   it("opens the database of ./collegedb.lua and shows rows as a table", function()

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+
 /* A signal is no answer. */
 static int lock(int descriptor, int operation) {
   int result;
@@ -40,12 +42,11 @@ int cdb__filelock_open(int *out, const char *path, const char *database, int wai
                      errno == ELOOP ? "it is a link, and would be another file" : strerror(errno));
   if (known) follow_rights(descriptor, &of_database);
   const struct timespec pause = {.tv_nsec = 2000000};
-  int waited = 0;
+  const int64_t end = cdb__clock_ticks() + (int64_t)wait_ms * 1000000;
   while (lock(descriptor, LOCK_SH | LOCK_NB) != 0) {
     const int reason = errno;
-    if (reason == EWOULDBLOCK && waited < wait_ms) {
+    if (reason == EWOULDBLOCK && cdb__clock_ticks() < end) {
       nanosleep(&pause, NULL);
-      waited += 2;
       continue;
     }
     close(descriptor);
