@@ -170,8 +170,9 @@ static inline void push_value(lua_State *L, const cdb_value *value) {
     case CDB_REAL: lua_pushnumber(L, value->d); return;
     case CDB_TEXT:
     case CDB_BLOB: lua_pushlstring(L, value->data, value->size); return;
-    case CDB__LOST: cdb__lua_fail(L, CDB_NOMEM, "no memory for a value"); return;
-    default: lua_pushnil(L);
+    default:
+      if (value->type == CDB__LOST) cdb__lua_fail(L, CDB_NOMEM, "no memory for a value");
+      lua_pushnil(L);
   }
 }
 
