@@ -2,7 +2,7 @@
 --
 --     { name, run = function(w, db) → result, check = function(w, result), after = function(w, db, done),
 --       opens = true, closes = true, fresh = true, old = true, wide = true, alters = true, allowed = { CODE = true },
---       prepare = function(w, db), warm = function(w, db) }
+--       prepare = function(w, db), warm = function(w, db), config = { … } }
 --
 -- `prepare` works on the files that each attempt begins with; with `fresh` there are none, with `old` or `wide` there
 -- is another shard, with existing data. `run` is what is starved, after `warm`; with `opens` it opens the database
@@ -124,6 +124,10 @@ local list = {
       return db:first(w.new, INSERT .. " RETURNING id, note || 'x' AS more", { w.new, 1, TEXT })
     end,
     check = function(w, row) assert(row.id == w.new and row.more == TEXT .. "x") end, after = check_new },
+  { name = "insert, with check_keys", config = { check_keys = true }, run = insert,
+    check = function(_, result) assert(result.success and result.meta.changes == 1) end, after = check_new },
+  { name = "insert, placed by round_robin", config = { strategy = "round_robin" }, run = insert,
+    check = function(_, result) assert(result.success and result.meta.changes == 1) end, after = check_new },
   { name = "all", run = function(w, db) return db:all(w.keys[1], WIDE, { w.keys[1] }) end,
     check = function(w, rows)
       assert(#rows == 1)
