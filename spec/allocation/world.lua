@@ -56,6 +56,13 @@ end
 local function fill(self, scenario)
   if scenario.old then scenarios.make_old(self) end
   if scenario.wide then scenarios.make_wide(self) end
+  if scenario.utf16 then
+    for _, name in ipairs { "a", "b" } do
+      local shard = core.sqlite(self:path(name .. ".db"), {})
+      shard:exec "PRAGMA encoding = 'UTF-16'; CREATE TABLE made (id); DROP TABLE made"
+      core.close(shard)
+    end
+  end
   local db <close> = self:open()
   db:ensure_schema((self.schema:gsub("CREATE (%u+) ", "CREATE %1 IF NOT EXISTS ")))
   for i = 1, KEYS do
