@@ -1,13 +1,13 @@
 -- What is tried while memory runs out. Each is
 --
 --     { name, run = function(w, db) → result, check = function(w, result), after = function(w, db, done),
---       opens = true, closes = true, fresh = true, old = true, wide = true, alters = true, allowed = { CODE = true },
---       prepare = function(w, db), warm = function(w, db) }
+--       opens = true, closes = true, fresh = true, old = true, wide = true, utf16 = true, alters = true,
+--       allowed = { CODE = true }, prepare = function(w, db), warm = function(w, db), config = { … } }
 --
 -- `prepare` works on the files that each attempt begins with; with `fresh` there are none, with `old` or `wide` there
--- is another shard, with existing data. `run` is what is starved, after `warm`; with `opens` it opens the database
--- itself, with `closes` it closes it, with `alters` it changes tables in transactions. `check` looks at what it
--- returned, `after` at the database when there is memory again; both assert.
+-- is another shard, with existing data, and with `utf16` SQLite converts all texts. `run` is what is starved, after
+-- `warm`; with `opens` it opens the database itself, with `closes` it closes it, with `alters` it changes tables in
+-- transactions. `check` looks at what it returned, `after` at the database when there is memory again; both assert.
 
 local core = require "collegedb.core"
 
@@ -124,6 +124,10 @@ local list = {
       return db:first(w.new, INSERT .. " RETURNING id, note || 'x' AS more", { w.new, 1, TEXT })
     end,
     check = function(w, row) assert(row.id == w.new and row.more == TEXT .. "x") end, after = check_new },
+  { name = "insert, with check_keys", config = { check_keys = true }, run = insert,
+    check = function(_, result) assert(result.success and result.meta.changes == 1) end, after = check_new },
+  { name = "insert, placed by round_robin", config = { strategy = "round_robin" }, run = insert,
+    check = function(_, result) assert(result.success and result.meta.changes == 1) end, after = check_new },
   { name = "all", run = function(w, db) return db:all(w.keys[1], WIDE, { w.keys[1] }) end,
     check = function(w, rows)
       assert(#rows == 1)
@@ -213,6 +217,13 @@ local list = {
       local at = db:locate(w.keys[1])
       assert(not acknowledged or at == to_other(w), "the key is on " .. tostring(at))
       if not acknowledged then db:reassign_shard(w.keys[1], to_other(w)) end
+    end },
+  { name = "move of UTF-16", alters = true, utf16 = true,
+    run = function(w, db) return db:reassign_shard(w.keys[1], to_other(w)) end,
+    after = function(w, db, acknowledged)
+      if not acknowledged then db:reassign_shard(w.keys[1], to_other(w)) end
+      local row = db:first(w.keys[1], "SELECT note FROM users WHERE id = ?", { w.keys[1] })
+      assert(row.note == TEXT, "a wrong text")
     end },
   { name = "rebalance", alters = true, prepare = function(w, db) db:reassign_shard(w.keys[1], to_other(w)) end,
     run = function(_, db) return db:rebalance() end,

@@ -19,6 +19,8 @@ sweep.ways = {
   { name = "from then on", lasting = true },
   { name = "of SQLite from then on", of = "sqlite", lasting = true },
   { name = "of SQLite and C from then on", of = "sqlite own libc", lasting = true },
+  { name = "of C, once", of = "own libc" },
+  { name = "of C from then on", of = "own libc", lasting = true },
 }
 
 local function open_files()

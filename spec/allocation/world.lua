@@ -23,7 +23,9 @@ function World:config(extra)
   for i, name in ipairs(self.shards) do
     config.shards[i] = { name = name, self:path(name .. ".db"), busy_timeout = 0.05, synchronous = "off" }
   end
-  for field, value in pairs(extra or {}) do config[field] = value end
+  for _, fields in ipairs { self.extra, extra } do
+    for field, value in pairs(fields) do config[field] = value end
+  end
   return config
 end
 
@@ -54,6 +56,13 @@ end
 local function fill(self, scenario)
   if scenario.old then scenarios.make_old(self) end
   if scenario.wide then scenarios.make_wide(self) end
+  if scenario.utf16 then
+    for _, name in ipairs { "a", "b" } do
+      local shard = core.sqlite(self:path(name .. ".db"), {})
+      shard:exec "PRAGMA encoding = 'UTF-16'; CREATE TABLE made (id); DROP TABLE made"
+      core.close(shard)
+    end
+  end
   local db <close> = self:open()
   db:ensure_schema((self.schema:gsub("CREATE (%u+) ", "CREATE %1 IF NOT EXISTS ")))
   for i = 1, KEYS do
@@ -72,7 +81,7 @@ function World.new(scenario)
   local parent = lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm" or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/allocation.XXXXXX'"):format(os.getenv "TMPDIR" or parent)))
   local self = setmetatable({ folder = assert(pipe:read "l"), template = {}, keys = {}, home = {}, new = "new",
-    on = { a = {}, b = {}, old = {}, wide = {} } }, World)
+    on = { a = {}, b = {}, old = {}, wide = {} }, extra = scenario.config or {} }, World)
   self.shards = { "a", "b", scenario.old and "old" or scenario.wide and "wide" }
   if scenario.fresh then return self end
   fill(self, scenario)

@@ -206,8 +206,9 @@ static inline void push_value(lua_State *L, const cdb_value *value, const cdb__l
       lua_pushlstring(L, value->data, value->size);
       return;
     case CDB_BLOB: lua_pushlstring(L, value->data, value->size); return;
-    case CDB__LOST: cdb__lua_fail(L, CDB_NOMEM, "no memory for a value"); return;
-    default: lua_pushnil(L);
+    default:
+      if (value->type == CDB__LOST) cdb__lua_fail(L, CDB_NOMEM, "no memory for a value");
+      lua_pushnil(L);
   }
 }
 

@@ -15,7 +15,7 @@
 typedef struct cdb__shard cdb__shard;
 typedef struct cdb__stmt cdb__stmt;
 
-enum { CDB__LOST = -1 }; /* the type of a value that there was no memory for: the next step fails */
+enum { CDB__LOST = 100 }; /* the type of a value that there was no memory for: the next step fails */
 enum { CDB__DONE = 0, CDB__ROW = 1 }; /* what step returns beside negative codes */
 
 /* What a statement's rows are for, of shards that are far away. */
