@@ -117,6 +117,11 @@ local function stands_elsewhere(self, index, tag, keyspace, text, name)
   if done and at ~= index and probe.has(state, at, tag, keyspace, text) then return at end
 end
 
+-- Are there two of them indeed? One that has moved since it was met here is on one shard alone.
+local function is_doubled(self, index, at, tag, keyspace, text)
+  return probe.has(self.state, index, tag, keyspace, text) and probe.has(self.state, at, tag, keyspace, text)
+end
+
 local function note_hidden(self, index, target, at, key)
   local hidden, shards = self.hidden, self.state.shards
   hidden.count = hidden.count + 1
@@ -154,7 +159,9 @@ local function look_at(self, index, column, key)
     state.directory:claim(catalog.tag(tag, keyspace), text, state.shards[index].id, state.epoch.number)
   end
   if stays then return end
-  if at and state.epoch.drained[index] then note_hidden(self, index, target, at, catalog.key_value(keyspace, text)) end
+  if at and state.epoch.drained[index] and is_doubled(self, index, at, tag, keyspace, text) then
+    note_hidden(self, index, target, at, catalog.key_value(keyspace, text))
+  end
   if at then return end
   self.scratch:run("INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?)", { index, target,
     catalog.tag(tag, keyspace), text, home == target })
