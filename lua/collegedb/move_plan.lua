@@ -76,6 +76,7 @@ local function place_of(self, index, tag, home, keyspace, info)
   return not ((tag or keyspace ~= "") and self.state.shards[home].keyspace ~= tag) and home or index
 end
 
+-- Where a key goes, and its home; and whether it is to stay where it is although it would go home in the end.
 local function target_of(self, index, tag, keyspace, text, name)
   local state = self.state
   local info, home = info_of(state, index, tag, keyspace, text, name)
@@ -88,7 +89,7 @@ local function target_of(self, index, tag, keyspace, text, name)
   end
   local target = state.by_name[answer]
   if not target or state.epoch.drained[target] then raise_answer(self.policy, answer, key) end
-  return target, home
+  return target, home, target == index and place ~= index
 end
 
 -- --- the look at every key -------------------------------------------------------------------
@@ -114,6 +115,11 @@ local function stands_elsewhere(self, index, tag, keyspace, text, name)
   local done, at = pcall(router.resolve, state, catalog.tag(tag, keyspace), text, name, false)
   if not done and errors.is_interrupt(at) then error(at, 0) end
   if done and at ~= index and probe.has(state, at, tag, keyspace, text) then return at end
+end
+
+-- Are there two of them indeed? One that has moved since it was met here is on one shard alone.
+local function is_doubled(self, index, at, tag, keyspace, text)
+  return probe.has(self.state, index, tag, keyspace, text) and probe.has(self.state, at, tag, keyspace, text)
 end
 
 local function note_hidden(self, index, target, at, key)
@@ -144,13 +150,18 @@ local function look_at(self, index, column, key)
   local tag, keyspace = catalog.untag(space or "")
   text = text or key
   if was_asked(self, keyspace, text) then return end
-  local target, home = target_of(self, index, tag, keyspace, text, column.name)
+  local target, home, keeps = target_of(self, index, tag, keyspace, text, column.name)
   local stays = not target or target == index
     or ((tag or keyspace ~= "") and state.shards[target].keyspace ~= tag)
-  local at = not stays and stands_elsewhere(self, index, tag, keyspace, text, column.name)
+  local at = (not stays or keeps) and stands_elsewhere(self, index, tag, keyspace, text, column.name)
   if not at then note_asked(self, keyspace, text) end
+  if keeps and not at and not self.dry_run then
+    state.directory:claim(catalog.tag(tag, keyspace), text, state.shards[index].id, state.epoch.number)
+  end
   if stays then return end
-  if at and state.epoch.drained[index] then note_hidden(self, index, target, at, catalog.key_value(keyspace, text)) end
+  if at and state.epoch.drained[index] and is_doubled(self, index, at, tag, keyspace, text) then
+    note_hidden(self, index, target, at, catalog.key_value(keyspace, text))
+  end
   if at then return end
   self.scratch:run("INSERT OR IGNORE INTO moves VALUES (?, ?, ?, ?, ?)", { index, target,
     catalog.tag(tag, keyspace), text, home == target })
@@ -250,12 +261,14 @@ end
 --- Makes a plan.
 ---@param state table of lua/collegedb/state.lua
 ---@param policy { name: string, plan: fun(shards: table[], ctx: table): function } of docs/scripts.md
----@param opts { only: integer?, retiring: boolean?, on_look: fun(looked: integer, shard: string)? } only: the keys of
---- this shard; retiring: keys without an entry go home in the end, also those that the policy says nothing of
+---@param opts { only: integer?, retiring: boolean?, dry_run: boolean?, on_look: fun(looked: integer, shard: string)? }
+--- only: the keys of this shard; retiring: keys without an entry go home in the end, also those that the policy says
+--- nothing of. One that it leaves where it is gets an entry, unless it is a dry run
 ---@return collegedb.MovePlan? # nil when shards came, or keys are placed anew, since it was begun
 function move_plan.make(state, policy, opts)
   local self = setmetatable({ state = state, policy = policy, looked = 0, turns = {}, hidden = { count = 0 },
-    retiring = opts.retiring, on_look = opts.on_look, shards = #state.shards, placement = state.epoch.placement }, Plan)
+    retiring = opts.retiring, dry_run = opts.dry_run, on_look = opts.on_look, shards = #state.shards,
+    placement = state.epoch.placement }, Plan)
   self.scratch = core.sqlite("", { name = "the plan", scratch = true, journal_mode = "memory", synchronous = "off" })
   local done, err = pcall(fill, self, opts.only)
   if done then return self end

@@ -253,7 +253,7 @@ end
 
 local function run_strict(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
-  local keyspace, waiting = select(2, catalog.untag(space)), new_patience(state)
+  local keyspace, waiting, again = select(2, catalog.untag(space)), new_patience(state), nil
   repeat
     local gone, result
     if state.shards[index].single then
@@ -264,8 +264,8 @@ local function run_strict(state, db, method, key, sql, params, index)
     if gone then
       index = after(state, db, index, key, sql, space, text, gone)
     else
-      local again = met_nothing(method, result) and look_up_anew(db, key, sql, space, text) or index
-      if again == index then return result end
+      if again == index or not met_nothing(method, result) then return result end
+      again = look_up_anew(db, key, sql, space, text) -- what left and came back is there only now
       index = again
     end
   until not waiting:wait()

@@ -113,7 +113,7 @@ function Run:plan_anew(work, policy)
     state:refresh_catalog()
     self.plan = move_plan.make(state, policy or self.policy, {
       only = work.only and state.epoch.index_of[work.only],
-      retiring = not policy and self.policy.name ~= "home" and growing.is_retiring(state),
+      dry_run = self.opts.dry_run, retiring = not policy and self.policy.name ~= "home" and growing.is_retiring(state),
       on_look = function(looked, name) self:progress(looked, nil, "looking at " .. name) end,
     })
   until self.plan

@@ -108,8 +108,10 @@ local function fill(self)
 end
 
 ---@param keys integer users that are there from the beginning, beside those of the old files
----@param single table<string, boolean>? shards that take a statement at a time
+---@param single table<string, boolean>? shards that take a statement at a time; of those that every program has in its
+--- config, since the directory does not tell of it
 function fleet.new(keys, single)
+  for name in pairs(single or {}) do assert(name:find "^[so]%d%d$", name .. " is not in the config") end
   local parent = os.getenv "TMPDIR" or (lfs.attributes("/dev/shm", "mode") == "directory" and "/dev/shm") or "/tmp"
   local pipe <close> = assert(io.popen(("mktemp -d '%s/load.XXXXXX'"):format(parent)))
   local self = setmetatable({ folder = assert(pipe:read "l"), single = single or {}, steady = names("s", STEADY),

@@ -137,7 +137,8 @@ end)
 
 -- Keys that others moved meanwhile, or put there again, are left for the next time.
 local function count_unfinished(me, what, report)
-  if not report.success then me.meter:count("unfinished " .. what) end
+  if report.success then return end
+  me.meter:count(("unfinished %s: %s"):format(what, report.failed[1] and report.failed[1].code or "-"))
 end
 
 local function rebalance(me)

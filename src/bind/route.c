@@ -208,15 +208,18 @@ static int run_on(lua_State *L, cdb__lua_db *db, cdb__lua_shard *shard, const cd
 }
 
 /* A row that a look has found may have gone since, with its group or for good: where
- * there is nothing of it any more, look again. Keeps the result on top unless it is elsewhere now. */
+ * there is nothing of it any more, look again. Keeps the result on top unless it is elsewhere now, or came
+ * back meanwhile, which can be only where keys have moved. */
 static bool look_again(lua_State *L, cdb__lua_db *db, const cdb__lua_shard *shard, const cdb__lua_call *call,
                        cdb__lua_runner run) {
   cdb__lua_call again = *call;
   const int result = lua_gettop(L);
   cdb__cache_drop(db->cache, call->key);
   cdb__lua_shard *now = route(L, db, &again, 0);
-  lua_settop(L, now == shard ? result : 4);
-  if (now == shard) return false;
+  const bool back = now == shard && again.why == CDB__FOUND && shard->fence;
+  lua_settop(L, now == shard && !back ? result : 4);
+  if (now == shard && !back) return false;
+  if (back) again.why = CDB__HOME; /* so that it is the last look */
   run_on(L, db, now, &again, run);
   return true;
 }
