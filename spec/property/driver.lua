@@ -39,6 +39,8 @@ end
 
 ---What a process answers: { ok = … } or { err = { code, message } }; nil if it has died, as it was to.
 function Driver:tell(p, op)
+  -- Inside of a loop a program sees what the loop sees.
+  if self.loops[p] and op[1] ~= "finish" then self:finish(p) end
   local it = self:worker(p)
   wire.send(it.to, op)
   local answer = wire.receive(it.from)
@@ -237,6 +239,52 @@ function acts.outside(self, op)
   local expected = self.model:apply(op.st)
   local answer = self:expect(op.p, op)
   if expected.error or answer.changes ~= 1 then fail "another program's row" end
+end
+
+-- --- loops ---
+
+function acts.begin(self, op)
+  if self.loops[op.p] or not is_possible(self, op.st) then return false end
+  local expected = self.model:apply(op.st)
+  local answer = self:expect(op.p, op)
+  if answer.rows then -- there were none
+    if #expected.rows > 0 and not self.unsettled then fail "a loop over nothing" end
+    return
+  end
+  self.loops[op.p] = { expected = expected, worker = self.workers[op.p],
+    unsure = self.unsettled and self.setup.consistency == "cached" }
+end
+
+function Driver:finish(p)
+  local loop = self.loops[p]
+  self.loops[p] = nil
+  if not loop or loop.worker ~= self.workers[p] then return false end
+  local answer = self:expect(p, { "finish" })
+  if not loop.unsure and not is_same(answer, loop.expected, "each") then
+    fail("the loop gave %s, and not %s", wire.source(answer.rows), wire.source(loop.expected.rows))
+  end
+end
+
+function acts.finish(self, op) return self:finish(op.p) end
+
+function acts.loop(self, op)
+  local after = self.model:copy()
+  local expected = after:apply(op.st)
+  for _, row in ipairs(expected.rows) do after:apply { "set", "orders", id = row.id, v = op.v } end
+  local answer = self:expect(op.p, op)
+  if self.unsettled and self.setup.consistency == "cached" then answer.rows = expected.rows end
+  if not is_same(answer, { rows = expected.rows, changes = #expected.rows }, "all") then
+    fail("the loop: %s was expected, and not %s", wire.source(expected.rows), wire.source(answer))
+  end
+  self.model = after
+end
+
+function acts.sweep(self, op)
+  if self.unsettled then return false end
+  local answer = self:expect(op.p, op)
+  for _, row in pairs(self.model.tables.counters) do row.n = row.n + 1 end
+  local expected = #self.model:all "counters"
+  if answer.changes ~= expected then fail("%d counters were changed, not %d", answer.changes, expected) end
 end
 
 -- --- shards and moves -----------------------------------------------------------------------------------
@@ -535,7 +583,7 @@ end
 function driver.run(case, options)
   options = options or {}
   local self = setmetatable({ setup = case.setup, workers = {}, folder = new_folder(), stale = {}, made = {},
-    model = model.new(case.setup), schemas = {}, shards = {}, first = {}, outside = {}, done = 0, at = 0,
+    model = model.new(case.setup), schemas = {}, shards = {}, first = {}, outside = {}, loops = {}, done = 0, at = 0,
     plant = options.plant, trace = options.trace,
     count = options.count or {} }, Driver)
   for _, name in ipairs(case.setup.shards) do self.shards[name], self.first[name] = "open", true end

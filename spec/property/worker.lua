@@ -77,11 +77,55 @@ end
 
 -- A loop that is left after its first row.
 function hows.half(db, ...)
-  for row in db:each(...) do return { rows = { row }, half = true } end
-  return { rows = {}, half = true }
+  local rows = {}
+  for row in db:each(...) do
+    rows[1] = row
+    break
+  end
+  return { rows = rows }
 end
 
 local acts = {}
+
+-- A loop that goes on while other things are done.
+function acts.begin(self, op)
+  self.loop = coroutine.wrap(function(...)
+    local rows = {}
+    for row in self.db:each(...) do
+      rows[#rows + 1] = row
+      coroutine.yield()
+    end
+    return rows
+  end)
+  return { rows = self.loop(statements.key(self.db, op.by, op.st), statements.sql(op.st)) }
+end
+
+function acts.finish(self)
+  local rows
+  repeat rows = self.loop() until rows
+  return { rows = rows }
+end
+
+-- Writes inside of a loop over what it writes.
+function acts.loop(self, op)
+  local key, changes = statements.key(self.db, op.by, op.st), 0
+  local sql = "UPDATE orders SET v = ? WHERE id = ?"
+  local rows = self.db:all(key, statements.sql(op.st))
+  for row in self.db:each(key, statements.sql(op.st)) do
+    local result = self.db:run(op.own and self.db:key("orders", row.id) or key, sql, { statements.bind(op.v), row.id })
+    changes = changes + result.meta.changes
+  end
+  return { rows = rows, changes = changes }
+end
+
+-- A statement on all shards.
+function acts.sweep(self)
+  local changes = 0
+  for _, result in pairs(self.db:run_all_shards "UPDATE counters SET n = n + 1") do
+    changes = changes + result.meta.changes
+  end
+  return { changes = changes }
+end
 
 function acts.call(self, op)
   local st = op.st
@@ -170,7 +214,8 @@ function acts.enforce(self) self:enforce() end
 
 function acts.flush(self) self.db:flush_cache() end
 
-function acts.reopen(self)
+function acts.reopen(self, op)
+  for name, weight in pairs(op.weights or {}) do self.setup.weights[name] = weight end
   self.db:close()
   self.db = nil
   self:open()
