@@ -264,6 +264,8 @@ local function after(state, db, index, key, sql, space, text, gone)
   return (forward.follow(state, index, gone.keyspace, gone.text))
 end
 
+local LONG <const> = 100 -- ms, after which a mover is helped that has committed: it may be dead
+
 local function run_strict(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
   local keyspace, waiting = select(2, catalog.untag(space)), new_patience(state)
@@ -275,6 +277,7 @@ local function run_strict(state, db, method, key, sql, params, index)
       gone, result = read_in_snapshot(state, db, index, method, sql, params, keyspace, text)
     end
     if gone then
+      if waiting:waited() >= LONG then recovery.complete(state, index, gone.keyspace, gone.text) end
       index = after(state, db, index, key, sql, space, text, gone)
     else
       local again = met_nothing(method, result) and look_up_anew(db, key, sql, space, text) or index

@@ -5,8 +5,9 @@ local statements = require "spec.property.statements"
 
 local generate = {}
 
-local VALUES <const> = { { null = true }, 0, 1, -1, math.maxinteger, math.mininteger, 2^53 + 0.0, (1 << 53) + 1, 0.1, 1e300,
-  5e-324, 1 / 0, -1 / 0, 1.0, "", "text", "a\0b", "é", "\xff\xfe", "it's \"odd\"", { blob = "" }, { blob = "\0\1\xff" },
+local VALUES <const> = { { null = true }, 0, 1, -1, math.maxinteger, math.mininteger, 2^53 + 0.0, (1 << 53) + 1, 0.1,
+  1e300, 5e-324, 1 / 0, -1 / 0, 1.0, "", "text", "a\0b", "é", "\xff\xfe", "it's \"odd\"",
+  { blob = "" }, { blob = "\0\1\xff" },
   "123", "1e3", ("x"):rep(200), { blob = ("y"):rep(100) } }
 
 local TEXTS <const> = { "ada", "bob", "Cy", "17", "o'b\"x;--", "é", "%_", " x ", ("long"):rep(128), "-5", "1e3",
@@ -32,7 +33,8 @@ local function choose_setup(d, seed)
     seed = seed,
     processes = d:weighted { { 2, 1 }, { 5, 2 }, { 3, 3 } },
     shards = d:chance(2) and { "a", "b", "c" } or { "a", "b" },
-    strategy = d:weighted { { 6, "hash" }, { 2, "round_robin" }, { 1, "random" }, { 1, "location" }, { 1, "hash_compat" } },
+    strategy = d:weighted { { 6, "hash" }, { 2, "round_robin" }, { 1, "random" }, { 1, "location" },
+      { 1, "hash_compat" } },
     directory = d:chance(4) and "full" or "sparse",
     ttl = d:chance(4) and 0 or 30,
     cache = d:chance(4) and 4 or 1000,
@@ -244,6 +246,8 @@ local CAN_FAIL <const> = { call = 12, batch = 5, tx = 5, move = 4, rebalance = 3
 -- A file call of the operation that fails, or is the last one.
 local function fault_of(d, case, name)
   if not CAN_FAIL[name] or not d:chance(CAN_FAIL[name]) then return nil end
+  -- SQLite itself takes a new file for none, in the connection that could not write it, once others have.
+  if name == "add" and case.setup.journal_mode then return nil end
   local long = name ~= "call" and name ~= "batch" and name ~= "tx"
   return { at = d:roll(d:chance(2) and 12 or long and 400 or 60), lasting = d:chance(3) or nil,
     action = d:weighted { { 3, "exit" }, { 3, "ioerr" }, { 2, "full" }, { 2, "busy" } },

@@ -157,7 +157,8 @@ static int call_runner(lua_State *L) {
   return p->run(L, p->shard, &call);
 }
 
-/* SQLite may have rolled back all by itself, and be in a transaction all the same when that was at the end. */
+/* SQLite may have rolled back all by itself, and be in a transaction all the same when that was at the end.
+ */
 static void undo(cdb__lua_shard *shard) {
   cdb__fault ignored;
   cdb__exec(shard->handle, "ROLLBACK TO collegedb_check; RELEASE collegedb_check", &ignored);
