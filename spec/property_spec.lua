@@ -7,7 +7,7 @@ local plants = require "spec.property.plants"
 local report = require "spec.property.report"
 local shrink = require "spec.property.shrink"
 
-local CASES <const>, LENGTH <const> = 16, 60
+local CASES <const>, LENGTH <const> = 12, 60
 
 -- Makes what fails as short as it goes, and says it.
 local function check(seed)
