@@ -14,6 +14,7 @@
 #   make load            32 shards and eight programs, killed and stopped meanwhile: docs/proof.md (SECONDS=600 SEED=1 SINGLE=s02,s03)
 #   make fuzz            libFuzzer on what reads foreign bytes: docs/proof.md (SECONDS=3600 each, TARGET=scanner)
 #   make allocation      memory that runs out at every allocation: docs/proof.md (N=20 points of each kind, 0 is all)
+#   make property        a seeded test of the router beside plain tables: docs/proof.md (N=1000 cases from SEED=1)
 #   make lint format types env bench docs clean
 #   make install uninstall deb                packaging/install.mk
 #
@@ -250,6 +251,12 @@ allocation:
 	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 \
 	  LD_PRELOAD='$(CURDIR)/$(B)/spec/scarcity.so $(if $(findstring address,$(SANITIZE)),$(shell $(CC) -print-file-name=libasan.so))' \
 	  $(LUA) spec/allocation/run $(or $(N),0) $(or $(SEED),1) $(if $(SPEC),'$(SPEC)')
+# N cases of LENGTH operations, the first by SEED; PROPERTY_BRIEF=1 does not shrink those that fail.
+property:
+	@$(BOOTSTRAP) test
+	@$(MAKE) all spec_modules
+	@CDB_BUILD='$(B)' LUA_PATH='$(CURDIR)/lua/?.lua;$(CURDIR)/lua/?/init.lua;;' \
+	  LUA_CPATH='$(CURDIR)/$(B)/lua/?.so;$(CURDIR)/$(B)/spec/?.so;;' $(LUA) spec/property/run $(or $(N),1000) $(or $(SEED),1) $(LENGTH)
 
 model:
 	@$(BOOTSTRAP) test

@@ -36,16 +36,29 @@ end
 -- A move of a small group takes some commits: who waits looks often, and at last four times a second.
 local function new_patience(state) return patience.new(state.config.move_deadline, 0.1, 1.3) end
 
+-- Where the router says that the key is, and from there on the own rows.
+local function look_up(state, db, key, sql, kind, space, text)
+  local keyspace = select(2, catalog.untag(space))
+  core.forget(db, space, text)
+  local index = select(3, core.route(db, key, sql, kind == "insert"))
+  return index, forward.follow(state, index, keyspace, text)
+end
+
 -- Where the key is: by all that the router knows now, and from there on by the own rows. Not by those alone, from
 -- where it was: they may lead to where it would have gone by a placement that is no more.
 ---@param kind "select"|"insert"|string what is to be done there
 local function place(state, db, key, sql, kind, space, text)
   local tag, keyspace = catalog.untag(space)
-  core.forget(db, space, text)
-  local index = select(3, core.route(db, key, sql, kind == "insert"))
-  local at, told, void = forward.follow(state, index, keyspace, text)
+  local index, at, told, void = look_up(state, db, key, sql, kind, space, text)
+  local function is_elsewhere()
+    return kind == "insert" and told and at ~= index and not probe.has_rows(state, at, tag, keyspace, text)
+  end
+  if is_elsewhere() then -- by a committed move, it may be, whose program died before the directory was told
+    recovery.complete(state, index, keyspace, text)
+    index, at, told, void = look_up(state, db, key, sql, kind, space, text)
+  end
   -- Without rows there it comes back: the own rows may go, and nobody would find it elsewhere then.
-  if kind == "insert" and told and at ~= index and not probe.has_rows(state, at, tag, keyspace, text) then
+  if is_elsewhere() then
     forward.send_ahead(state, at, index, keyspace, text)
     void = select(3, forward.follow(state, index, keyspace, text))
     at, told = index, false -- where it is sent by then is decided anew, after it is refused here
@@ -251,6 +264,8 @@ local function after(state, db, index, key, sql, space, text, gone)
   return (forward.follow(state, index, gone.keyspace, gone.text))
 end
 
+local LONG <const> = 100 -- ms, after which a mover is helped that has committed: it may be dead
+
 local function run_strict(state, db, method, key, sql, params, index)
   local space, text = core.key_of(db, key, sql)
   local keyspace, waiting, again = select(2, catalog.untag(space)), new_patience(state), nil
@@ -262,6 +277,7 @@ local function run_strict(state, db, method, key, sql, params, index)
       gone, result = read_in_snapshot(state, db, index, method, sql, params, keyspace, text)
     end
     if gone then
+      if waiting:waited() >= LONG then recovery.complete(state, index, gone.keyspace, gone.text) end
       index = after(state, db, index, key, sql, space, text, gone)
     else
       if again == index or not met_nothing(method, result) then return result end

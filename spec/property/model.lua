@@ -65,7 +65,7 @@ local function typed(v)
   return v.blob, "blob"
 end
 
-local function shown(self, name, row)
+local function shown(name, row)
   local v, kind = typed(row.v)
   local out = { v = v, t = kind }
   if name == "items" then out.order_id, out.line = row.id, row.line else out.id = row.id end
@@ -102,8 +102,8 @@ end
 
 local NOTHING <const> = { rows = {}, changes = 0 }
 
-local function changed(st, row, self)
-  return { rows = st.ret and { { v = shown(self, st[2], row).v } } or {}, changes = 1 }
+local function changed(st, row)
+  return { rows = st.ret and { { v = shown(st[2], row).v } } or {}, changes = 1 }
 end
 
 local acts = {}
@@ -121,13 +121,13 @@ function acts.put(self, st)
   if known and st.mode == "insert" then return { error = "CONSTRAINT" } end
   if known and st.mode == "upsert" then
     known.v = st.v
-    return changed(st, known, self)
+    return changed(st, known)
   end
   if not has_parent(self, st) then return self.setup.enforced and { error = "CONSTRAINT", orphan = true } or nil end
   if known and self.setup.enforced then cascade(self, st) end
   local row = { id = st.id, line = st.line, u = st.u or known and known.u, v = st.v, n = COUNTED[st[2]] and 0 or nil }
   self.tables[st[2]][place(self, st)] = row
-  return changed(st, row, self)
+  return changed(st, row)
 end
 
 function acts.set(self, st)
@@ -135,14 +135,14 @@ function acts.set(self, st)
   if is_foreign(self, st) and st[2] == "items" then return nil end
   if not row or is_foreign(self, st) then return NOTHING end
   row.v = st.v
-  return changed(st, row, self)
+  return changed(st, row)
 end
 
 function acts.add(self, st)
   local row = self:row(st)
   if not row then return NOTHING end
   row.n = row.n + 1
-  return changed(st, row, self)
+  return changed(st, row)
 end
 
 function acts.drop(self, st)
@@ -151,14 +151,14 @@ function acts.drop(self, st)
   if not row or is_foreign(self, st) then return NOTHING end
   if self.setup.enforced then cascade(self, st) elseif #children_of(self, st) > 0 then return nil end
   self.tables[st[2]][place(self, st)] = nil
-  return changed(st, row, self)
+  return changed(st, row)
 end
 
 function acts.get(self, st)
   local row = self:row(st)
   if is_foreign(self, st) and st[2] == "items" then return nil end
   if is_foreign(self, st) then row = nil end
-  return { rows = { row and shown(self, st[2], row) }, changes = 0 }
+  return { rows = { row and shown(st[2], row) }, changes = 0 }
 end
 
 local function before(a, b)
@@ -172,7 +172,7 @@ function Model:all(name, user, order)
   for _, row in pairs(self.tables[name]) do
     local owner = model.inside[name] and self:owner(name, row.id)
     if (not user or owner == self:fold(user)) and (not order or row.id == order) then
-      rows[#rows + 1] = shown(self, name, row)
+      rows[#rows + 1] = shown(name, row)
     end
   end
   table.sort(rows, before)

@@ -63,8 +63,8 @@ local function simpler(list, fails)
 end
 
 -- Settings that are as by default.
-local PLAIN <const> = { processes = 1, directory = "sparse", ttl = 30, cache = 1000, consistency = "cached", kv = "file",
-  strategy = "hash", nocase = false, enforced = false, check_keys = false, weights = {}, regions = {} }
+local PLAIN <const> = { processes = 1, directory = "sparse", ttl = 30, cache = 1000, consistency = "cached",
+  kv = "file", strategy = "hash", nocase = false, enforced = false, check_keys = false, weights = {}, regions = {} }
 
 local function simpler_setup(case, run)
   for name, value in pairs(PLAIN) do

@@ -33,7 +33,7 @@ function Worker:config()
   local setup = self.setup
   local config = { kv = value_of(self, "directory"), auto_migrate = false, shards = {}, strategy = setup.strategy,
     directory = setup.directory, mapping_cache_ttl = setup.ttl, mapping_cache_size = setup.cache,
-    consistency = setup.consistency, check_keys = setup.check_keys, target_region = "weur", move_deadline = 1 }
+    consistency = setup.consistency, check_keys = setup.check_keys, target_region = "weur", move_deadline = 8 }
   for i, name in ipairs(setup.shards) do config.shards[i] = self:shard(name) end
   return config
 end
@@ -77,11 +77,52 @@ end
 
 -- A loop that is left after its first row.
 function hows.half(db, ...)
-  for row in db:each(...) do return { rows = { row }, half = true } end
-  return { rows = {}, half = true }
+  local step, state, last, closing = db:each(...)
+  local _ <close> = closing
+  return { rows = { (step(state, last)) } }
 end
 
 local acts = {}
+
+-- A loop that goes on while other things are done.
+function acts.begin(self, op)
+  self.loop = coroutine.wrap(function(...)
+    local rows = {}
+    for row in self.db:each(...) do
+      rows[#rows + 1] = row
+      coroutine.yield()
+    end
+    return rows
+  end)
+  return { rows = self.loop(statements.key(self.db, op.by, op.st), statements.sql(op.st)) }
+end
+
+function acts.finish(self)
+  local rows
+  repeat rows = self.loop() until rows
+  return { rows = rows }
+end
+
+-- Writes inside of a loop over what it writes.
+function acts.loop(self, op)
+  local key, changes = statements.key(self.db, op.by, op.st), 0
+  local sql = "UPDATE orders SET v = ? WHERE id = ?"
+  local rows = self.db:all(key, statements.sql(op.st))
+  for row in self.db:each(key, statements.sql(op.st)) do
+    local result = self.db:run(op.own and self.db:key("orders", row.id) or key, sql, { statements.bind(op.v), row.id })
+    changes = changes + result.meta.changes
+  end
+  return { rows = rows, changes = changes }
+end
+
+-- A statement on all shards.
+function acts.sweep(self)
+  local changes = 0
+  for _, result in pairs(self.db:run_all_shards "UPDATE counters SET n = n + 1") do
+    changes = changes + result.meta.changes
+  end
+  return { changes = changes }
+end
 
 function acts.call(self, op)
   local st = op.st
@@ -170,7 +211,8 @@ function acts.enforce(self) self:enforce() end
 
 function acts.flush(self) self.db:flush_cache() end
 
-function acts.reopen(self)
+function acts.reopen(self, op)
+  for name, weight in pairs(op.weights or {}) do self.setup.weights[name] = weight end
   self.db:close()
   self.db = nil
   self:open()
@@ -226,7 +268,11 @@ function acts.look(self, op)
   for _, shard in ipairs(self.db:list_known_shards()) do
     out[shard] = {}
     for _, name in ipairs(op.tables) do
-      out[shard][name] = self.db:shard(shard):all(statements.everything(name))
+      local done, rows = pcall(self.db.shard(self.db, shard).all, self.db:shard(shard), statements.everything(name))
+      -- A shard that was added by half has no tables yet.
+      local bare = not done and op.unclear[shard] and rows.message:find "no such table"
+      if not done and not bare then error(rows, 0) end
+      out[shard][name] = done and rows or {}
     end
   end
   return out

@@ -1,5 +1,5 @@
--- With check_keys a write to a key that had moved raised MOVED, instead of being done where the key is; and one to a key
--- of a dead move did not end that.
+-- With check_keys a write to a key that had moved raised MOVED, instead of being done where the key is; and one to a
+-- key of a dead move did not end that.
 
 local fixture = require "spec.support.fixture"
 local movers = require "spec.support.movers"
