@@ -90,7 +90,9 @@ describe("a file with a hostile schema", function()
     return USERS .. ("CREATE TRIGGER t BEFORE UPDATE ON users BEGIN %s; END;"):format(body)
   end
 
-  local function with_sql(sql) return USERS .. ("UPDATE sqlite_schema SET sql = %s WHERE name = 'users';"):format(sql) end
+  local function with_sql(sql)
+    return USERS .. ("UPDATE sqlite_schema SET sql = %s WHERE name = 'users';"):format(sql)
+  end
 
   local function tables(count)
     local list = {}
@@ -221,5 +223,86 @@ describe("a damaged file", function()
       base[name] = fixture.bytes(name)
     end
     try(12, function(name, random) damage.rows(fixture.path(name), random) end)
+  end)
+end)
+
+describe("what programs show and make", function()
+  local folder
+  before_each(function() folder = process.new_folder() end)
+  after_each(function() process.remove(folder) end)
+
+  local EVIL <const> = { "<script>alert(1)</script>",
+    "\27]0;owned\7", "\194\155x", "a'\"><img src=x onerror=y>", "}\nx 1" }
+
+  -- Tables, columns, keys and rows with such names, in a file with the right mode.
+  local function make_evil()
+    local script = { USERS }
+    for i, name in ipairs(EVIL) do
+      local quoted, text = name:gsub('"', '""'), name:gsub("'", "''")
+      script[#script + 1] = ('CREATE TABLE "%s" ("%s" TEXT PRIMARY KEY, n);'):format(quoted, quoted)
+      script[#script + 1] = ([[INSERT INTO "%s" VALUES ('%s', 1);]]):format(quoted, text)
+      script[#script + 1] = ("INSERT INTO users VALUES ('%s %d', 'x');"):format(text, i)
+    end
+    process.run({ "sqlite3", folder .. "/a.db" }, { input = table.concat(script) })
+    process.write(folder .. "/collegedb.lua", [[return { kv = "d.db", slow_query = 1e-6, slow_query_log = "slow.log",
+      statistics_dir = "statistics", shards = { { name = "a<b>&\"'", "a.db" }, { name = "b", "b.db" } } }]])
+  end
+
+  it("names and keys reach no terminal, page or metric as they are", function()
+    make_evil()
+    for _, line in ipairs { "integrate --dry-run", "integrate", "status", "doctor", "verify", "validate",
+      "query --shard b 'SELECT 1'", "metrics", "report -o page.html" } do
+      local result = process.run({ "sh", "-c", process.quote(process.collegedb) .. " " .. line }, { folder = folder })
+      local text = result.stdout .. result.stderr
+      assert(result.status <= 3, text)
+      assert(not text:gsub("\n", ""):find "%c" and not text:find("\194\155", 1, true) and utf8.len(text), line)
+      for metric in (line == "metrics" and text or ""):gmatch "[^\n]+" do
+        assert(metric:find "^#" or metric:find '^[%w_]+ %S+$' or metric:find '^[%w_]+{[^\n]*} %S+$', metric)
+      end
+    end
+    local page = process.read(folder .. "/page.html")
+    assert(page:find "</html>" and not page:find("<script>alert", 1, true) and not page:find("<img", 1, true))
+    assert(not page:find("a<b>", 1, true))
+  end)
+
+  it("a file is no wider than the umask says", function()
+    make_evil()
+    process.write(folder .. "/run.lua", [[
+      local db = require("collegedb").open(dofile "collegedb.lua")
+      db:create_schema("b", "CREATE TABLE IF NOT EXISTS users (id TEXT PRIMARY KEY, name TEXT)")
+      db:run("k1", "UPDATE users SET name = 'y' WHERE id = 'k1'")
+      os.execute "find . -newer collegedb.lua -printf '%m %P\\n'"]])
+    for _, mask in ipairs { "077", "027" } do
+      local line = ("rm -rf d.db* b.db* slow.log statistics; umask %s; touch -d '1 hour ago' a.db *.lua; "
+        .. "%s ./run.lua && %s report -o page.html && find page.html -printf '%%m %%P\\n'"):format(mask,
+        process.quote(process.collegedb), process.quote(process.collegedb))
+      local result = process.run({ "sh", "-c", line }, { folder = folder })
+      local count = 0
+      for mode, name in result.stdout:gmatch "(%d+) (%S+)" do
+        assert(name == "a.db" or tonumber(mode, 8) & tonumber(mask, 8) == 0, name .. " " .. mode)
+        count = count + (name:find "^a%.db" and 0 or 1)
+      end
+      assert(count >= 8, result.stdout .. result.stderr)
+    end
+    assert.equal(384, require("collegedb.core").file_facts(folder .. "/slow.log").mode & 0x1ff)
+  end)
+
+  it("scripts that are no text are refused", function()
+    local code = string.dump(assert(load "print 'it ran' return { kv = 'd.db', shards = { { name = 'a', 'a.db' } } }"))
+    for _, sub in ipairs { "commands", "strategies", "rules" } do
+      process.run { "mkdir", "-p", folder .. "/scripts/" .. sub }
+      process.write(("%s/scripts/%s/evil.lua"):format(folder, sub), code)
+    end
+    process.write(folder .. "/evil.lua", code)
+    for field, line in pairs { [""] = "integrate --config evil.lua", strategy = "integrate", rules = "integrate",
+      [" "] = "evil" } do
+      process.write(folder .. "/collegedb.lua", ([[return { kv = "d.db", script_dirs = { "scripts" }, %s
+        shards = { { name = "a", "a.db" } } }]]):format(field:find "%a" and field .. ' = "evil",' or ""))
+      local result = process.run({ "sh", "-c", process.quote(process.collegedb) .. " " .. line },
+        { folder = folder, env = { COLLEGEDB_PATH = "scripts" } })
+      assert(result.status == 1, line)
+      assert.matches("binary chunk", result.stderr)
+      assert.is_nil((result.stdout .. result.stderr):find "it ran")
+    end
   end)
 end)

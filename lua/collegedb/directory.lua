@@ -295,7 +295,7 @@ function Directory:begin_move(move)
     if tx:first "SELECT value FROM _collegedb_counters WHERE name = 'epoch'".value ~= move.epoch then return nil end
     number = tx:first(NEXT_MOVE, { move.floor }).value
     local above = newest(tx, move.digests, number)
-    if above then number = tx:first(NEXT_MOVE, { above }).value end
+    if above then number = record_check.move_number(self, tx:first(NEXT_MOVE, { above }).value) end
     local lock = move.hold and move_locks.hold(self, number) -- before others can see the line
     tx:run("INSERT INTO _collegedb_moves (number, keyspace, source, target, epoch, lease, lock) "
       .. "VALUES (?, ?, ?, ?, ?, unixepoch() + ?, ?)",

@@ -311,8 +311,7 @@ function fence.reading(f, ...)
 end
 
 local function is_own(row)
-  return math.type(row.floor) == "integer" and math.type(row.move or 0) == "integer"
-    and math.type(row.at or 0) == "integer" and type(row.peer or "") == "string"
+  return math.type(row.move) == "integer" and math.type(row.floor) == "integer" and math.type(row.at) == "integer"
 end
 
 --- An own row as it was read. Raises CORRUPT for one that CollegeDB can not have written: the file is damaged, or
@@ -329,8 +328,9 @@ end
 --- What the shard says of a key, or nil when it says nothing.
 ---@return { state: string, move: integer, floor: integer, peer: string? }?
 function fence.own_row(tx, keyspace, text)
-  return fence.own_checked(fence.reading(tx.first, tx, "SELECT state, move, floor, peer, before FROM _collegedb_own "
-    .. "WHERE keyspace = ? AND key = ?", { keyspace, text }))
+  return fence.own_checked(fence.reading(tx.first, tx,
+    "SELECT state, move, floor, peer, before, at FROM _collegedb_own WHERE keyspace = ? AND key = ?",
+    { keyspace, text }))
 end
 
 ---@param shard string? its name

@@ -13,7 +13,7 @@ local PAGE <const> = 1000
 
 -- Of a key that went the row that stayed says where; where both are there both say the same, and the highest floor
 -- wins.
-local OWN <const> = [[SELECT keyspace, key, state, floor, peer FROM _collegedb_own
+local OWN <const> = [[SELECT keyspace, key, state, move, floor, peer, at FROM _collegedb_own
   WHERE (keyspace, key) > (?1, ?2) AND floor > 0 AND state IN ('active', 'tomb') AND instr(keyspace, char(1)) = 0
   ORDER BY keyspace, key LIMIT ]] .. PAGE
 

@@ -56,6 +56,15 @@ function record_check.run(dir)
   if wrong then record_check.damaged(dir, wrong.name) end
 end
 
+--- The number of the next move, above an entry's. Raises CORRUPT where that was none: all later ones would be above it.
+---@param dir table the directory
+---@param number any
+---@return integer
+function record_check.move_number(dir, number)
+  if math.type(number) ~= "integer" or number >= 1 << 60 then record_check.damaged(dir, "_collegedb_entries") end
+  return number
+end
+
 --- What a column with JSON in it holds: a table. Raises CORRUPT for anything else.
 ---@param dir table the directory
 ---@param table_name string

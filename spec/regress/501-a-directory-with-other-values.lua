@@ -50,6 +50,19 @@ describe("regression 501:", function()
     fixture.raises("CORRUPT", "_collegedb_entries", db.verify, db)
   end)
 
+  it("an entry with a number that no move has", function()
+    local db = fixture.database("CREATE TABLE users (id TEXT PRIMARY KEY)")
+    local from = db:insert("k", "INSERT INTO users VALUES ('k')").meta.served_by
+    local other = from == "a" and "b" or "a"
+    db:reassign_shard("k", other, "users")
+    db:close()
+    fixture.sqlite("directory.db", "UPDATE _collegedb_entries SET version = 1e308")
+    db = fixture.open(fixture.config())
+    fixture.raises("CORRUPT", "_collegedb_entries", db.reassign_shard, db, "k", from, "users")
+    db:insert("other", "INSERT INTO users VALUES ('other')") -- nothing else is harmed
+    db:reassign_shard("other", db:locate "other" == "a" and "b" or "a", "users")
+  end)
+
   it("what a shard says of its keys", function()
     local db = fixture.database("CREATE TABLE users (id TEXT PRIMARY KEY)", { auto_migrate = false })
     local from = db:insert("k", "INSERT INTO users VALUES ('k')").meta.served_by

@@ -180,7 +180,7 @@ void cdb__interact(lua_State *L) {
     if (outcome == LUA_OK) outcome = run_statement(L);
     if (outcome > LUA_OK) {
       fflush(stdout);
-      lua_writestringerror("%s\n", lua_tostring(L, -1));
+      cdb__write_message(lua_tostring(L, -1));
     }
     lua_settop(L, base);
   }

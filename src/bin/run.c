@@ -3,6 +3,7 @@
 #include "bin/run.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,7 +16,23 @@ static lua_State *interrupted_state = NULL;
 /* When SIGTERM came first, in milliseconds; 0 before. Only its handler looks. */
 static long long asked_to_end = 0;
 
-void cdb__report(const char *message) { lua_writestringerror("collegedb: %s\n", message); }
+/* A message may hold what stands in a file of strangers, and a terminal would obey it. Lines and tabs are a
+ * traceback's. Behind C2 are the control characters of ISO 6429. */
+void cdb__write_message(const char *message) {
+  for (const unsigned char *c = (const unsigned char *)message; *c; c++) {
+    const int ends_pair = c > (const unsigned char *)message && c[-1] == 0xc2 && *c >= 0x80 && *c < 0xa0;
+    if ((*c < ' ' && *c != '\n' && *c != '\t') || *c == 0x7f || ends_pair) fprintf(stderr, "\\x%02x", *c);
+    else if (*c == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0) fputs("\\xc2", stderr);
+    else fputc(*c, stderr);
+  }
+  fputc('\n', stderr);
+  fflush(stderr);
+}
+
+void cdb__report(const char *message) {
+  fputs("collegedb: ", stderr);
+  cdb__write_message(message);
+}
 
 static void stop_hook(lua_State *L, lua_Debug *where) {
   (void)where;

@@ -4,7 +4,10 @@
 
 #include <lua.h>
 
-/* Prints "collegedb: message" on standard error. */
+/* Prints the message on standard error, control characters as \x1b. */
+void cdb__write_message(const char *message);
+
+/* The same, with "collegedb: " before it. */
 void cdb__report(const char *message);
 
 /* Calls the function under `arguments` values and leaves its results, or the

@@ -18,11 +18,14 @@ static int lock(int descriptor, int operation) {
   return result;
 }
 
+/* Locking wants a file that can be written, also beside a database that only is to be read. */
+static mode_t rights_of(const struct stat *database) { return (database->st_mode & 0666) | 0600; }
+
 /* Whoever may open the lock file may keep others out: it is for those who may open the database, as the files
  * are that SQLite has beside it. It is empty: what is not, or has more names, is not ours to change. */
 static void follow_rights(int descriptor, const struct stat *database) {
   struct stat info;
-  const mode_t rights = database->st_mode & 0666;
+  const mode_t rights = rights_of(database);
   if (fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size != 0 || info.st_nlink != 1)
     return;
   int ignored = 0;
@@ -35,7 +38,7 @@ static void follow_rights(int descriptor, const struct stat *database) {
 int cdb__filelock_open(int *out, const char *path, const char *database, int wait_ms, cdb__fault *fault) {
   struct stat of_database;
   const bool known = stat(database, &of_database) == 0;
-  const mode_t rights = known ? of_database.st_mode & 0666 : 0600;
+  const mode_t rights = known ? rights_of(&of_database) : 0600;
   const int descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, rights);
   if (descriptor < 0)
     return cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: %s", path,
