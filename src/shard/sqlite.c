@@ -377,8 +377,9 @@ static bool stuck_in_transaction(cdb__shard *base) {
   {                                                                                                         \
     .kind = "sqlite", .prepare = which_prepare, .exec = which_exec, .size = shard_size,                     \
     .in_transaction = which_in_transaction, .begin = which_begin, .undo = shard_undo, .stamp = shard_stamp, \
-    .version = shard_version, .is_still = shard_is_still, .moved = shard_moved, .collation = shard_collation, .close = shard_close, .bind = stmt_bind,            \
-    .step = which_step, .reset = stmt_reset, .column_name = stmt_column_name, .value = stmt_value,          \
+    .version = shard_version, .is_still = shard_is_still, .moved = shard_moved,                             \
+    .collation = shard_collation, .close = shard_close, .bind = stmt_bind, .step = which_step,              \
+    .reset = stmt_reset, .column_name = stmt_column_name, .value = stmt_value,                              \
     .parameter_name = stmt_parameter_name, .changes = stmt_changes, .last_row_id = stmt_last_row_id,        \
     .finalize = stmt_finalize                                                                               \
   }
