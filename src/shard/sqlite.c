@@ -1,29 +1,13 @@
-/* The SQLite shard: opening a file with the settings it needs, and the
- * statements of shard.h. Nothing is written into a file that existed before,
- * and its journal mode stays as it was. */
+/* The SQLite shard: the statements of shard.h. */
 #define SQLITE_ENABLE_PREUPDATE_HOOK /* the prototype; the library is asked for it at build time */
-#include "shard/sqlite.h"
-#include "core/clock.h"
+#include "shard/sqlite_shard.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { WAL_INDEX_REGION = 32768, WAL_INDEX_FORMAT = 3007000 }; /* as SQLite maps it, and what it is then */
-
-typedef struct {
-  cdb__shard base;
-  sqlite3 *db;
-  sqlite3_stmt *undo; /* "ROLLBACK", made before a transaction begins, or NULL */
-  enum { JOURNAL_UNKNOWN, JOURNAL_WAL, JOURNAL_OTHER } journal;
-  const volatile uint64_t *wal_index; /* once it was asked for, where the journal is a WAL */
-  cdb__sqlite_watcher watcher;
-  void *watcher_context;
-  char *path;
-} sqlite_shard;
 
 typedef struct {
   cdb__stmt base;
@@ -31,7 +15,7 @@ typedef struct {
   int64_t changes_before;
 } sqlite_stmt;
 
-static sqlite_shard *shard_of(cdb__shard *shard) { return (sqlite_shard *)shard; }
+static cdb__sqlite_shard *shard_of(cdb__shard *shard) { return (cdb__sqlite_shard *)shard; }
 static sqlite_stmt *stmt_of(cdb__stmt *stmt) { return (sqlite_stmt *)stmt; }
 
 /* --- failures ------------------------------------------------------------ */
@@ -59,7 +43,7 @@ static int code_of(int sqlite_code) {
   }
 }
 
-static int fail(const sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
+int cdb__sqlite_fail(const cdb__sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
   const char *message = sqlite3_errmsg(shard->db);
   /* What the triggers of lua/collegedb/fence.lua say. */
   const bool moved = sqlite3_extended_errcode(shard->db) == SQLITE_CONSTRAINT_TRIGGER &&
@@ -81,7 +65,7 @@ static int fail(const sqlite_shard *shard, int sqlite_code, cdb__fault *fault) {
 /* --- statements ---------------------------------------------------------- */
 
 static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stmt **out, cdb__fault *fault) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   if (size > INT32_MAX) return cdb__fail(fault, CDB_TOO_LARGE, "a statement of %zu bytes", size);
   sqlite_stmt *stmt = malloc(sizeof *stmt);
   if (!stmt) return cdb__fail(fault, CDB_NOMEM, "no memory for a statement");
@@ -92,7 +76,7 @@ static int stmt_prepare(cdb__shard *base, const char *sql, size_t size, cdb__stm
   }
   const int rc =
       sqlite3_prepare_v3(shard->db, sql, (int)size, SQLITE_PREPARE_PERSISTENT, &stmt->handle, NULL);
-  if (rc != SQLITE_OK) code = fail(shard, rc, fault);
+  if (rc != SQLITE_OK) code = cdb__sqlite_fail(shard, rc, fault);
   else if (!stmt->handle) code = cdb__fail(fault, CDB_USAGE, "the SQL text holds no statement");
   if (code != CDB_OK) {
     cdb__stmt_fini(&stmt->base);
@@ -120,7 +104,7 @@ static int stmt_bind(cdb__stmt *base, int index, const cdb_value *value, cdb__fa
       rc = value->size ? sqlite3_bind_blob64(handle, index, value->data, value->size, SQLITE_STATIC)
                        : sqlite3_bind_zeroblob(handle, index, 0);
   }
-  return rc == SQLITE_OK ? CDB_OK : fail(shard_of(base->shard), rc, fault);
+  return rc == SQLITE_OK ? CDB_OK : cdb__sqlite_fail(shard_of(base->shard), rc, fault);
 }
 
 /* A schema change makes SQLite prepare anew inside step, and the columns may differ. */
@@ -133,18 +117,18 @@ static void follow_schema(sqlite_stmt *stmt) {
 
 static int stmt_step(cdb__stmt *base, cdb__fault *fault) {
   sqlite_stmt *stmt = stmt_of(base);
-  sqlite_shard *shard = shard_of(base->shard);
+  cdb__sqlite_shard *shard = shard_of(base->shard);
   if (!base->readonly && !sqlite3_stmt_busy(stmt->handle))
     stmt->changes_before = sqlite3_total_changes64(shard->db);
   const int rc = sqlite3_step(stmt->handle);
-  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return fail(shard, rc, fault);
+  if (rc != SQLITE_ROW && rc != SQLITE_DONE) return cdb__sqlite_fail(shard, rc, fault);
   follow_schema(stmt);
   return rc == SQLITE_ROW ? CDB__ROW : CDB__DONE;
 }
 
 static int stmt_reset(cdb__stmt *base, cdb__fault *fault) {
   const int rc = sqlite3_reset(stmt_of(base)->handle);
-  return rc == SQLITE_OK ? CDB_OK : fail(shard_of(base->shard), rc, fault);
+  return rc == SQLITE_OK ? CDB_OK : cdb__sqlite_fail(shard_of(base->shard), rc, fault);
 }
 
 static const char *stmt_column_name(cdb__stmt *stmt, int column) {
@@ -214,26 +198,26 @@ static void stmt_finalize(cdb__stmt *base) {
 /* --- the connection ------------------------------------------------------ */
 
 static int shard_exec(cdb__shard *base, const char *script, cdb__fault *fault) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   shard->journal = JOURNAL_UNKNOWN; /* a script may change it */
   shard->wal_index = NULL;
   const int rc = sqlite3_exec(shard->db, script, NULL, NULL, NULL);
-  return rc == SQLITE_OK ? CDB_OK : fail(shard, rc, fault);
+  return rc == SQLITE_OK ? CDB_OK : cdb__sqlite_fail(shard, rc, fault);
 }
 
-static int query_int64(sqlite_shard *shard, const char *sql, int64_t *out, cdb__fault *fault) {
+int cdb__sqlite_query_int64(cdb__sqlite_shard *shard, const char *sql, int64_t *out, cdb__fault *fault) {
   sqlite3_stmt *handle = NULL;
   int rc = sqlite3_prepare_v2(shard->db, sql, -1, &handle, NULL);
   if (rc == SQLITE_OK) rc = sqlite3_step(handle);
   if (rc == SQLITE_ROW) *out = sqlite3_column_int64(handle, 0);
-  const int code = rc == SQLITE_ROW || rc == SQLITE_DONE ? CDB_OK : fail(shard, rc, fault);
+  const int code = rc == SQLITE_ROW || rc == SQLITE_DONE ? CDB_OK : cdb__sqlite_fail(shard, rc, fault);
   sqlite3_finalize(handle);
   return code;
 }
 
 static int shard_size(cdb__shard *base, int64_t *bytes, cdb__fault *fault) {
-  return query_int64(shard_of(base), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
-                     bytes, fault);
+  return cdb__sqlite_query_int64(
+      shard_of(base), "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size", bytes, fault);
 }
 
 static bool shard_in_transaction(cdb__shard *base) { return !sqlite3_get_autocommit(shard_of(base)->db); }
@@ -247,7 +231,7 @@ static uint64_t shard_stamp(cdb__shard *base) {
   return ((uint64_t)version << 40) + (uint64_t)sqlite3_total_changes64(db) + 1;
 }
 
-static bool is_wal(sqlite_shard *shard) {
+static bool is_wal(cdb__sqlite_shard *shard) {
   sqlite3_stmt *handle = NULL;
   bool wal = sqlite3_prepare_v2(shard->db, "PRAGMA journal_mode", -1, &handle, NULL) == SQLITE_OK &&
              sqlite3_step(handle) == SQLITE_ROW &&
@@ -269,7 +253,7 @@ static const volatile uint64_t *wal_index_of(sqlite3 *db) {
 }
 
 static bool shard_is_still(const cdb__shard *base, const cdb__version *version) {
-  const sqlite_shard *shard = (const sqlite_shard *)base;
+  const cdb__sqlite_shard *shard = (const cdb__sqlite_shard *)base;
   const volatile uint64_t *index = shard->wal_index;
   /* What a transaction has written is not in the header before its end. */
   if (!index || !sqlite3_get_autocommit(shard->db)) return false;
@@ -281,7 +265,7 @@ static bool shard_is_still(const cdb__shard *base, const cdb__version *version) 
 }
 
 static bool shard_version(cdb__shard *base, cdb__version *out) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   if (shard->journal == JOURNAL_UNKNOWN) {
     shard->journal = is_wal(shard) ? JOURNAL_WAL : JOURNAL_OTHER;
     if (shard->journal == JOURNAL_WAL) shard->wal_index = wal_index_of(shard->db);
@@ -307,7 +291,7 @@ static const char *shard_collation(cdb__shard *base, const char *table, const ch
 }
 
 static void shard_close(cdb__shard *base) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   cdb__shard_forget_statements(base);
   sqlite3_finalize(shard->undo);
   sqlite3_close_v2(shard->db);
@@ -318,16 +302,16 @@ static void shard_close(cdb__shard *base) {
 /* --- transactions -------------------------------------------------------- */
 
 static int shard_begin(cdb__shard *base, const char *sql, cdb__fault *fault) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   if (shard->undo) return shard_exec(base, sql, fault);
   const int rc = sqlite3_prepare_v3(shard->db, "ROLLBACK", -1, SQLITE_PREPARE_PERSISTENT, &shard->undo, NULL);
-  return rc == SQLITE_OK ? shard_exec(base, sql, fault) : fail(shard, rc, fault);
+  return rc == SQLITE_OK ? shard_exec(base, sql, fault) : cdb__sqlite_fail(shard, rc, fault);
 }
 
-static const cdb__shard_ops sqlite_ops, stuck_ops;
+static const cdb__shard_ops stuck_ops;
 
 static void shard_undo(cdb__shard *base, const char *savepoint) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   cdb__fault ignored;
   char sql[128];
   if (sqlite3_get_autocommit(shard->db)) return;
@@ -337,7 +321,7 @@ static void shard_undo(cdb__shard *base, const char *savepoint) {
   sqlite3_finalize(shard->undo); /* a schema that was rolled back makes it useless */
   shard->undo = NULL;
   if (!sqlite3_get_autocommit(shard->db)) shard_exec(base, "ROLLBACK", &ignored);
-  base->ops = sqlite3_get_autocommit(shard->db) ? &sqlite_ops : &stuck_ops;
+  base->ops = sqlite3_get_autocommit(shard->db) ? &cdb__sqlite_ops : &stuck_ops;
 }
 
 /* A transaction that was to be undone is still there, because memory is short: it goes before anything else
@@ -384,195 +368,22 @@ static bool stuck_in_transaction(cdb__shard *base) {
     .finalize = stmt_finalize                                                                               \
   }
 
-static const cdb__shard_ops sqlite_ops =
+const cdb__shard_ops cdb__sqlite_ops =
     OPS(stmt_prepare, shard_exec, shard_in_transaction, shard_begin, stmt_step);
 static const cdb__shard_ops stuck_ops =
     OPS(stuck_prepare, stuck_exec, stuck_in_transaction, stuck_begin, stuck_step);
-
-/* "./" in front keeps a path that begins with "file:" from being read as a URI. */
-static char *plain_path(const char *path) {
-  const bool special = path[0] == '/' || !*path || strcmp(path, ":memory:") == 0;
-  const size_t size = strlen(path) + 3;
-  char *copy = malloc(size);
-  if (copy) snprintf(copy, size, "%s%s", special ? "" : "./", path);
-  return copy;
-}
-
-/* Switching to WAL wants the file for itself and does not always wait as other
- * statements do: two processes that create one file at once meet here. */
-static int set_journal_mode(sqlite_shard *shard, const char *mode, int wait_ms, cdb__fault *fault) {
-  char sql[64];
-  snprintf(sql, sizeof sql, "PRAGMA journal_mode = %s", mode);
-  const int64_t end = cdb__clock_ticks() + (int64_t)wait_ms * 1000000;
-  for (;;) {
-    const int code = shard_exec(&shard->base, sql, fault);
-    if (code != CDB_BUSY || cdb__clock_ticks() >= end) return code;
-    sqlite3_sleep(5);
-  }
-}
-
-/* developers.cloudflare.com/d1/platform/limits; the depth of expressions and the terms of a compound SELECT
- * are those of its engine. D1's 100 parameters are no limit of ours: they travel as one. */
-static void set_d1_limits(sqlite3 *db) {
-  static const struct {
-    int limit, value;
-  } limits[] = {{SQLITE_LIMIT_SQL_LENGTH, 100000},
-                {SQLITE_LIMIT_LENGTH, 2000000},
-                {SQLITE_LIMIT_COLUMN, 100},
-                {SQLITE_LIMIT_EXPR_DEPTH, 100},
-                {SQLITE_LIMIT_COMPOUND_SELECT, 5},
-                {SQLITE_LIMIT_FUNCTION_ARG, 32},
-                {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50}};
-  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-    sqlite3_limit(db, limits[i].limit, limits[i].value);
-}
-
-/* No statement reaches another file, however it is written. VACUUM attaches a file without a name. */
-static int may_run(void *context, int action, const char *first, const char *second, const char *schema,
-                   const char *trigger) {
-  (void)context, (void)second, (void)schema, (void)trigger;
-  switch (action) {
-    case SQLITE_ATTACH: return first && !*first ? SQLITE_OK : SQLITE_DENY;
-    case SQLITE_DETACH: return SQLITE_DENY;
-    case SQLITE_PRAGMA: return sqlite3_stricmp(first, "temp_store_directory") == 0 ? SQLITE_DENY : SQLITE_OK;
-    default: return SQLITE_OK;
-  }
-}
-
-/* A file may come from elsewhere, and so may a part of a statement. */
-static void harden(sqlite3 *db) {
-  sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
-  sqlite3_db_config(db, SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0, NULL); /* it takes an address from SQL */
-  sqlite3_set_authorizer(db, may_run, NULL);
-}
-
-static int configure(sqlite_shard *shard, const cdb__sqlite_options *options, bool is_new,
-                     cdb__fault *fault) {
-  sqlite3 *db = shard->db;
-  sqlite3_extended_result_codes(db, 1);
-  sqlite3_busy_timeout(db, options->busy_timeout_ms);
-  harden(db);
-  int64_t ignored;
-  int code = query_int64(shard, "SELECT count(*) FROM sqlite_schema", &ignored, fault);
-  const char *mode = options->read_only      ? NULL
-                     : options->journal_mode ? options->journal_mode
-                     : is_new                ? "WAL"
-                                             : NULL;
-  if (code == CDB_OK && mode) code = set_journal_mode(shard, mode, options->busy_timeout_ms, fault);
-  char sql[160];
-  snprintf(sql, sizeof sql, "PRAGMA synchronous = %s; PRAGMA mmap_size = %lld",
-           options->synchronous ? options->synchronous : "FULL", (long long)options->mmap_size);
-  if (code == CDB_OK) code = shard_exec(&shard->base, sql, fault);
-  snprintf(sql, sizeof sql, "PRAGMA cache_size = %lld", (long long)options->cache_size);
-  if (code == CDB_OK && options->cache_size) code = shard_exec(&shard->base, sql, fault);
-  if (options->d1_limits) set_d1_limits(db);
-  return code;
-}
-
-/* SQLite says only "unable to open database file"; say which of the usual reasons it was, or the system's. */
-static int explain_cannot_open(const char *path, int reason, cdb__fault *fault) {
-  struct stat info;
-  char folder[4096];
-  snprintf(folder, sizeof folder, "%s", path);
-  char *slash = strrchr(folder, '/');
-  if (slash) *(slash == folder ? slash + 1 : slash) = '\0';
-  const int sqlite_code = fault->sqlite_code;
-  if (stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-    cdb__fail(fault, CDB_UNAVAILABLE, "%s is a directory, not a database file", path);
-  else if (slash && stat(folder, &info) != 0)
-    cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: the directory %s does not exist", path, folder);
-  else
-    cdb__fail(fault, CDB_UNAVAILABLE, "%s can not be opened: check that it exists and its permissions%s%s",
-              path, reason ? "; the system says: " : "", reason ? strerror(reason) : "");
-  fault->sqlite_code = sqlite_code;
-  return CDB_UNAVAILABLE;
-}
-
-/* NULL when memory is short. */
-static char *immutable_uri(const char *path) {
-  static const char scheme[] = "file:", last[] = "?immutable=1";
-  char *uri = malloc(strlen(path) * 3 + sizeof scheme + sizeof last), *out = uri;
-  if (!uri) return NULL;
-  out += sprintf(out, "%s", scheme);
-  for (const char *c = path; *c; c++)
-    if (strchr("%?#", *c)) out += sprintf(out, "%%%02X", (unsigned)*c);
-    else *out++ = *c;
-  memcpy(out, last, sizeof last);
-  return uri;
-}
-
-static bool has_wal(const char *path) {
-  char beside[4096];
-  struct stat info;
-  snprintf(beside, sizeof beside, "%s-wal", path);
-  return stat(beside, &info) == 0;
-}
-
-/* Who may not write reads a file in WAL mode only where another program has it open; where none has, nothing
- * changes it. */
-static int open_to_read(sqlite_shard *shard) {
-  const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
-  if (has_wal(shard->path)) return sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
-  char *uri = immutable_uri(shard->path);
-  if (!uri) return SQLITE_NOMEM;
-  const int rc = sqlite3_open_v2(uri, &shard->db, flags | SQLITE_OPEN_URI, NULL);
-  free(uri);
-  return rc;
-}
-
-static int open_file(sqlite_shard *shard, int flags, const cdb__sqlite_options *options, bool is_new,
-                     cdb__fault *fault) {
-  const int rc =
-      options->read_only ? open_to_read(shard) : sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
-  return rc == SQLITE_OK ? configure(shard, options, is_new, fault) : fail(shard, rc, fault);
-}
-
-int cdb__sqlite_open(cdb__shard **out, const char *path, const cdb__sqlite_options *options,
-                     cdb__fault *fault) {
-  sqlite_shard *shard = calloc(1, sizeof *shard);
-  if (!shard) return cdb__fail(fault, CDB_NOMEM, "no memory for a shard");
-  cdb__shard_init(&shard->base, &sqlite_ops);
-  shard->base.single = options->single;
-  shard->path = plain_path(path);
-  if (!shard->path) {
-    free(shard);
-    return cdb__fail(fault, CDB_NOMEM, "no memory for a path");
-  }
-  struct stat info;
-  const bool is_new = stat(shard->path, &info) != 0 || info.st_size == 0;
-  const int flags =
-      SQLITE_OPEN_READWRITE | (options->must_exist ? 0 : SQLITE_OPEN_CREATE) | SQLITE_OPEN_NOMUTEX;
-  int code = open_file(shard, flags, options, is_new, fault);
-  /* A program that ends removes the files beside the database, and may be seen doing so. */
-  for (int tries = 0; code == CDB_UNAVAILABLE && tries < 20 && access(shard->path, R_OK | W_OK) == 0;
-       tries++) {
-    sqlite3_close_v2(shard->db);
-    shard->db = NULL;
-    sqlite3_sleep(5);
-    code = open_file(shard, flags, options, is_new, fault);
-  }
-  if (code == CDB_UNAVAILABLE)
-    code = explain_cannot_open(shard->path, shard->db ? sqlite3_system_errno(shard->db) : 0, fault);
-  if (code != CDB_OK) {
-    shard_close(&shard->base);
-    return code;
-  }
-  *out = &shard->base;
-  return CDB_OK;
-}
 
 void cdb__sqlite_interrupt(cdb__shard *base) { sqlite3_interrupt(shard_of(base)->db); }
 
 static void on_preupdate(void *context, sqlite3 *db, int operation, const char *schema, const char *table,
                          sqlite3_int64 old_rowid, sqlite3_int64 new_rowid) {
-  const sqlite_shard *shard = context;
+  const cdb__sqlite_shard *shard = context;
   (void)schema;
   shard->watcher(shard->watcher_context, db, operation, table, old_rowid, new_rowid);
 }
 
 void cdb__sqlite_watch(cdb__shard *base, cdb__sqlite_watcher watcher, void *context) {
-  sqlite_shard *shard = shard_of(base);
+  cdb__sqlite_shard *shard = shard_of(base);
   shard->watcher = watcher;
   shard->watcher_context = context;
   sqlite3_preupdate_hook(shard->db, watcher ? on_preupdate : NULL, shard);
