@@ -30,7 +30,7 @@ describe("a load", function()
   -- What was found by one check is what the next one goes by.
   it("notices what is lost or doubled after a check", function()
     files = fleet.new(40)
-    local name = next(files:files())
+    local name = files.old[1] -- one that has rows
     local function check() return checker.check(files:files(), files:database "directory", files:ledgers()) end
     local first = check()
     assert.same({}, first.wrong)
