@@ -1,5 +1,7 @@
 -- A short load: programs that write, move, grow and integrate on 32 shards, killed and stopped meanwhile. The long one
 -- is `make load`, docs/proof.md.
+--
+-- Runs alone: it has eight programs of its own, and a write that waits too long fails it.
 
 local checker = require "spec.campaign.checker"
 local core = require "collegedb.core"

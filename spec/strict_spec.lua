@@ -1,4 +1,6 @@
 -- consistency = "strict": no read shows rows that a move has left behind.
+--
+-- Runs alone: programs move and read as fast as they can, and are counted.
 
 local core = require "collegedb.core"
 local fixture = require "spec.support.fixture"
