@@ -82,7 +82,7 @@ local function check_json(text)
   if not (done and written) then return end
   local again = json.encode(reader.decode(first)) -- names that are no UTF-8 have another form, and place, from now on
   if again ~= json.encode(reader.decode(again)) then error "what is written reads back otherwise" end
-  local exact = utf8.len(text) and not text:find("\\u", 1, true) and not text:find "%d[eE]" -- 1e999 becomes null
+  local exact = utf8.len(text) and not text:find("\\u", 1, true) and not text:find "[%d.][eE]" -- 1e999 becomes null
   if exact and first ~= again then error "what is written reads back otherwise" end
 end
 

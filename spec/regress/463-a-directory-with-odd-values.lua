@@ -43,8 +43,7 @@ describe("regression 463:", function()
   for _, text in ipairs { "", "{", "1", "null", "[]", '{"path":1}', '{"d1":"x"}', '{"path":{"$blob":1}}' } do
     it("settings of an added shard that can not be read are told: " .. text, function()
       dir.shard:run("INSERT INTO _collegedb_shards (name, settings) VALUES ('c', ?)", { text })
-      local err = fixture.raises("CORRUPT", "can not be read", shards.added, dir)
-      assert.equal("c", err.shard)
+      fixture.raises("CORRUPT", "is damaged: its table _collegedb_shards", shards.added, dir)
     end)
   end
 
@@ -53,7 +52,7 @@ describe("regression 463:", function()
     dir.shard:run([[INSERT INTO _collegedb_jobs (workflow, subject, signature, step, state)
       VALUES ('integrate', 1, '', '', ?)]], { core.blob "x" })
     local job = journal.claim(dir, "integrate", 1)
-    fixture.raises("CORRUPT", "integrate can not be read", job.read, job)
+    fixture.raises("CORRUPT", "is damaged: its table _collegedb_jobs", job.read, job)
     job:release()
   end)
 end)
