@@ -2,12 +2,10 @@
 -- ended it before that, by an error of shard:size(), the connection went on as if it were still there: all later
 -- transactions on it were rolled back.
 
-local process = require "spec.support.process"
+local starved = require "spec.support.starved"
 
 local SCRIPT <const> = [[
-  package.path, package.cpath = arg[1] .. "/lua/?.lua;" .. package.path, arg[2]
-  local scarcity = require "scarcity" -- before SQLite is used
-  local collegedb, core = require "collegedb", require "collegedb.core"
+  local core = require "collegedb.core"
 
   -- Undoing takes memory where the statement for it was made useless.
   local function damage(tx)
@@ -48,13 +46,5 @@ local SCRIPT <const> = [[
   print(tried)]]
 
 it("regression 550: there are transactions after one that was stuck", function()
-  local folder = process.new_folder()
-  local script = folder .. "/script.lua"
-  process.write(script, SCRIPT)
-  local options, runtime = os.getenv "ASAN_OPTIONS", os.getenv "LD_PRELOAD"
-  local result = process.run({ "env", "LD_PRELOAD=" .. process.build .. "/spec/scarcity.so"
-    .. (runtime and " " .. runtime or ""), "lua5.4", script, ".", package.cpath },
-    { timeout = 120, env = { ASAN_OPTIONS = options and options .. ":verify_asan_link_order=0" } })
-  process.remove(folder)
-  assert.equal("25\n", result.stdout, result.stderr)
+  assert.equal("25\n", starved.script(SCRIPT))
 end)
