@@ -10,7 +10,8 @@ describe("regression 552:", function()
   after_each(fixture.stop)
 
   local function begin_loop(db, key)
-    for row in db:each(key, SQL, { key }) do return row end
+    local step, cursor = db:each(key, SQL, { key })
+    return step(cursor)
   end
 
   it("a database that is closed while a loop begins", function()
