@@ -125,7 +125,8 @@ end
 ---@param always boolean? also when it did not: the rules may have
 function State:refresh_catalog(always)
   local seen = self.weak.db and core.catalog_version(self.weak.db)
-  if not always and self.catalog and not catalog.is_stale(self.catalog, self.shards, seen ~= self.catalog_seen) then
+  local told = self.catalog and not self.untold
+  if not always and told and not catalog.is_stale(self.catalog, self.shards, seen ~= self.catalog_seen) then
     self.catalog_seen = seen
     return
   end
@@ -133,7 +134,9 @@ function State:refresh_catalog(always)
   self.probe_sql, self.shard_facts = { keys = {}, rows = {}, parts = {} }, {}
   local db = self.weak.db
   if not db then return end
+  self.untold = true -- C may have no memory for it
   self:publish_catalog(db)
+  self.untold = false
   self.catalog_seen = core.catalog_version(db)
 end
 

@@ -50,13 +50,19 @@ static char *copy_field(lua_State *L, const char *name) {
   return copy;
 }
 
+/* Leaves no table that is not whole; lua/collegedb/state.lua tells of them again. */
+static void fail_memory(lua_State *L, cdb__lua_db *db) {
+  cdb__lua_check_tables_free(db);
+  cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
+}
+
 static void add_table(lua_State *L, cdb__lua_db *db) {
   struct cdb__lua_check_table *table = calloc(1, sizeof *table);
-  if (!table) cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
+  if (!table) return fail_memory(L, db);
   table->next = db->checked;
   db->checked = table;
   table->name = copy_field(L, "name");
-  if (!table->name) cdb__lua_fail(L, CDB_NOMEM, "no memory for check_keys");
+  if (!table->name) return fail_memory(L, db);
   lua_getfield(L, -1, "shard");
   table->shard = (int)lua_tointeger(L, -1) - 1;
   lua_pop(L, 1);
@@ -68,9 +74,11 @@ static void add_table(lua_State *L, cdb__lua_db *db) {
   table->kind = strcmp(lua_tostring(L, -1), "integer") == 0 ? CDB__KEY_INTEGER : CDB__KEY_TEXT;
   lua_getfield(L, -4, "keyspace");
   size_t size = 0;
-  const char *space = lua_tolstring(L, -1, &size);
-  if (space && (table->space_name = malloc(size + 1))) memcpy(table->space_name, space, size + 1);
-  table->space = table->space_name ? cdb__keyspace_make(table->space_name, size, db->seed) : db->global;
+  const char *space = luaL_checklstring(L, -1, &size);
+  table->space_name = malloc(size + 1);
+  if (!table->space_name) return fail_memory(L, db);
+  memcpy(table->space_name, space, size + 1);
+  table->space = cdb__keyspace_make(table->space_name, size, db->seed);
   lua_pop(L, 4);
 }
 

@@ -41,6 +41,11 @@ void cdb__lua_keep(cdb__lua_db *db, cdb__hash hash, int index, int why) {
   cdb__cache_put(db->cache, hash, now, now + db->life_ms, index, why);
 }
 
+/* After Lua has run, also a script, hook or finalizer of the user's. */
+static void check_still_open(lua_State *L, const cdb__lua_db *db) {
+  if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
+}
+
 /* Asks Lua where the key is. Afterwards the plan may be gone, and with it what the key points to. */
 static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, const cdb__key *key,
                cdb__hash hash, int *why) {
@@ -53,7 +58,7 @@ static int ask(lua_State *L, cdb__lua_db *db, const char *table, bool insert, co
   else lua_pushnil(L);
   lua_pushboolean(L, insert);
   lua_call(L, 5, 3);
-  if (!db->open) cdb__lua_fail(L, CDB_CLOSED, "the database was closed by a script that it called");
+  check_still_open(L, db);
   const int index = (int)lua_tointeger(L, -3) - 1;
   *why = (int)lua_tointeger(L, -2);
   const bool kept = lua_toboolean(L, -1);
@@ -287,7 +292,9 @@ static int begin_each(lua_State *L, const cdb__lua_db *db, cdb__lua_shard *shard
 static cdb__lua_shard *follow_each(lua_State *L, const cdb__lua_db *db, cdb__lua_shard *shard,
                                    const cdb__lua_call *call) {
   lua_settop(L, 4);
-  if (!cdb__lua_follow(L, shard, call, "each", false)) return shard;
+  const bool told = cdb__lua_follow(L, shard, call, "each", false);
+  check_still_open(L, db);
+  if (!told) return shard;
   return ready(L, db, (int)lua_tointeger(L, -1) - 1);
 }
 

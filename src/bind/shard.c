@@ -384,6 +384,7 @@ static int commit_results(lua_State *L, int status, lua_KContext context) {
   const int count = lua_gettop(L) - 1;
   (void)status;
   (void)context;
+  luaL_checkstack(L, LUA_MINSTACK, "too many results"); /* they may fill it */
   commit_tx(L);
   lua_settop(L, count + 1);
   return count;

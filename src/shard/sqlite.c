@@ -310,18 +310,22 @@ static int shard_begin(cdb__shard *base, const char *sql, cdb__fault *fault) {
 
 static const cdb__shard_ops stuck_ops;
 
-static void shard_undo(cdb__shard *base, const char *savepoint) {
-  cdb__sqlite_shard *shard = shard_of(base);
+/* Also true where there is nothing to undo: an error may have rolled the transaction back by itself. */
+static bool undo(cdb__sqlite_shard *shard, const char *savepoint) {
   cdb__fault ignored;
   char sql[128];
-  if (sqlite3_get_autocommit(shard->db)) return;
+  if (sqlite3_get_autocommit(shard->db)) return true;
   if (savepoint) snprintf(sql, sizeof sql, "ROLLBACK TO %s; RELEASE %s", savepoint, savepoint);
-  if (savepoint && shard_exec(base, sql, &ignored) == CDB_OK) return;
+  if (savepoint && shard_exec(&shard->base, sql, &ignored) == CDB_OK) return true;
   if (shard->undo) sqlite3_step(shard->undo);
   sqlite3_finalize(shard->undo); /* a schema that was rolled back makes it useless */
   shard->undo = NULL;
-  if (!sqlite3_get_autocommit(shard->db)) shard_exec(base, "ROLLBACK", &ignored);
-  base->ops = sqlite3_get_autocommit(shard->db) ? &cdb__sqlite_ops : &stuck_ops;
+  if (!sqlite3_get_autocommit(shard->db)) shard_exec(&shard->base, "ROLLBACK", &ignored);
+  return sqlite3_get_autocommit(shard->db);
+}
+
+static void shard_undo(cdb__shard *base, const char *savepoint) {
+  base->ops = undo(shard_of(base), savepoint) ? &cdb__sqlite_ops : &stuck_ops;
 }
 
 /* A transaction that was to be undone is still there, because memory is short: it goes before anything else

@@ -114,6 +114,7 @@ static char *immutable_uri(const char *path) {
   static const char scheme[] = "file:", last[] = "?immutable=1";
   char *uri = malloc(strlen(path) * 3 + sizeof scheme + sizeof last), *out = uri;
   if (!uri) return NULL;
+  while (path[0] == '/' && path[1] == '/') path++; /* a host's name would follow */
   out += sprintf(out, "%s", scheme);
   for (const char *c = path; *c; c++)
     if (strchr("%?#", *c)) out += sprintf(out, "%%%02X", (unsigned)*c);
@@ -129,8 +130,16 @@ static bool has_wal(const char *path) {
   return stat(beside, &info) == 0;
 }
 
+/* By its header (https://www.sqlite.org/fileformat2.html#file_format_version_numbers). */
+static bool reads_wal(sqlite3 *db) {
+  sqlite3_file *file = NULL;
+  unsigned char version = 0;
+  if (sqlite3_file_control(db, NULL, SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file) return false;
+  return file->pMethods && file->pMethods->xRead(file, &version, 1, 19) == SQLITE_OK && version == 2;
+}
+
 /* Who may not write reads a file in WAL mode only where another program has it open; where none has, nothing
- * changes it. */
+ * changes it. In other modes the file itself is written, behind locks. */
 static int open_to_read(cdb__sqlite_shard *shard) {
   const int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
   if (has_wal(shard->path)) return sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
@@ -138,7 +147,9 @@ static int open_to_read(cdb__sqlite_shard *shard) {
   if (!uri) return SQLITE_NOMEM;
   const int rc = sqlite3_open_v2(uri, &shard->db, flags | SQLITE_OPEN_URI, NULL);
   free(uri);
-  return rc;
+  if (rc != SQLITE_OK || reads_wal(shard->db)) return rc;
+  sqlite3_close_v2(shard->db);
+  return sqlite3_open_v2(shard->path, &shard->db, flags, NULL);
 }
 
 static int open_file(cdb__sqlite_shard *shard, int flags, const cdb__sqlite_options *options, bool is_new,
