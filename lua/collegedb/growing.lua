@@ -241,7 +241,7 @@ function growing.close(state, index)
   local shard = state.shards[index]
   replace(state, function(homes, tx)
     if not has_another(state, index, homes, tx) then
-      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard that takes new keys%s: add another one "
+      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard%s that takes new keys: add another one "
         .. "first", shard.name, keyspace_text(state, shard))
     end
     local at = has_home(homes, shard)
