@@ -225,6 +225,14 @@ local function has_another(state, index, homes, tx)
   return not shard.allocate
 end
 
+local function keyspace_text(state, shard)
+  if shard.keyspace then return " of the keyspace " .. shard.keyspace end
+  for _, other in ipairs(state.shards) do
+    if other.keyspace then return " without a keyspace" end
+  end
+  return ""
+end
+
 --- Gives a shard no more new keys; what is on it is still to be moved.
 ---@param index integer
 function growing.close(state, index)
@@ -233,8 +241,8 @@ function growing.close(state, index)
   local shard = state.shards[index]
   replace(state, function(homes, tx)
     if not has_another(state, index, homes, tx) then
-      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard that takes new keys%s: add another one "
-        .. "first", shard.name, shard.keyspace and " of the keyspace " .. shard.keyspace or "")
+      errors.raise("NO_SHARDS", { shard = shard.name }, "%s is the only shard%s that takes new keys: add another one "
+        .. "first", shard.name, keyspace_text(state, shard))
     end
     local at = has_home(homes, shard)
     if at then table.remove(homes, at) end

@@ -271,6 +271,7 @@ local function run_strict(state, db, method, key, sql, params, index)
   local keyspace, waiting, again = select(2, catalog.untag(space)), new_patience(state), nil
   repeat
     local gone, result
+    local first = false -- look for what was not met: nothing is known to move, so it is read again at once
     if state.shards[index].single then
       gone, result = read_between(state, index, method, sql, params, keyspace, text)
     else
@@ -281,10 +282,11 @@ local function run_strict(state, db, method, key, sql, params, index)
       index = after(state, db, index, key, sql, space, text, gone)
     else
       if again == index or not met_nothing(method, result) then return result end
+      first = again == nil
       again = look_up_anew(db, key, sql, space, text) -- what left and came back is there only now
       index = again
     end
-  until not waiting:wait()
+  until not first and not waiting:wait()
   recovery.raise_moving(state, state.shards[index], text)
 end
 

@@ -9,10 +9,12 @@ local record_check = {}
 
 local INTEGER <const>, COUNT <const> = "typeof(%s) = 'integer'", "typeof(%s) = 'integer' AND %s >= 0"
 local TEXT <const>, MAY_BE_TEXT <const> = "typeof(%s) = 'text'", "typeof(%s) IN ('text', 'null')"
+-- One more than the largest integer would be a float. What makes keys secret may be any integer.
+local COUNTER <const> = "typeof(%s) = 'integer' AND (name NOT IN ('epoch', 'move') OR %s BETWEEN 0 AND 1 << 60)"
 local WEIGHT <const> = "typeof(%s) = 'real' AND %s > 0 AND %s < 1e300"
 
 local COLUMNS <const> = {
-  _collegedb_counters = { name = TEXT, value = INTEGER },
+  _collegedb_counters = { name = TEXT, value = COUNTER },
   _collegedb_shards = { id = COUNT, name = TEXT, keyspace = MAY_BE_TEXT, integrated = INTEGER, conflicts = COUNT,
     schema = COUNT, generation = COUNT, drained = COUNT, settings = MAY_BE_TEXT },
   _collegedb_placements = { number = COUNT, family = TEXT },

@@ -148,14 +148,21 @@ local function mend_fences(state, index)
   end
 end
 
--- Again while keys of the tables are on their way, which are as they were until they have arrived. What a dead mover
--- has left would keep them so.
+-- What a dead mover has left would keep keys on their way. That others hold what its end needs is no failure.
+local function end_moves(state)
+  if not state.directory.keeps_journal then return true end
+  local done, err = pcall(recovery.run, state)
+  return done or errors.is_error(err, "BUSY"), err
+end
+
+-- Again while keys of the tables are on their way, which are as they were until they have arrived.
 local function apply_at_rest(f, state, index, sql)
   local waiting = patience.new(PATIENCE)
   while true do
     local applied, err = pcall(f, state.shards[index], sql, fence_tables(state, index), mend_fences(state, index))
     if applied or not errors.is_error(err, "CONFLICT") or not waiting:wait() then return applied, err end
-    if state.directory.keeps_journal then recovery.run(state) end
+    local ended, why = end_moves(state)
+    if not ended then return false, why end
   end
 end
 

@@ -103,7 +103,6 @@ function shards.path_from(dir, path)
   return folder and path:sub(1, #folder) == folder and path:sub(#folder + 1) or path
 end
 
--- What the directory tells of an added shard, as config.shard takes it but for its place.
 --- The shards that the directory tells of, since they were added while programs ran: by name, as of a normalized
 -- config. A drained one is told of as long as an earlier placement may send programs there.
 ---@param dir table the directory

@@ -200,12 +200,13 @@ end
 local function add_directory(self, out)
   local seen, kv = self.seen, self.settings.kv
   local epoch, total = seen.state.epoch, self.entries and 0
+  local newest = epoch and epoch.placements[1] -- none yet where who made the directory was killed doing so
   for _, n in pairs(self.entries or {}) do total = total + n end
   out.directory = { name = type(kv) == "table" and not getmetatable(kv) and "a table KV" or tostring(kv),
     new = seen.is_new or nil, epoch = epoch and epoch.number, entries = total or nil,
-    retiring = epoch and #epoch.placements - 1,
+    retiring = epoch and math.max(#epoch.placements - 1, 0),
     -- A strategy without homes gives no home to keys that were placed before, so the last placement with homes stays.
-    stays = epoch and epoch.placements[1].claims or false }
+    stays = newest and newest.claims or false }
   for _, problem in ipairs(seen.problems) do
     if problem.about == "directory" then out.directory.error = plain(problem.error) end
   end

@@ -1,5 +1,5 @@
 --- Transactions and batches, on a shard, inside another transaction, and
--- routed by a key. BEGIN, COMMIT and ROLLBACK themselves are in src/bind/shard.c.
+-- routed by a key. What begins and ends a transaction, core.transact, is in src/bind/shard.c.
 
 local core = require "collegedb.core"
 local errors = require "collegedb.errors"

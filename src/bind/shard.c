@@ -1,6 +1,6 @@
 /* The shard class: a connection, and transactions on it. What a call on it
- * returns is made in run.c; batch and transaction are Lua, on top of begin,
- * commit and rollback here. */
+ * returns is made in run.c; batch and transaction are Lua, on top of transact
+ * here. */
 #include <stdio.h>
 #include <string.h>
 
