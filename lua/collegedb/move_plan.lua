@@ -156,7 +156,8 @@ local function look_at(self, index, column, key)
   local at = (not stays or keeps) and stands_elsewhere(self, index, tag, keyspace, text, column.name)
   if not at then note_asked(self, keyspace, text) end
   if keeps and not at and not self.dry_run then
-    state.directory:claim(catalog.tag(tag, keyspace), text, state.shards[index].id, state.epoch.number)
+    local claimed = state.directory:claim(catalog.tag(tag, keyspace), text, state.shards[index].id, state.epoch.number)
+    if not claimed then error(VOID, 0) end -- in another epoch
   end
   if stays then return end
   if at and state.epoch.drained[index] and is_doubled(self, index, at, tag, keyspace, text) then
