@@ -27,8 +27,9 @@ local function open(ctx, count, ttl)
   for i, path in ipairs(paths_of(ctx, count)) do
     shards[i] = { name = "shard-" .. i, path, synchronous = "normal", cache_size = -256 }
   end
+  -- Taken over before it returns: what is inserted meanwhile gets entries, and the directory would not stay empty.
   return collegedb.open { kv = ("%s/scale-%d-directory.db"):format(ctx.tmp, count), shards = shards,
-    mapping_cache_ttl = ttl }
+    mapping_cache_ttl = ttl, auto_migrate = true }
 end
 
 local function loops(ctx, count)
